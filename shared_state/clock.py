@@ -1,0 +1,76 @@
+"""Emulated time: seconds since the lab began, as the nodes state them with every operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from shared_state.config import ClockConfig
+from shared_state.errors import TimeReversed
+
+ROUNDING: Final = 1e-12
+"""Two ways to add up the same times differ by less than this, in seconds per second of emulated time."""
+
+
+class LabClock(Protocol):
+    """What the quantum world asks of time."""
+
+    def now(self) -> float:
+        """Return the lab's emulated time."""
+
+    def observe(self, at: float) -> None:
+        """Take note that something happens at ``at``."""
+
+    def reconcile(self, at: float, touched: float) -> float:
+        """Return the time of an operation stated for ``at`` on a qubit last touched at ``touched``."""
+
+
+class RealTimeClock:
+    """Emulated time runs ``scale`` times as fast as the wall clock.
+
+    Requests of one node overtake each other by microseconds; an operation that comes too late happens at
+    once.
+    """
+
+    def __init__(self, scale: float, monotonic: Callable[[], float]) -> None:
+        self._scale = scale
+        self._monotonic = monotonic
+        self._began = monotonic()
+
+    def now(self) -> float:
+        return (self._monotonic() - self._began) * self._scale
+
+    def observe(self, at: float) -> None:
+        """Do nothing: this clock runs by itself."""
+
+    def reconcile(self, at: float, touched: float) -> float:
+        return max(at, touched)
+
+
+class VirtualClock:
+    """Emulated time is what the nodes state; nothing depends on the wall clock.
+
+    Lazy aging lets operations on different qubits come in any order; on one qubit time never runs backwards.
+    """
+
+    def __init__(self) -> None:
+        self._latest = 0.0
+
+    def now(self) -> float:
+        return self._latest
+
+    def observe(self, at: float) -> None:
+        self._latest = max(self._latest, at)
+
+    def reconcile(self, at: float, touched: float) -> float:
+        if at < touched - ROUNDING * max(1.0, touched):
+            raise TimeReversed(
+                f"the operation is stated for {at!r} s, and the qubit was last touched at {touched!r} s: "
+                "an operation in virtual time must not lie before the last one on the same qubit."
+            )
+        return max(at, touched)
+
+
+def lab_clock(config: ClockConfig, monotonic: Callable[[], float]) -> LabClock:
+    """Return the clock of this mode; ``monotonic`` returns wall seconds from any origin."""
+    return VirtualClock() if config.mode == "virtual" else RealTimeClock(config.scale, monotonic)

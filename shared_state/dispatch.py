@@ -1,0 +1,107 @@
+"""From words to deeds: which part of the quantum world does an operation, and how its outcome is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
+from shared_state.session import ANY_RUN, Session
+from shared_state.vocabulary import pack_bits
+from shared_state.world.links import Arrived, Delivered, Detected, Links, Outcome
+from shared_state.world.nature import Nature
+from shared_state.world.queues import Ticket
+
+
+class Request(NamedTuple):
+    """One request of a session; as long as it waits, its ticket."""
+
+    session: Session
+    number: int
+    word: str
+
+
+class Dispatch:
+    """Does what the sessions ask for, and answers them.
+
+    A request that waits is answered when another party does its part or leaves.
+    """
+
+    def __init__(self, nature: Nature) -> None:
+        self.nature = nature
+        self.links = links = Links(nature, _settle)
+        self._acts: Mapping[str, Callable[..., Any]] = {
+            "gate": nature.gate, "unitary": nature.unitary, "measure": nature.measure,
+            "bell_measure": nature.bell_measure, "discard": nature.discard, "hand_over": nature.hand_over,
+            "transmit": links.transmit, "emit_pulses": links.emit_pulses, "close_run": links.close_run,
+        }  # fmt: skip
+        self._waits: Mapping[str, Callable[..., None]] = {
+            "pair": links.pair, "receive": links.receive, "measure_pulses": links.measure_pulses,
+        }  # fmt: skip
+        self._views: Mapping[str, Callable[..., Any]] = {
+            "fidelity": nature.fidelity, "discard_handed_over": nature.discard_handed_over,
+            "set_tap": links.set_tap, "now": nature.clock.now,
+        }  # fmt: skip
+
+    def post(self, request: Request, values: Mapping[str, Any]) -> None:
+        """Do what has no answer."""
+        session = request.session
+        if request.word == "cancel":
+            self._cancel(session, **values)
+        else:
+            self._acts[request.word](session.name, **values)
+
+    def answer(self, request: Request, values: Mapping[str, Any]) -> None:
+        """Do what has an answer, and answer it, now or when its outcome is known."""
+        session, number, word = request
+        if word in self._waits:
+            session.wait(number, word)
+            self._waits[word](request, session.name, **values)
+        elif word == "qubit":
+            qubit = self.nature.qubit(session.name, **values)
+            session.answer(number, [qubit], qubit)
+        elif word == "density_matrix":
+            session.answer(number, self.nature.density_matrix(**values).tobytes())
+        elif word in self._views:
+            session.answer(number, self._views[word](**values))
+        elif word in self._acts:
+            session.answer(number, self._acts[word](session.name, **values))
+        else:
+            session.answer(number, None)
+
+    def run_of(self, node: str, values: Mapping[str, Any]) -> str:
+        """Return the run that an operation belongs to, as far as its arguments tell."""
+        if "run" in values:
+            return str(values["run"])
+        single = [values[key] for key in ("qubit", "first", "second") if key in values]
+        for qubit in values.get("qubits", single):
+            with suppress(NotYours, NoSuchQubit):
+                return self.nature.ledger.held_by(node, qubit).run
+        return ANY_RUN
+
+    def _cancel(self, session: Session, request: int, delivered: int | None) -> None:
+        """Withdraw a request; a qubit that its answer has delivered meanwhile is discarded."""
+        word = session.waiting.pop(request, None)
+        if word is not None:
+            self.links.withdraw(Request(session, request, word))
+            return
+        if delivered is None:
+            delivered = session.delivered_by(request)
+        if delivered is not None:
+            # between the answer and the cancellation the run may have been closed, and the qubit with it
+            with suppress(NotYours, NoSuchQubit):
+                self.nature.drop(self.nature.ledger.held_by(session.name, delivered))
+
+
+def _settle(ticket: Ticket, outcome: Outcome) -> None:
+    assert isinstance(ticket, Request)
+    session, number, word = ticket
+    match outcome:
+        case SharedStateError():
+            outcome.operation = word
+            session.refuse(number, outcome)
+        case Delivered() | Arrived():
+            session.answer(number, list(outcome), outcome.qubit)
+        case Detected(clicked, bits, time):
+            session.answer(number, [pack_bits(clicked), pack_bits(bits), time])

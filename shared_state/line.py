@@ -1,0 +1,256 @@
+"""The asyncio shell of a client: one session over as many connections as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final, Literal
+
+from shared_state.conversation import Answered, Conversation, Refused, Welcome
+from shared_state.dialling import Dialler, Wire
+from shared_state.errors import ServerLost, SharedStateError, WireError
+from shared_state.wire import Message
+
+CONNECT_WITHIN: Final = 10.0
+RETRY_AFTER: Final = 0.02
+MAX_UNAPPLIED: Final = 256
+"""So many requests are kept for repetition before the server is asked how far it has come."""
+DELIVERS_QUBIT: Final = ("qubit", "pair", "receive")
+"""The answers to these are lists whose first element is a qubit."""
+
+
+class _Receiver(asyncio.Protocol):
+    """One connection's ears; a connection that was given up is no longer heard."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def data_received(self, data: bytes) -> None:
+        self._line.heard(self, data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._line.hung_up(self)
+
+
+class Line:
+    """A session with the server. ``lost`` resolves, to the error, when the server is gone for good.
+
+    Writes of one iteration of the event loop travel together.
+    """
+
+    welcome: Welcome
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        *,
+        lab: str,
+        name: str,
+        token: str,
+        role: Literal["node", "oracle"],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._dialler = dialler
+        self._conversation = Conversation(lab=lab, name=name, token=token, role=role)
+        self._loop = asyncio.get_running_loop()
+        self._monotonic = monotonic
+        self._wire: Wire | None = None
+        self._receiver: _Receiver | None = None
+        self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
+        self._down = asyncio.Event()
+        self._kept = False
+        self._unsent: list[bytes] = []
+        self._answers: dict[int, asyncio.Future[Message]] = {}
+        self._marked = False
+        self._ended = False
+        self._gone: ServerLost | None = None
+        self.lost: asyncio.Future[ServerLost] = self._loop.create_future()
+
+    async def open(self) -> None:
+        """Open the session. Raises AdmissionError and ServerLost."""
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN):
+                await self._connect()
+        except (OSError, TimeoutError) as error:
+            raise ServerLost(f"no shared-state server answers at {self._dialler}: {error}.") from error
+        self._welcomed_at = self._monotonic()
+        self._began = self.welcome.now
+
+    def emulated_now(self) -> float:
+        """Return the lab's emulated time, as far as this side can tell."""
+        if self.welcome.mode == "virtual":
+            return self._began
+        return self._began + (self._monotonic() - self._welcomed_at) * self.welcome.scale
+
+    async def ask(self, operation: str, *arguments: Message) -> Message:
+        """Send a request and wait for its answer. Raises what the server answers, and ServerLost.
+
+        When the caller is cancelled the request is withdrawn, and a qubit that it delivered is discarded.
+        """
+        request = self._say(operation, list(arguments))
+        answer: asyncio.Future[Message] = self._loop.create_future()
+        self._answers[request] = answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._answers.pop(request, None)
+            self._withdraw(request, operation, answer)
+            raise
+
+    def post(self, operation: str, *arguments: Message) -> None:
+        """Send a request that has no answer."""
+        self._say(operation, list(arguments))
+        if self._conversation.unapplied > MAX_UNAPPLIED and not self._marked:
+            self._marked = True
+            mark = self._answers[self._say("mark", [])] = self._loop.create_future()
+            mark.add_done_callback(self._passed)
+
+    @asynccontextmanager
+    async def kept_connected(self) -> AsyncIterator[None]:
+        """Connect again whenever the connection breaks, for as long as the server's lease."""
+        self._kept = True
+        async with asyncio.TaskGroup() as tasks:
+            keeper = tasks.create_task(self._keep_connected())
+            try:
+                yield
+            finally:
+                keeper.cancel()
+
+    async def close(self) -> None:
+        """Say goodbye, or nothing when nobody listens."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._wire is not None:
+            with suppress(SharedStateError, TimeoutError):
+                async with asyncio.timeout(self.welcome.lease):
+                    await self.ask("bye")
+        self._give_up(ServerLost("the server said goodbye."))
+
+    def heard(self, receiver: _Receiver, data: bytes) -> None:
+        """Take in what a connection has read."""
+        if receiver is not self._receiver:
+            return
+        try:
+            events = self._conversation.receive(data)
+        except WireError as nonsense:
+            self._give_up(ServerLost(f"the server at {self._dialler} does not make sense: {nonsense}"))
+            return
+        for event in events:
+            match event:
+                case Answered(request, value, error):
+                    self._answer(request, value, error)
+                case Welcome():
+                    self._welcomed.set_result(event)
+                case Refused(reason):
+                    self._refuse(reason)
+
+    def hung_up(self, receiver: _Receiver) -> None:
+        """Note that a connection is gone."""
+        if receiver is not self._receiver:
+            return
+        self._wire = self._receiver = None
+        if not self._welcomed.done():
+            self._welcomed.set_exception(ConnectionResetError("the connection was closed before the welcome"))
+        elif not self._kept:
+            self._give_up(ServerLost(f"the connection to the server at {self._dialler} was lost."))
+        self._down.set()
+
+    async def _connect(self) -> None:
+        """Make a connection and say hello; after the welcome, say again what may not have been heard."""
+        self._welcomed = self._loop.create_future()
+        self._receiver = receiver = _Receiver(self)
+        wire = await self._dialler.dial(receiver)
+        wire.write(self._conversation.hello())
+        try:
+            self.welcome = await self._welcomed
+        except BaseException:
+            wire.close()
+            raise
+        self._wire = wire
+        self._unsent.clear()
+        wire.write(self._conversation.outstanding())
+
+    async def _keep_connected(self) -> None:
+        while True:
+            await self._down.wait()
+            self._down.clear()
+            if self._gone is not None or self._ended:
+                return
+            try:
+                async with asyncio.timeout(self.welcome.lease):
+                    await self._reconnect()
+            except (TimeoutError, SharedStateError) as error:
+                reason = str(error) or f"nobody has answered for {self.welcome.lease:g} s"
+                self._give_up(ServerLost(f"the server at {self._dialler} is gone: {reason}."))
+
+    async def _reconnect(self) -> None:
+        while True:
+            try:
+                return await self._connect()
+            except OSError:
+                # nothing tells when a server is back
+                await asyncio.sleep(RETRY_AFTER)
+
+    def _say(self, operation: str, arguments: list[Message]) -> int:
+        if self._gone is not None:
+            raise ServerLost(self._gone.message)
+        request, frame = self._conversation.request(operation, arguments)
+        if not self._unsent and self._wire is not None:
+            self._loop.call_soon(self._flush)
+        if self._wire is not None:
+            self._unsent.append(frame)
+        return request
+
+    def _flush(self) -> None:
+        if self._wire is not None and self._unsent:
+            self._wire.write(b"".join(self._unsent))
+        self._unsent.clear()
+
+    def _answer(self, request: int, value: Message, error: SharedStateError | None) -> None:
+        answer = self._answers.pop(request, None)
+        if answer is None or answer.done():
+            return
+        if error is None:
+            answer.set_result(value)
+        else:
+            answer.set_exception(error)
+
+    def _withdraw(self, request: int, operation: str, answer: asyncio.Future[Message]) -> None:
+        if self._gone is not None:
+            return
+        qubit: Message = None
+        if not answer.cancelled() and answer.done() and answer.exception() is None:
+            # the answer came in the same turn of the loop in which its reader was cancelled
+            value = answer.result()
+            qubit = value[0] if operation in DELIVERS_QUBIT and isinstance(value, list) else None
+        self.post("cancel", request, qubit)
+
+    def _passed(self, mark: asyncio.Future[Message]) -> None:
+        self._marked = False
+        if not mark.cancelled():
+            mark.exception()  # nobody waits for it
+
+    def _refuse(self, error: SharedStateError) -> None:
+        if not self._welcomed.done():
+            self._welcomed.set_exception(error)
+        else:
+            self._give_up(ServerLost(f"the server at {self._dialler} has ended the connection: {error}"))
+
+    def _give_up(self, error: ServerLost) -> None:
+        """End everything: who waits is told."""
+        if self._ended:
+            error = ServerLost("this side has closed the session.")
+        self._gone = self._gone or error
+        if not self._ended and not self.lost.done():
+            self.lost.set_result(error)
+        self._down.set()
+        if self._wire is not None:
+            self._wire.close()
+        self._wire = self._receiver = None
+        waiting, self._answers = self._answers, {}
+        for answer in waiting.values():
+            if not answer.done():
+                answer.set_exception(ServerLost(error.message))

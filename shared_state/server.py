@@ -1,0 +1,114 @@
+"""The shared-state server: sockets and timers around the service."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, cast
+
+from shared_state.config import ServerConfig
+from shared_state.connection import Connection
+from shared_state.service import Service
+
+
+class _Socket(asyncio.Protocol):
+    """One TCP connection. All requests of a read are answered in one write."""
+
+    _transport: asyncio.Transport
+    _connection: Connection
+
+    def __init__(self, service: Service, changed: Callable[[], None]) -> None:
+        self._service = service
+        self._changed = changed
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # asyncio switches Nagle's algorithm off on every TCP connection it accepts
+        self._transport = cast("asyncio.Transport", transport)
+        self._connection = self._service.open(self._ready)
+        self._changed()
+
+    def data_received(self, data: bytes) -> None:
+        self._service.receive(self._connection, data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._service.closed(self._connection)
+        self._changed()
+
+    def pause_writing(self) -> None:
+        # who does not read its answers is not asked for more questions
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
+
+    def _ready(self, connection: Connection) -> None:
+        self._transport.write(connection.take_output())
+        if connection.closing:
+            self._transport.close()
+
+
+class Server:
+    """A server that listens. Leaving the ``async with`` block closes it."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int) -> None:
+        """Listen for connections. Raises OSError, for example when the port is taken."""
+        self._listener = await self._loop.create_server(
+            lambda: _Socket(self._service, self._set_timer), host, port
+        )
+
+    @property
+    def port(self) -> int:
+        """Return the TCP port it listens on."""
+        if self._listener is None:
+            raise RuntimeError("the server does not listen yet")
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Stop listening and close all connections."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._listener is not None:
+            self._listener.close()
+        self._service.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until all connections are closed."""
+        if self._listener is not None:
+            await self._listener.wait_closed()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        await self.wait_closed()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self._service.next_deadline()
+        if deadline is None:
+            self._timer = None
+        else:
+            self._timer = self._loop.call_later(deadline - time.monotonic(), self._tick)
+
+    def _tick(self) -> None:
+        self._service.tick()
+        self._set_timer()
+
+
+async def serve(config: ServerConfig) -> Server:
+    """Start a server on ``config.host`` and ``config.port`` (0 takes a free one). Raises OSError."""
+    server = Server(Service(config, time.monotonic))
+    await server.listen(config.host, config.port)
+    return server

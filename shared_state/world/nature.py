@@ -1,0 +1,229 @@
+"""Nature: what happens to a qubit when its holder acts on it.
+
+Every operation first ages the qubits it touches to its emulated time, then acts, then adds the noise of the
+node's devices. Nothing here waits, and nothing reads a state but the oracle's methods at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared_state.clock import LabClock
+from shared_state.config import WorldConfig
+from shared_state.dice import Dice
+from shared_state.engine import gates, measures
+from shared_state.engine.bases import Basis
+from shared_state.engine.errors import ClusterTooLarge as EngineClusterTooLarge
+from shared_state.engine.errors import EngineError
+from shared_state.engine.joint_state import JointState
+from shared_state.errors import BadRequest, ClusterTooLarge, NotYours, PartnerLost
+from shared_state.ledger import Bereavement, Holding, Ledger
+from shared_state.world.memory import decoherence
+from shared_state.world.operations import add_gate_noise, readout
+from shared_state.world.presence import Presence
+
+_GROUND: Final = np.diag([1.0, 0.0]).astype(np.complex128)
+
+
+class Nature:
+    """The joint state, who holds what of it, and the nodes' own devices.
+
+    Times are emulated seconds; ``node`` is who asks. Every method that takes qubits raises NotYours or
+    NoSuchQubit for one that the node does not hold, and TimeReversed in virtual time.
+    """
+
+    def __init__(self, world: WorldConfig, clock: LabClock, dice: Dice) -> None:
+        self.world = world
+        self.clock = clock
+        self.dice = dice
+        self.state = JointState(world.max_qubits)
+        self.ledger = Ledger({name: node.memories.count for name, node in world.nodes.items()})
+        self.presence = Presence()
+        self._labels = 0
+
+    def qubit(self, node: str, at: float, run: str) -> int:
+        """Initialise a free memory to |0>. Raises NoFreeMemory and RunClosed."""
+        self.presence.check_open(node, run)
+        self.ledger.check_free(node)
+        self.clock.observe(at)
+        (label,) = self.new_qubits(_GROUND)
+        holding = Holding(label)
+        self.ledger.enter(holding, node, run, at)
+        return holding.qubit
+
+    def gate(self, node: str, at: float, name: str, qubits: Sequence[int], angles: Sequence[float]) -> None:
+        """Apply a named gate and the node's gate noise."""
+        try:
+            matrix = gates.unitary(name, angles)
+        except EngineError as error:
+            raise BadRequest(str(error)) from error
+        self._apply(node, at, matrix, qubits)
+
+    def unitary(self, node: str, at: float, matrix: NDArray[np.complex128], qubits: Sequence[int]) -> None:
+        """Apply any unitary, shape (2^k, 2^k), and the node's gate noise."""
+        try:
+            checked = gates.check_unitary(matrix)
+        except EngineError as error:
+            raise BadRequest(str(error)) from error
+        self._apply(node, at, checked, qubits)
+
+    def measure(self, node: str, at: float, qubit: int, basis: Basis) -> int:
+        """Measure and consume a qubit; return the outcome as the node's detector reports it."""
+        (holding,) = self.touch(node, at, [qubit], answered=True)
+        rng = self._rng(node)
+        outcome = self.state.measure(holding.label, basis, rng.random())
+        self.ledger.leave(holding)
+        holding.part()
+        return readout(outcome, self.world.nodes[node].gates, rng.random())
+
+    def bell_measure(self, node: str, at: float, first: int, second: int) -> tuple[int, int]:
+        """Measure two qubits in the Bell basis and consume them: one two-qubit gate, two readouts.
+
+        Where both were halves of pairs, their partners are now each other's: an entanglement swap.
+        """
+        one, other = holdings = self.touch(node, at, [first, second], answered=True)
+        devices, rng = self.world.nodes[node].gates, self._rng(node)
+        with _named(holdings):
+            add_gate_noise(self.state, devices, [one.label, other.label])
+            x, z = self.state.bell_measure(one.label, other.label, rng.random())
+        left, right = one.partner, other.partner
+        for holding in holdings:
+            self.ledger.leave(holding)
+            holding.part()
+        if left is not None and right is not None and left is not other:
+            left.partner, right.partner = right, left
+        return readout(x, devices, rng.random()), readout(z, devices, rng.random())
+
+    def discard(self, node: str, at: float, qubit: int) -> None:
+        """Trace a qubit out."""
+        (holding,) = self.touch(node, at, [qubit], answered=True)
+        self.drop(holding)
+
+    def hand_over(self, node: str, at: float, qubits: Sequence[int]) -> None:
+        """Give qubits to the referee, with whom they age no more."""
+        for holding in self.touch(node, at, qubits, answered=True):
+            self.ledger.hand_over(holding)
+
+    def drop_run(self, node: str, run: str) -> int:
+        """Trace out what the node holds of a run; return how many qubits that were."""
+        dropped = self.ledger.of_node(node, run)
+        for holding in dropped:
+            self.drop(holding)
+        return len(dropped)
+
+    def depart(self, node: str) -> None:
+        """Trace out all that the node holds; the other halves of its pairs will say so when they are used."""
+        for holding in self.ledger.of_node(node):
+            self.bereave(holding, node)
+            self.drop(holding)
+
+    def bereave(self, lost: Holding, node: str) -> None:
+        """Let the partner of a half that is lost with its node know."""
+        if lost.partner is not None:
+            lost.partner.bereaved = Bereavement(node, lost.partner.pair)
+
+    def drop(self, holding: Holding) -> None:
+        """Trace out a qubit that is in somebody's hands."""
+        self.ledger.leave(holding)
+        self.vanish(holding)
+
+    def vanish(self, holding: Holding) -> None:
+        """Trace out a qubit that is in nobody's hands."""
+        self.state.discard(holding.label)
+        holding.part()
+
+    def new_qubits(self, rho: NDArray[np.complex128]) -> list[int]:
+        """Make qubits in the joint state ``rho`` and return their labels."""
+        count = len(rho).bit_length() - 1
+        labels = list(range(self._labels, self._labels + count))
+        self._labels += count
+        self.state.add(rho, labels)
+        return labels
+
+    def touch(self, node: str, at: float, qubits: Sequence[int], *, answered: bool) -> list[Holding]:
+        """Age the node's qubits to ``at``.
+
+        Raises:
+            PartnerLost: to an operation with an answer, once; the qubit is discarded by that.
+        """
+        holdings = [self.ledger.held_by(node, qubit) for qubit in qubits]
+        if len(set(qubits)) < len(qubits):
+            raise BadRequest(f"the qubits {list(qubits)} are not all different.")
+        if answered:
+            for holding in holdings:
+                self._check_partner(holding)
+        times = [self.clock.reconcile(at, holding.touched) for holding in holdings]
+        self.clock.observe(at)
+        for holding, time in zip(holdings, times, strict=True):
+            self._age(holding, time)
+        return holdings
+
+    def density_matrix(self, qubits: Sequence[int]) -> NDArray[np.complex128]:
+        """Return the reduced density matrix of anybody's qubits, as they were last touched. Oracle only."""
+        holdings = [self.ledger.find(qubit) for qubit in qubits]
+        with _named(holdings):
+            return self.state.reduced([holding.label for holding in holdings])
+
+    def fidelity(self, qubits: Sequence[int], target: NDArray[np.complex128]) -> float:
+        """Return <psi|rho|psi> for anybody's qubits. Oracle only."""
+        try:
+            return measures.fidelity(self.density_matrix(qubits), target)
+        except EngineError as error:
+            raise BadRequest(str(error)) from error
+
+    def discard_handed_over(self, qubits: Sequence[int]) -> None:
+        """Trace out qubits that the referee holds. Oracle only."""
+        holdings = [self.ledger.find(qubit) for qubit in qubits]
+        for holding in holdings:
+            if holding.holder is not None:
+                raise NotYours(f"qubit {holding.qubit} was not handed over, it is a node's.")
+        for holding in holdings:
+            self.drop(holding)
+
+    def _apply(self, node: str, at: float, matrix: NDArray[np.complex128], qubits: Sequence[int]) -> None:
+        if len(matrix) != 2 ** len(qubits):
+            raise BadRequest(f"an operator of shape {matrix.shape} does not act on {len(qubits)} qubit(s).")
+        holdings = self.touch(node, at, qubits, answered=False)
+        labels = [holding.label for holding in holdings]
+        with _named(holdings):
+            self.state.apply(matrix, labels)
+        add_gate_noise(self.state, self.world.nodes[node].gates, labels)
+
+    def _age(self, holding: Holding, to: float) -> None:
+        if holding.holder is not None and to > holding.touched:
+            memory = self.world.nodes[holding.holder].memories
+            channel = decoherence(memory, to - holding.touched)
+            if channel is not None:
+                self.state.apply_channel(channel, [holding.label])
+            holding.touched = to
+
+    def _check_partner(self, holding: Holding) -> None:
+        if holding.bereaved is not None:
+            node, pair = holding.bereaved
+            self.drop(holding)
+            raise PartnerLost(
+                f"{node} has departed and the other half of pair {pair} was traced out; "
+                f"qubit {holding.qubit} is discarded.",
+                node=node,
+            )
+
+    def _rng(self, node: str) -> np.random.Generator:
+        return self.dice.stream(f"node/{node}")
+
+
+@contextmanager
+def _named(holdings: Sequence[Holding]) -> Iterator[None]:
+    """Refuse a cluster that is too large in terms of the ids that the asker knows."""
+    try:
+        yield
+    except EngineClusterTooLarge as error:
+        names = ", ".join(str(holding.qubit) for holding in holdings)
+        raise ClusterTooLarge(
+            f"the qubits {names} would become part of a cluster of {len(error.qubits)} entangled qubits, and "
+            f"this lab's max_qubits is {error.limit}: measure or discard some first."
+        ) from error

@@ -1,0 +1,57 @@
+"""A node's imperfect operations: noise after gates, and readout errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from shared_state.config import GateConfig
+from shared_state.engine.channels import Channel, depolarising, two_qubit_depolarising
+from shared_state.engine.joint_state import JointState
+
+
+@lru_cache(maxsize=256)
+def single_gate_noise(gates: GateConfig) -> Channel | None:
+    """Return the noise after a one-qubit gate of entanglement fidelity F: depolarising with p = 4(1-F)/3.
+
+    None where the gate is perfect.
+    """
+    if gates.single_fidelity == 1:
+        return None
+    return _shared(depolarising(4 * (1 - gates.single_fidelity) / 3))
+
+
+@lru_cache(maxsize=256)
+def two_gate_noise(gates: GateConfig) -> Channel | None:
+    """Return the noise after a two-qubit gate: rho -> g U rho U^+ + (1-g) I/4 (Briegel et al. 1998).
+
+    I/4 replaces the two qubits, the rest keeps its reduced state. None where the gate is perfect.
+    """
+    if gates.two_fidelity == 1:
+        return None
+    return _shared(two_qubit_depolarising(1 - gates.two_fidelity))
+
+
+def add_gate_noise(state: JointState, gates: GateConfig, qubits: Sequence[int]) -> None:
+    """Apply to ``qubits`` the noise that follows a gate on all of them.
+
+    A unitary on k >= 3 qubits counts as one operation of quality g = ``two_fidelity``:
+    rho -> g U rho U^+ + (1-g) I/2^k.
+    """
+    if len(qubits) > 2:
+        if gates.two_fidelity < 1:
+            state.depolarise(1 - gates.two_fidelity, qubits)
+        return
+    noise = single_gate_noise(gates) if len(qubits) == 1 else two_gate_noise(gates)
+    if noise is not None:
+        state.apply_channel(noise, qubits)
+
+
+def readout(bit: int, gates: GateConfig, uniform: float) -> int:
+    """Return the outcome as the detector reports it: flipped where ``uniform`` >= ``readout_fidelity``."""
+    return bit if uniform < gates.readout_fidelity else 1 - bit
+
+
+def _shared(channel: Channel) -> Channel:
+    channel.setflags(write=False)  # it is handed to everyone who asks again
+    return channel

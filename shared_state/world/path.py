@@ -1,0 +1,65 @@
+"""The way of light through a link: stretches of fibre with the enabled taps between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared_state.config import FibreConfig, LinkDevices, TapConfig
+from shared_state.dice import Dice
+from shared_state.engine.joint_state import JointState
+from shared_state.world.fibre import delay, transmission
+from shared_state.world.pulses import PulseTrain, propagate
+from shared_state.world.taps import intercept_qubit, intercept_resend, split
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """An eavesdropper at the end of a stretch, with dice of its own."""
+
+    fraction: float
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One direction of a link: (fibre, tap at its end) per stretch; the last stretch ends at the receiver."""
+
+    stretches: tuple[tuple[FibreConfig, Tap | None], ...]
+    delay: float
+    rng: np.random.Generator
+
+    def carry_qubit(self, state: JointState, label: int) -> bool:
+        """Send a qubit through; tell whether it arrives. One that does not is left in the state."""
+        for fibre, tap in self.stretches:
+            if not self.rng.random() < transmission(fibre):
+                return False
+            if tap is not None:
+                intercept_qubit(state, label, tap.fraction, tap.rng)
+        return True
+
+    def carry_pulses(self, train: PulseTrain) -> PulseTrain:
+        """Send a train of pulses through."""
+        for fibre, tap in self.stretches:
+            train = propagate(train, fibre, self.rng)
+            if tap is not None:
+                train = intercept_resend(train, tap.fraction, tap.rng)
+        return train
+
+
+def path_of(link: str, devices: LinkDevices, sender: str, taps: Mapping[str, TapConfig], dice: Dice) -> Path:
+    """Return the path from ``sender`` to the link's other end, past ``taps``, whatever order they come in."""
+    fibre = devices.fibre
+    # a tap's position counts from the first endpoint
+    forward = sender == devices.endpoints[0]
+    distances = {name: tap.position if forward else fibre.length - tap.position for name, tap in taps.items()}
+    stretches: list[tuple[FibreConfig, Tap | None]] = []
+    rest, covered = fibre, 0.0
+    for name in sorted(distances, key=lambda name: (distances[name], name)):
+        before, rest = split(rest, distances[name] - covered)
+        covered = distances[name]
+        stretches.append((before, Tap(taps[name].fraction, dice.stream(f"tap/{name}"))))
+    stretches.append((rest, None))
+    return Path(tuple(stretches), delay(fibre), dice.stream(f"link/{link}/fibre/{sender}"))

@@ -1,0 +1,58 @@
+"""Which nodes are there, and which runs they have left."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared_state.errors import PeerDeparted, PeerLeftRun, RunClosed
+
+REMEMBERED: Final = 65536
+"""So many departures from runs are remembered; the latecomers of older ones wait in vain."""
+
+
+class Presence:
+    """Nodes that have departed and runs that have been left.
+
+    A node that has not come yet is awaited; one that has gone is not.
+    """
+
+    def __init__(self) -> None:
+        self._departed: set[str] = set()
+        self._left: dict[tuple[str, str], None] = {}
+
+    def arrive(self, node: str) -> None:
+        """Note that the node is there, and new: it has left no run."""
+        self._departed.discard(node)
+        self._left = {key: None for key in self._left if key[0] != node}
+
+    def depart(self, node: str) -> None:
+        """Note that the node has gone."""
+        self._departed.add(node)
+
+    def leave(self, node: str, run: str) -> None:
+        """Note that the node has ended its part of the run."""
+        self._left[node, run] = None
+        if len(self._left) > REMEMBERED:
+            del self._left[next(iter(self._left))]
+
+    def check_open(self, node: str, run: str) -> None:
+        """Raise RunClosed when the node itself has ended its part of the run."""
+        if (node, run) in self._left:
+            raise RunClosed(f"{node} has ended its part of run {run!r}: begin another run.")
+
+    def check_peer(self, peer: str, run: str) -> None:
+        """Raise PeerDeparted or PeerLeftRun when nothing will come from the peer under this run."""
+        if peer in self._departed:
+            raise peer_departed(peer)
+        if (peer, run) in self._left:
+            raise peer_left_run(peer, run)
+
+
+def peer_departed(node: str) -> PeerDeparted:
+    """Return the error for who waits for a node that has gone."""
+    return PeerDeparted(f"{node} has departed; its qubits were traced out.", node=node)
+
+
+def peer_left_run(node: str, run: str) -> PeerLeftRun:
+    """Return the error for who waits for a node that has ended its part of the run."""
+    return PeerLeftRun(f"{node} has ended its part of run {run!r}.", node=node)
