@@ -1,0 +1,61 @@
+"""Run a lab's broker: ``python -m broker``.
+
+The first line of standard input is a JSON object: ``lab``, ``users`` and ``directory``, and optionally
+``host``, ``port``, ``monitor`` and ``program`` (auto, embedded or mosquitto). Once the broker accepts
+connections, one line ``{"program": ..., "host": ..., "port": ...}`` is written to standard output. The
+broker ends with standard input, so it does not outlive whoever started it, and on SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+from broker.errors import BrokerError, ProgramError
+from broker.programs.choose import choose
+from broker.programs.program import BrokerConfig, BrokerProgram
+
+
+def read_program(line: str) -> BrokerProgram:
+    """Return the broker that a line of JSON asks for. Raises ``ProgramError``."""
+    try:
+        document = json.loads(line)
+        choice = document.pop("program", "auto")
+        config = BrokerConfig(**document | {"directory": Path(document["directory"])})
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ProgramError(
+            f"Standard input does not begin with a broker's configuration as one line of JSON: {error!r}."
+        ) from error
+    return choose(config, choice)
+
+
+async def run(stdin: asyncio.StreamReader) -> None:
+    """Run the broker until standard input or the process ends."""
+    line = (await stdin.readline()).decode()
+    async with read_program(line) as broker, asyncio.TaskGroup() as group:
+        ready = {"program": broker.program, "host": broker.host, "port": broker.port}
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+        watching = group.create_task(broker.watch())
+        await stdin.read()
+        watching.cancel()
+
+
+async def main() -> None:
+    """Connect standard input and the signals to ``run``."""
+    loop = asyncio.get_running_loop()
+    stdin = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stdin.feed_eof)
+    await run(stdin)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except BrokerError as error:
+        sys.exit(str(error))

@@ -1,0 +1,1 @@
+"""The broker programs that a lab can run."""

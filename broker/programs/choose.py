@@ -1,0 +1,36 @@
+"""Which broker program a lab runs."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Literal
+
+from broker.errors import ProgramMissing
+from broker.programs.embedded import EmbeddedBroker
+from broker.programs.mosquitto import MosquittoBroker
+from broker.programs.program import BrokerConfig, BrokerProgram
+
+Choice = Literal["auto", "embedded", "mosquitto"]
+
+# Debian keeps daemons where an ordinary user's PATH does not lead.
+_SYSTEM_DIRECTORIES = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+
+
+def find_mosquitto() -> str | None:
+    """Return the path of the mosquitto program, or None."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_DIRECTORIES)
+
+
+def choose(config: BrokerConfig, choice: Choice = "auto") -> BrokerProgram:
+    """Return the broker to run: ``auto`` is mosquitto where it is installed, otherwise the embedded one.
+
+    Raises ``ProgramMissing`` when mosquitto is asked for by name and not installed.
+    """
+    executable = None if choice == "embedded" else find_mosquitto()
+    if executable:
+        return MosquittoBroker(config, executable)
+    if choice == "mosquitto":
+        raise ProgramMissing(
+            "There is no mosquitto on this machine: install it, or use the broker 'embedded'."
+        )
+    return EmbeddedBroker(config)

@@ -1,0 +1,84 @@
+"""The embedded broker: amqtt in this process, where nothing else is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import StreamReader, StreamWriter
+from typing import Self
+
+from amqtt.adapters import StreamWriterAdapter
+
+from broker.errors import BrokerError, PortTaken, ProgramFailed
+from broker.programs.lab_broker import LISTENER, LabBroker, LimitedReader
+from broker.programs.program import MAX_PACKET, BrokerConfig
+
+
+class EmbeddedBroker:
+    """A lab's broker inside this process. Use as an async context manager: entered, it accepts connections.
+
+    It keeps no session over a disconnection: what is under way to a party at that moment is lost.
+    Entering raises ``PortTaken``.
+    """
+
+    program = "embedded"
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self._config = config
+        self._port = config.port
+
+    @property
+    def host(self) -> str:
+        """Return the address on which it listens."""
+        return self._config.host
+
+    @property
+    def port(self) -> int:
+        """Return the port on which it listens."""
+        return self._port
+
+    async def __aenter__(self) -> Self:
+        # amqtt reports every late confirmation as a failure with its stack.
+        logging.getLogger("amqtt").setLevel(logging.CRITICAL + 1)
+        self._broker = LabBroker(self._config)
+        try:
+            self._server = await asyncio.start_server(
+                self._accept, self.host, self._config.port, limit=MAX_PACKET
+            )
+        except OSError as error:
+            raise PortTaken(
+                f"The embedded broker cannot listen on {self.host}:{self._config.port}: {error.strerror}. "
+                "Choose another port, or 0 for a free one."
+            ) from error
+        self._port = self._server.sockets[0].getsockname()[1]
+        self._group = await asyncio.TaskGroup().__aenter__()
+        self._tasks: set[asyncio.Task[None]] = set()
+        await self._broker.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+        await self._broker.shutdown()
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(None, None, None)
+
+    async def watch(self) -> None:
+        """Wait for ever; raise ``ProgramFailed`` when the broker ends by itself."""
+        await self._server.serve_forever()
+        raise ProgramFailed("The embedded broker has stopped listening.")
+
+    def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        task = self._group.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        try:
+            await self._broker.external_connected(
+                LimitedReader(reader), StreamWriterAdapter(writer), LISTENER
+            )
+        except BrokerError:
+            pass  # it sent what is not MQTT, or too much of it: closing is the answer
+        finally:
+            writer.close()
