@@ -1,0 +1,82 @@
+"""What can go wrong at a node. Every error says what failed and what to do about it.
+
+::
+
+    NodeError
+    ├── ProtocolViolation      the peer's message is not what the protocol allows now (theirs)
+    ├── AuthenticationFailed   a message is not what the peer sent here: forged, altered, replayed, missing
+    ├── KeyRefused             the quantum channel does not yield a secret key (nobody's fault, or Eve's)
+    ├── TransferFailed         a file did not arrive, and nothing of it was left behind
+    ├── PeerGone               the peer's process ended or its connection was lost for good
+    ├── DeadlinePassed         what was awaited did not come in time
+    ├── QubitGone              the program uses a qubit that it no longer holds (mine)
+    ├── ProgramInvalid         a program file that cannot be run, or asked for with the wrong roles or parameters (mine)
+    ├── RunCancelled           the lab called the run off, because another role failed or the user did
+    └── RunFailed              a run ended without a result; says at which node and why
+"""
+
+from __future__ import annotations
+
+
+class NodeError(Exception):
+    """The root of all errors raised by ``nodes``."""
+
+
+class ProtocolViolation(NodeError):
+    """The peer sent a message that the protocol does not allow at this point."""
+
+
+class AuthenticationFailed(NodeError):
+    """A message does not carry the tag that only the peer can make for it at this place of the dialogue."""
+
+
+class KeyRefused(NodeError):
+    """No secret key can be distilled. ``reason`` is a sentence fit for both parties and for the user."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TransferFailed(NodeError):
+    """A file was not transferred; the destination is as it was before."""
+
+
+class PeerGone(NodeError):
+    """The peer left before the protocol ended. ``peer`` is its name."""
+
+    def __init__(self, peer: str, awaited: str = "a message") -> None:
+        super().__init__(f"node '{peer}' left while {awaited} was awaited; see its log and run again")
+        self.peer = peer
+
+
+class DeadlinePassed(NodeError):
+    """Nothing came within the time allowed. ``peer`` is who was waited for."""
+
+    def __init__(self, peer: str, deadline: float, awaited: str = "a message") -> None:
+        super().__init__(
+            f"node '{peer}' did not send {awaited} within {deadline:g} s; is its process alive and connected?"
+        )
+        self.peer = peer
+        self.deadline = deadline
+
+
+class QubitGone(NodeError):
+    """The program uses a qubit that was measured, sent, discarded or handed over before."""
+
+
+class ProgramInvalid(NodeError):
+    """A program cannot be run as asked: its file, its roles or its parameters are wrong."""
+
+
+class RunCancelled(NodeError):
+    """The lab called the run off."""
+
+
+class RunFailed(NodeError):
+    """A run ended without a result. ``node`` is where it failed, ``cause`` the name of the error there."""
+
+    def __init__(self, node: str, cause: str, message: str) -> None:
+        super().__init__(f"at node '{node}': {message}")
+        self.node = node
+        self.cause = cause

@@ -1,0 +1,214 @@
+"""All that a protocol sees of the world: qubits, links, peers, time and chance.
+
+A role of a protocol is a coroutine whose arguments are these ports. Gates are statements and return nothing;
+whatever returns knowledge (an outcome, a click, a message, the arrival of a pair) is awaited.
+The real implementations are in ``nodes.runtime``; ``nodes.runtime.in_memory`` runs the same roles without a process,
+a broker or a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Basis = Literal["X", "Y", "Z"]
+Bits = NDArray[np.uint8]
+"""An array of 0 and 1, one element a bit."""
+
+MessageT = TypeVar("MessageT")
+
+
+class BellOutcome(NamedTuple):
+    """Which Bell state was found: (X^x Z^z (x) I) |Phi+>, so 00 Phi+, 01 Phi-, 10 Psi+, 11 Psi- for (x, z)."""
+
+    x: int
+    z: int
+
+
+class Qubit(Protocol):
+    """One qubit in this node's memory. A measured, discarded or sent qubit is gone and frees its memory."""
+
+    def x(self) -> None:
+        """Apply the Pauli X."""
+
+    def y(self) -> None:
+        """Apply the Pauli Y."""
+
+    def z(self) -> None:
+        """Apply the Pauli Z."""
+
+    def h(self) -> None:
+        """Apply the Hadamard gate."""
+
+    def s(self) -> None:
+        """Apply S = diag(1, i)."""
+
+    def t(self) -> None:
+        """Apply T = diag(1, e^(i pi/4))."""
+
+    def rx(self, angle: float) -> None:
+        """Rotate by ``angle`` radians about the x axis: exp(-i angle X / 2)."""
+
+    def ry(self, angle: float) -> None:
+        """Rotate by ``angle`` radians about the y axis: exp(-i angle Y / 2)."""
+
+    def rz(self, angle: float) -> None:
+        """Rotate by ``angle`` radians about the z axis: exp(-i angle Z / 2)."""
+
+    def cnot(self, target: Qubit) -> None:
+        """Apply X to ``target`` where this qubit is 1."""
+
+    def cz(self, other: Qubit) -> None:
+        """Apply the controlled phase, symmetric in both qubits."""
+
+    def swap(self, other: Qubit) -> None:
+        """Exchange the states of both qubits."""
+
+    def apply(self, unitary: NDArray[np.complex128], *others: Qubit) -> None:
+        """Apply a 2^k x 2^k unitary to this qubit and ``others``, this one most significant."""
+
+    async def measure(self, basis: Basis = "Z") -> int:
+        """Measure and consume the qubit; 0 is the +1 eigenstate of the basis' Pauli operator."""
+
+    async def bell_measure(self, other: Qubit) -> BellOutcome:
+        """Measure both qubits in the Bell basis and consume them."""
+
+    async def discard(self) -> None:
+        """Give the qubit up: it is traced out and its memory is free."""
+
+
+class Memory(Protocol):
+    """This node's quantum memories."""
+
+    async def qubit(self) -> Qubit:
+        """Initialise a free memory to |0>."""
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """This node's half of a heralded pair. ``pair`` is the id that both ends hold; ``heralded_at`` in seconds."""
+
+    pair: str
+    qubit: Qubit
+    heralded_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clicks:
+    """What a receiver saw of a train of pulses.
+
+    ``clicked[i]`` is 1 where pulse i made a detector click; ``bits[i]`` is the outcome there and 0 elsewhere.
+    """
+
+    clicked: Bits
+    bits: Bits
+
+
+class QuantumLink(Protocol):
+    """The quantum channel to one neighbour. Both ends must take part in whatever crosses it."""
+
+    @property
+    def peer(self) -> str:
+        """Name the node at the other end."""
+
+    async def pair(self) -> Half:
+        """Wait for the next heralded pair, in |Phi+> up to the link's noise. The peer must ask for it, too."""
+
+    async def send(self, qubit: Qubit) -> None:
+        """Put the qubit on the fibre; it is no longer this node's."""
+
+    async def receive(self) -> Qubit | None:
+        """Wait for the qubit that the peer puts on the fibre; None when it was lost on the way."""
+
+    async def send_pulses(self, bits: Bits, bases: Bits) -> None:
+        """Emit one single photon per element: basis 0 is Z, 1 is X; the bit selects the eigenstate."""
+
+    async def measure_pulses(self, bases: Bits) -> Clicks:
+        """Measure the peer's next train of pulses, pulse i in ``bases[i]`` (0 is Z, 1 is X)."""
+
+
+class Peer(Protocol):
+    """Another party: an address to which frozen dataclasses can be sent, in order, each exactly once."""
+
+    @property
+    def name(self) -> str:
+        """Name the peer's node."""
+
+    async def send(self, message: object) -> None:
+        """Send a message (a frozen dataclass of numbers, strings, bytes, tuples and bit arrays)."""
+
+    async def receive(self, kind: type[MessageT]) -> MessageT:
+        """Wait for the peer's next message, which must be of ``kind``."""
+
+
+class Clock(Protocol):
+    """This node's clock of emulated time, in seconds since the lab began."""
+
+    def now(self) -> float:
+        """Return the emulated time."""
+
+    async def sleep(self, duration: float) -> None:
+        """Let ``duration`` seconds of emulated time pass."""
+
+
+class Coin(Protocol):
+    """This node's source of random bits."""
+
+    def bits(self, count: int, probability: float = 0.5) -> Bits:
+        """Toss ``count`` coins that show 1 with ``probability``."""
+
+    def integers(self, high: int, count: int) -> NDArray[np.int64]:
+        """Draw ``count`` integers uniformly from 0 .. high-1."""
+
+    def choose(self, population: int, count: int) -> NDArray[np.int64]:
+        """Draw ``count`` different integers from 0 .. population-1, sorted."""
+
+    def permutation(self, population: int) -> NDArray[np.int64]:
+        """Shuffle 0 .. population-1."""
+
+    def uniform(self) -> float:
+        """Draw a number uniformly from [0, 1)."""
+
+    def secret(self, length: int) -> bytes:
+        """Draw ``length`` random bytes."""
+
+
+class SharedSecret(NamedTuple):
+    """What this node shares with one peer since before the protocol: the root of message authentication.
+
+    ``session`` names the run and is the same at both ends; a key derived from (secret, session) is never derived twice.
+    """
+
+    secret: bytes
+    session: str
+
+
+class HalfWith:
+    """Ask the runtime for a fresh half of a pair shared with a role, over as many swaps as the path needs.
+
+    Use as an annotation: ``half: Annotated[Qubit, HalfWith("bob")]``.
+    """
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+
+
+class Unknown:
+    """Ask the runtime for a qubit in a random pure state that only the referee knows.
+
+    Use as an annotation: ``psi: Annotated[Qubit, Unknown()]``.
+    """
+
+
+class Referee(Protocol):
+    """The view from outside that no node has: true states, for tests and experiments. All of it is ``oracle`` data."""
+
+    async def fidelity(self, qubits: Sequence[Qubit], target: NDArray[np.complex128]) -> float:
+        """Return <target| rho |target> for the qubits' joint state; ``target`` is a state vector of length 2^k."""
+
+    async def density_matrix(self, qubits: Sequence[Qubit]) -> NDArray[np.complex128]:
+        """Return the qubits' reduced density matrix, the first qubit most significant."""

@@ -1,0 +1,169 @@
+"""Parameter estimation: how many errors can be left in the key, given those found in a random sample.
+
+::
+
+    Alice                                                    Bob
+      |--- 1 Sample: the places chosen, and Alice's bits there ->|  only after sifting
+      |<-- 2 SampleAnswer: Bob's bits there ---------------------|
+      both count the errors and drop the sample from the key
+
+The bound is exact. Of N = n + k sifted bits with K errors in all, a random sample of k holds c of them with
+the hypergeometric probability C(K, c) C(N-K, k-c) / C(N, k). The largest K under which c or fewer errors
+would still turn up with more than the failure probability bounds the errors of the rest by K - c (C. J.
+Clopper and E. S. Pearson, Biometrika 26 (1934) 404, for sampling without replacement). It holds for every
+population, and is much tighter at low error rates than the bound of R. J. Serfling, Ann. Statist. 2 (1974)
+39, which ignores the variance.
+
+The sample speaks for phase errors, too: both bases are equally likely, so the phase error of a key bit is the
+bit error that it would have shown in the other basis, and pooled over both bases the two are distributed
+alike (P. W. Shor and J. Preskill, Phys. Rev. Lett. 85 (2000) 441).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lgamma
+
+import numpy as np
+
+from nodes.errors import KeyRefused, ProtocolViolation
+from nodes.ports import Bits, Coin, Peer
+from nodes.qkd.bits import packed, unpacked
+
+QBER_LIMIT = 0.11
+"""One-way distillation of BB84 yields no key where 1 - 2 h(Q) < 0: Q > 0.11003 (Shor and Preskill)."""
+
+FEWEST_SIFTED_BITS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The places that Alice's coin chose, one packed bit for each sifted bit, and her bits there, packed.
+
+    Sent only after sifting, or Eve could spare the sampled photons.
+    """
+
+    places: bytes
+    bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SampleAnswer:
+    """Bob's bits at the sampled places, packed in order. Sent only after ``Sample``."""
+
+    bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the sample says. ``key`` is the sifted key without it.
+
+    ``qber`` is the error rate of the sample; that of ``key`` exceeds ``qber_upper`` at most with the failure
+    probability asked for.
+    """
+
+    key: Bits
+    sampled: int
+    qber: float
+    qber_upper: float
+
+
+async def sample_as_alice(sifted: Bits, fraction: float, failure: float, bob: Peer, coin: Coin) -> Estimate:
+    """Choose a sample, compare it with Bob's; return the estimate. Raises ``KeyRefused`` for too few bits."""
+    count = sample_size(sifted.size, fraction)
+    places = np.zeros(sifted.size, dtype=np.uint8)
+    places[coin.choose(sifted.size, count)] = 1
+    mine, key = divided(sifted, places)
+    await bob.send(Sample(packed(places), packed(mine)))
+    answer = await bob.receive(SampleAnswer)
+    return estimated(key, mine, unpacked(answer.bits, count), failure)
+
+
+async def sample_as_bob(sifted: Bits, fraction: float, failure: float, alice: Peer) -> Estimate:
+    """Reveal what Alice asks for; return the estimate. Raises ``KeyRefused`` for too few bits."""
+    count = sample_size(sifted.size, fraction)
+    sample = await alice.receive(Sample)
+    places = unpacked(sample.places, sifted.size)
+    if int(places.sum()) != count:
+        raise ProtocolViolation(f"{alice.name} sampled {int(places.sum())} bits where {count} were agreed")
+    mine, key = divided(sifted, places)
+    await alice.send(SampleAnswer(packed(mine)))
+    return estimated(key, unpacked(sample.bits, count), mine, failure)
+
+
+def sample_size(sifted: int, fraction: float) -> int:
+    """Return how many of ``sifted`` bits are sampled. Raises ``KeyRefused`` when there are too few."""
+    if sifted < FEWEST_SIFTED_BITS:
+        raise KeyRefused(
+            f"only {sifted} sifted bits came through the quantum channel and fewer than {FEWEST_SIFTED_BITS} "
+            "say nothing about an eavesdropper; send more pulses or look for the loss"
+        )
+    return max(1, round(fraction * sifted))
+
+
+def divided(sifted: Bits, places: Bits) -> tuple[Bits, Bits]:
+    """Return the bits at the sampled places and the others."""
+    chosen = places.astype(bool)
+    return sifted[chosen], sifted[~chosen]
+
+
+def estimated(key: Bits, alice: Bits, bob: Bits, failure: float) -> Estimate:
+    """Compare both samples."""
+    errors = int(np.count_nonzero(alice != bob))
+    most = error_bound(errors, alice.size, key.size, failure)
+    return Estimate(
+        key=key, sampled=alice.size, qber=errors / alice.size, qber_upper=min(most / key.size, 0.5)
+    )
+
+
+def refuse_hopeless(estimate: Estimate) -> None:
+    """Raise ``KeyRefused`` when the sample's QBER is ``QBER_LIMIT`` or more."""
+    if estimate.qber >= QBER_LIMIT:
+        raise KeyRefused(
+            f"{estimate.qber:.1%} of the sampled bits differ and no key is secret from {QBER_LIMIT:.0%} on: "
+            "someone measures the photons, or the link is misaligned"
+        )
+
+
+def error_bound(errors: int, sampled: int, rest: int, failure: float) -> int:
+    """Return the most errors that ``rest`` unsampled bits have, given ``errors`` among ``sampled`` ones.
+
+    More than that are there with at most the probability ``failure`` < 1/2: the result is the largest e with
+    P(at most ``errors`` in the sample | e + ``errors`` in all) > ``failure``. The search starts where the
+    sample holds its expected share, the median of the distribution.
+    """
+    fewest, too_many = min(errors * rest // sampled, rest), rest + 1
+    while too_many - fewest > 1:
+        middle = (fewest + too_many) // 2
+        if probability_of_at_most(errors, sampled, rest, errors + middle) > failure:
+            fewest = middle
+        else:
+            too_many = middle
+    return fewest
+
+
+def probability_of_at_most(errors: int, sampled: int, rest: int, total: int) -> float:
+    """Return P(c <= ``errors``) in a sample of ``sampled`` from all bits, ``total`` of which are wrong.
+
+    Sums the terms from c = ``errors`` downwards; each is the one before times
+    C(K, c-1) C(N-K, k-c+1) / [C(K, c) C(N-K, k-c)] = c (N-K-k+c) / [(K-c+1) (k-c+1)].
+    """
+    correct = sampled + rest - total
+    least = max(0, sampled - correct)
+    if errors >= min(total, sampled):
+        return 1.0
+    if errors < least:
+        return 0.0
+    largest = (
+        _log_choose(total, errors)
+        + _log_choose(correct, sampled - errors)
+        - _log_choose(sampled + rest, sampled)
+    )
+    c = np.arange(errors, least, -1, dtype=np.float64)
+    ratios = c * (correct - sampled + c) / ((total - c + 1) * (sampled - c + 1))
+    logarithms = largest + np.concatenate([[0.0], np.cumsum(np.log(ratios))])
+    return min(1.0, float(np.exp(logarithms).sum()))
+
+
+def _log_choose(population: int, count: int) -> float:
+    return lgamma(population + 1) - lgamma(count + 1) - lgamma(population - count + 1)

@@ -1,0 +1,25 @@
+"""Coroutines that work beside a block and end with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+Attend = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@asynccontextmanager
+async def attendants() -> AsyncIterator[Attend]:
+    """Give the block a function that starts a coroutine beside it; cancel what still runs at the end.
+
+    An error in one of them cancels the block and is raised in an exception group.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            yield lambda work: tasks.append(group.create_task(work))
+        finally:
+            for task in tasks:
+                task.cancel()

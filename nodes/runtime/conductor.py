@@ -1,0 +1,213 @@
+"""The lab's control party: starts runs on the nodes, feeds their rounds to the judge, and cleans up behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from broker.bus import Bus
+from nodes import codec
+from nodes.errors import DeadlinePassed, PeerGone, RunFailed
+from nodes.runtime.causes import root_cause
+from nodes.runtime.judge import Judge
+from nodes.runtime.mail import PostOffice
+from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunClosed, RunOrder, RunOver, SwapPath
+from nodes.runtime.programs import Program, Scalar, load
+from shared_state.client import OracleClient
+
+_CLEANUP_DEADLINE = 10.0
+
+Route = Callable[[str, str], Sequence[str]]
+"""The chain of nodes along which two nodes make pairs, both ends included; raises when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run: a program, who plays which role, how often, and how long any single wait may last (wall seconds)."""
+
+    program: str
+    roles: Mapping[str, str]
+    rounds: int = 1
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    deadline: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended. ``duration`` is emulated, ``wall`` is real, both in seconds.
+
+    ``figures`` are what the referee found over all rounds; ``returned`` is what each role returned in each round, a
+    qubit as None.
+    """
+
+    run: str
+    program: str
+    roles: dict[str, str]
+    rounds: int
+    figures: dict[str, float | None]
+    returned: list[dict[str, Any]]
+    paths: list[list[str]]
+    duration: float
+    wall: float
+
+
+class Conductor:
+    """Runs programs on the nodes of a lab over ``bus``; ``oracle`` is the referee's view of the quantum world."""
+
+    def __init__(self, bus: Bus, lab: str, oracle: OracleClient, route: Route) -> None:
+        self._oracle = oracle
+        self._route = route
+        self._office = PostOffice(bus, lab, self._note_status)
+        self._states: dict[str, str] = {}
+        self._state_changed = asyncio.Event()
+        self._runs = 0
+        self._abandoned = False
+
+    async def serve(self) -> None:
+        """Carry the conductor's mail until cancelled; raise ``BrokerLost`` or ``ServerLost``."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._office.sort())
+            group.create_task(self._office.dispatch())
+            raise await self._oracle.lost
+
+    def abandon(self) -> None:
+        """Give the lab up: what is running is not cleaned up any more, since nobody can hear."""
+        self._abandoned = True
+
+    def states(self) -> dict[str, str]:
+        """Return what each node last said of itself: ready, left or lost."""
+        return dict(self._states)
+
+    async def ready(self, nodes: Sequence[str]) -> None:
+        """Wait until all ``nodes`` have said that they are ready."""
+        while not all(self._states.get(node) == "ready" for node in nodes):
+            self._state_changed.clear()
+            await self._state_changed.wait()
+
+    async def run(self, request: RunRequest, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
+        """Run a program to its end; ``progress`` hears how many rounds have been judged.
+
+        Raise ``ProgramInvalid`` before anything starts, ``RunFailed`` naming the node where it failed. Whatever
+        happens, and when cancelled, the nodes hold nothing of the run afterwards.
+        """
+        program = load(request.program)
+        paths = swap_paths(program, request.roles, self._route)
+        parts = {node: role for role, node in request.roles.items()}
+        parts |= {node: "" for path in paths for node in path.nodes if node not in parts}
+        self._runs += 1
+        run = f"run-{self._runs}"
+        judge = Judge(program, self._oracle)
+        started_at, started = await self._oracle.now(), time.monotonic()
+        reason = "the lab called it off"
+        try:
+            for node, role in parts.items():
+                order = _order(run, request, role, paths, started_at)
+                await self._office.send(node, run, PROTOCOL, "RunOrder", codec.fields_of(order), started_at)
+            ended_at = await self._follow(run, parts, request, judge, progress)
+            reason = ""
+        except RunFailed as failure:
+            reason = str(failure)
+            raise
+        finally:
+            await self._close(run, parts, judge, reason)
+        return RunResult(
+            run=run,
+            program=program.name,
+            roles=dict(request.roles),
+            rounds=request.rounds,
+            figures=judge.figures(),
+            returned=judge.returned,
+            paths=[list(path.nodes) for path in paths],
+            duration=ended_at - started_at,
+            wall=time.monotonic() - started,
+        )
+
+    async def _follow(
+        self, run: str, parts: Mapping[str, str], request: RunRequest, judge: Judge, progress: Callable[[int], None]
+    ) -> float:
+        """Take the reports of all nodes until the last has played its part; return the emulated time of its end."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                ends = [group.create_task(self._listen(run, node, role, judge)) for node, role in parts.items()]
+                group.create_task(judge.judge(request.rounds, progress))
+        except BaseExceptionGroup as failures:
+            raise root_cause(failures) from failures
+        return max(end.result() for end in ends)
+
+    async def _listen(self, run: str, node: str, role: str, judge: Judge) -> float:
+        while True:
+            try:
+                report = await self._office.receive(node, run, "its report", None)
+            except PeerGone as gone:
+                raise RunFailed(node, "PeerGone", "the process ended while it played its part") from gone
+            match report.kind:
+                case "RoundsPlayed":
+                    for returned in codec.build(RoundsPlayed, report.body).rounds:
+                        judge.take(role, returned)
+                case "PartPlayed":
+                    part = codec.build(PartPlayed, report.body)
+                    if part.cause:
+                        raise RunFailed(node, part.cause, part.message)
+                    return part.at
+
+    async def _close(self, run: str, parts: Mapping[str, str], judge: Judge, reason: str) -> None:
+        """End the run everywhere and wait until nothing of it is left at any node that is still there."""
+        if self._abandoned:
+            return
+        over = codec.fields_of(RunOver(reason))
+        there = [node for node in parts if self._states.get(node) == "ready"]
+        for node in there:
+            await self._office.send(node, run, PROTOCOL, "RunOver", over, 0.0)
+        for node in there:
+            await self._await_closed(run, node, parts[node], judge)
+        await judge.discard_rest()
+        self._office.end_run(run)
+
+    async def _await_closed(self, run: str, node: str, role: str, judge: Judge) -> None:
+        while True:
+            try:
+                report = await self._office.receive(node, run, "that it closed the run", _CLEANUP_DEADLINE)
+            except (PeerGone, DeadlinePassed):
+                return  # the server traces out what a departed node held
+            match report.kind:
+                case "RunClosed":
+                    return
+                case "RoundsPlayed":
+                    for returned in codec.build(RoundsPlayed, report.body).rounds:
+                        judge.take(role, returned)
+
+    def _note_status(self, node: str, body: dict[str, Any]) -> None:
+        self._states[node] = str(body.get("state"))
+        self._state_changed.set()
+
+
+def swap_paths(program: Program, roles: Mapping[str, str], route: Route) -> tuple[SwapPath, ...]:
+    """Lay out the pairs of one round: for each two roles that share halves, the nodes between them."""
+    order = list(program.roles)
+    return tuple(
+        SwapPath(first, last, index, tuple(route(roles[first], roles[last])))
+        for first in order
+        for last, count in program.roles[first].halves().items()
+        if order.index(first) < order.index(last)
+        for index in range(count)
+    )
+
+
+def _order(
+    run: str, request: RunRequest, role: str, paths: tuple[SwapPath, ...], started_at: float
+) -> RunOrder:
+    return RunOrder(
+        run=run,
+        program=request.program,
+        role=role,
+        rounds=request.rounds,
+        roles=tuple(request.roles.items()),
+        paths=paths,
+        parameters=json.dumps(dict(request.parameters)),
+        started_at=started_at,
+        deadline=request.deadline,
+    )

@@ -1,0 +1,71 @@
+"""The quantum channel to one neighbour, as requests to the shared-state server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from nodes.errors import DeadlinePassed, PeerGone
+from nodes.ports import Bits, Clicks, Half, Qubit
+from nodes.runtime.qubits import Register
+from shared_state.errors import PeerError
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True, slots=True)
+class FibreLink:
+    """A ``nodes.ports.QuantumLink``: this node's end of ``link`` in one run.
+
+    Both ends meet under the same ``tag``; ``deadline`` bounds every wait for the peer, in wall seconds.
+    """
+
+    register: Register
+    tag: str
+    link: str
+    peer: str
+    deadline: float
+
+    async def pair(self) -> Half:
+        """Wait for the next heralded pair."""
+        clock, client = self.register.clock, self.register.client
+        delivery = await self._within(client.pair(clock.now(), self.tag, self.link), "its half of a pair")
+        half = Half(delivery.pair, self.register.adopt(delivery.qubit), delivery.time)
+        await clock.until(delivery.time)
+        return half
+
+    async def send(self, qubit: Qubit) -> None:
+        """Put the qubit on the fibre."""
+        clock, client = self.register.clock, self.register.client
+        await client.transmit(clock.now(), self.tag, self.link, self.register.release(qubit))
+
+    async def receive(self) -> Qubit | None:
+        """Wait for the qubit that the peer puts on the fibre; None when it was lost on the way."""
+        clock, client = self.register.clock, self.register.client
+        arrival = await self._within(client.receive(clock.now(), self.tag, self.link), "a qubit")
+        qubit = None if arrival.qubit is None else self.register.adopt(arrival.qubit)
+        await clock.until(arrival.time)
+        return qubit
+
+    async def send_pulses(self, bits: Bits, bases: Bits) -> None:
+        """Emit one single photon per element."""
+        clock, client = self.register.clock, self.register.client
+        await clock.until(await client.emit_pulses(clock.now(), self.tag, self.link, bits, bases))
+
+    async def measure_pulses(self, bases: Bits) -> Clicks:
+        """Measure the peer's next train of pulses."""
+        clock, client = self.register.clock, self.register.client
+        detection = await self._within(client.measure_pulses(clock.now(), self.tag, self.link, bases), "pulses")
+        await clock.until(detection.time)
+        return Clicks(detection.clicked, detection.bits)
+
+    async def _within(self, request: Coroutine[Any, Any, AnswerT], awaited: str) -> AnswerT:
+        try:
+            async with asyncio.timeout(self.deadline):
+                return await request
+        except TimeoutError:
+            raise DeadlinePassed(self.peer, self.deadline, awaited) from None
+        except PeerError as error:
+            raise PeerGone(error.node or self.peer, awaited) from error

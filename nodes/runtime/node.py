@@ -1,0 +1,146 @@
+"""A node: takes the lab's orders, plays its roles in runs, and says how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from broker.bus import Bus
+from broker.telemetry import Record, Sink
+from nodes import codec
+from nodes.errors import ProgramInvalid, RunCancelled
+from nodes.runtime.causes import root_cause
+from nodes.runtime.clock import RealTimeClock, RunClock, VirtualClock
+from nodes.runtime.coin import make_coin
+from nodes.runtime.mail import PostOffice
+from nodes.runtime.orders import CONTROL, PROTOCOL, PartPlayed, RoundsPlayed, RunClosed, RunOrder, RunOver
+from nodes.runtime.programs import Role, load
+from nodes.runtime.qubits import Register
+from nodes.runtime.stage import Stage, Surroundings
+from shared_state.client import NodeClient
+
+_ROUNDS_PER_REPORT = 64
+_REPORT_INTERVAL = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """This node's part in a run, as long as the run lasts."""
+
+    stage: Stage
+    task: asyncio.Task[None]
+
+
+class Node:
+    """One node over its two connections: ``client`` to the quantum world and ``bus`` to everyone else."""
+
+    def __init__(
+        self, surroundings: Surroundings, lab: str, client: NodeClient, bus: Bus, seed: int | None, sink: Sink
+    ) -> None:
+        self._surroundings = surroundings
+        self._client = client
+        self._bus = bus
+        self._seed = seed
+        self._sink = sink
+        self._office = PostOffice(bus, lab)
+        self._parts: dict[str, _Part] = {}
+
+    async def serve(self) -> None:
+        """Announce that the node is ready, then carry out orders until cancelled.
+
+        Raise ``BrokerLost`` or ``ServerLost`` when one of its connections is gone for good.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._office.sort())
+            group.create_task(self._office.dispatch())
+            group.create_task(self._watch_server())
+            await self._bus.announce("status", {"state": "ready"})
+            self._note("node.ready")
+            while True:
+                envelope = await self._office.orders.get()
+                match envelope.kind:
+                    case "RunOrder" if envelope.session not in self._parts:
+                        stage = self._stage(codec.build(RunOrder, envelope.body))
+                        self._parts[stage.order.run] = _Part(stage, group.create_task(self._play(stage)))
+                    case "RunOver":
+                        group.create_task(self._close(envelope.session, codec.build(RunOver, envelope.body)))
+
+    async def _watch_server(self) -> None:
+        raise await self._client.lost
+
+    def _stage(self, order: RunOrder) -> Stage:
+        clock: RunClock = (
+            VirtualClock(order.started_at)
+            if self._client.mode == "virtual"
+            else RealTimeClock(self._client.now, self._client.scale)
+        )
+        return Stage(
+            order=order,
+            surroundings=self._surroundings,
+            register=Register(self._client, clock, order.run),
+            office=self._office,
+            clock=clock,
+            coin=make_coin(self._seed, self._surroundings.name, order.run),
+        )
+
+    async def _play(self, stage: Stage) -> None:
+        """Play this node's part; whatever goes wrong in it is reported and ends this run only."""
+        order = stage.order
+        self._note("part.started", order.run, program=order.program, role=order.role, rounds=order.rounds)
+        try:
+            await self._rounds(stage, _role(order))
+        except asyncio.CancelledError:
+            await self._finish(stage, RunCancelled("the run was called off"))
+            raise
+        except Exception as error:  # noqa: BLE001 - a program may raise anything: its run ends, the node lives on
+            await self._finish(stage, root_cause(error))
+        else:
+            await self._finish(stage, None)
+
+    async def _rounds(self, stage: Stage, role: Role | None) -> None:
+        """Play all rounds and report them, several at a time."""
+        loop = asyncio.get_running_loop()
+        unreported: list[str] = []
+        reported_at = loop.time()
+        async for returned in stage.play(role):
+            unreported.append(returned)
+            if len(unreported) == _ROUNDS_PER_REPORT or loop.time() - reported_at > _REPORT_INTERVAL:
+                await self._report(stage, RoundsPlayed(tuple(unreported)))
+                unreported.clear()
+                reported_at = loop.time()
+        if unreported:
+            await self._report(stage, RoundsPlayed(tuple(unreported)))
+
+    async def _finish(self, stage: Stage, error: BaseException | None) -> None:
+        cause, message = ("", "") if error is None else (type(error).__name__, str(error))
+        self._note("part.failed" if error else "part.played", stage.order.run, cause=cause, message=message)
+        await self._report(stage, PartPlayed(stage.clock.now(), cause, message))
+
+    async def _close(self, run: str, over: RunOver) -> None:
+        part = self._parts.get(run)
+        if part is None:
+            return
+        part.task.cancel()
+        await asyncio.wait([part.task])
+        discarded = await part.stage.close()
+        self._note("run.closed", run, reason=over.reason, discarded=discarded)
+        await self._report(part.stage, RunClosed(discarded))
+        self._office.end_run(run)
+        del self._parts[run]
+
+    async def _report(self, stage: Stage, report: RoundsPlayed | PartPlayed | RunClosed) -> None:
+        kind, body = codec.kind_of(report), codec.fields_of(report)
+        await self._office.send(CONTROL, stage.order.run, PROTOCOL, kind, body, stage.clock.now())
+
+    def _note(self, name: str, run: str | None = None, **fields: str | int | float) -> None:
+        self._sink.record(Record(name, self._client.now(), self._surroundings.name, run, fields))
+
+
+def _role(order: RunOrder) -> Role | None:
+    """Load the role to play; None for a node that only relays."""
+    if not order.role:
+        return None
+    program = load(order.program)
+    if order.role not in program.roles:
+        raise ProgramInvalid(f"{order.program} has no role '{order.role}'; there are: {', '.join(program.roles)}")
+    return program.roles[order.role]

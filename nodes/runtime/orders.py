@@ -1,0 +1,98 @@
+"""What the lab's control party and the nodes say to each other, over the same bus as everybody.
+
+    control                                node
+    RunOrder          --->                           play a role, or relay, in a run
+                      <---                 RoundsPlayed   as rounds end, several at a time
+                      <---                 PartPlayed     when all rounds are over, or why they are not
+    RunOver           --->                           stop if you still play, clean up, forget the run
+                      <---                 RunClosed      nothing of the run is left here
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodes.runtime.programs import Scalar
+
+CONTROL = "control"
+PROTOCOL = "lab"
+
+
+@dataclass(frozen=True, slots=True)
+class SwapPath:
+    """The chain of ``nodes`` along which one pair per round is made for the roles ``first`` and ``last`` at its ends.
+
+    ``index`` tells pairs between the same two roles apart.
+    """
+
+    first: str
+    last: str
+    index: int
+    nodes: tuple[str, ...]
+
+    @property
+    def service(self) -> str:
+        """Name the service that makes this pair, uniquely in its run."""
+        return f"{self.first}-{self.last}-{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """Play ``role`` of ``program`` (a name or an absolute path) for ``rounds`` rounds; an empty role only relays.
+
+    ``roles`` are (role, node) pairs; ``parameters`` is a JSON object; ``started_at`` is the emulated start time;
+    ``deadline`` bounds every single wait in wall seconds.
+    """
+
+    run: str
+    program: str
+    role: str
+    rounds: int
+    roles: tuple[tuple[str, str], ...]
+    paths: tuple[SwapPath, ...]
+    parameters: str
+    started_at: float
+    deadline: float
+
+    @property
+    def protocol(self) -> str:
+        """Name the program on topics: its stem, with what a topic cannot hold replaced."""
+        return re.sub(r"[^A-Za-z0-9_-]", "-", Path(self.program).stem).lstrip("-_")[:64] or "program"
+
+    def given(self) -> dict[str, Scalar]:
+        """Return the program's parameters."""
+        parameters: dict[str, Scalar] = json.loads(self.parameters)
+        return parameters
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsPlayed:
+    """What a role returned in some consecutive rounds, each as JSON (see ``nodes.runtime.returns``)."""
+
+    rounds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlayed:
+    """This node's part is over. ``cause`` is empty, or the name of the error; ``at`` is this node's emulated time."""
+
+    at: float
+    cause: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunOver:
+    """The run is over everywhere; ``reason`` is empty or says why it was called off."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunClosed:
+    """This node holds nothing of the run any more; ``discarded`` qubits were left over."""
+
+    discarded: int

@@ -1,0 +1,46 @@
+"""Another party of a run, as mail that takes the time light takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from nodes import codec
+from nodes.errors import ProtocolViolation
+from nodes.runtime.clock import RunClock
+from nodes.runtime.mail import PostOffice
+
+MessageT = TypeVar("MessageT")
+
+
+@dataclass(frozen=True, slots=True)
+class BusPeer:
+    """A ``nodes.ports.Peer``: the node ``name`` in one session of one protocol.
+
+    ``delay`` is the classical propagation delay from there to here in emulated seconds; ``deadline`` bounds every wait
+    for a message, in wall seconds.
+    """
+
+    office: PostOffice
+    clock: RunClock
+    name: str
+    session: str
+    protocol: str
+    delay: float
+    deadline: float
+
+    async def send(self, message: object) -> None:
+        """Send a message, stamped with the emulated time."""
+        await self.office.send(
+            self.name, self.session, self.protocol, codec.kind_of(message), codec.fields_of(message), self.clock.now()
+        )
+
+    async def receive(self, kind: type[MessageT]) -> MessageT:
+        """Wait for the peer's next message and for the emulated time of its arrival."""
+        envelope = await self.office.receive(self.name, self.session, f"a {kind.__name__}", self.deadline)
+        if envelope.kind != kind.__name__:
+            raise ProtocolViolation(
+                f"node '{self.name}' sent a {envelope.kind} where a {kind.__name__} was expected ({self.protocol})"
+            )
+        await self.clock.until(envelope.sent_at + self.delay)
+        return codec.build(kind, envelope.body)

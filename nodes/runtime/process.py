@@ -1,0 +1,47 @@
+"""The composition root of a node's process: opens its two connections and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+from broker.mqtt import MqttBus
+from broker.telemetry import Sink
+from nodes.runtime.config import NodeConfig
+from nodes.runtime.node import Node
+from nodes.runtime.stage import Surroundings
+from shared_state.client import NodeClient
+
+
+async def serve(config: NodeConfig, sink: Sink) -> None:
+    """Be the node that ``config`` describes until cancelled.
+
+    Raise ``AdmissionError`` or ``BrokerRefused`` when a credential is wrong, ``ServerLost`` or ``BrokerLost`` when a
+    connection cannot be had or is gone for good.
+    """
+    surroundings = Surroundings(
+        name=config.name,
+        links=config.links,
+        delays=config.delays,
+        secrets={peer: bytes.fromhex(secret) for peer, secret in config.secrets.items()},
+    )
+    state, broker = config.shared_state, config.broker
+    client = await NodeClient.connect(
+        state.host, state.port, lab=config.lab, name=config.name, token=state.secret
+    )
+    bus = MqttBus(
+        name=config.name,
+        lab=config.lab,
+        host=broker.host,
+        port=broker.port,
+        username=config.name,
+        password=broker.secret,
+        announcements=True,
+        telemetry=sink,
+    )
+    async with client, bus:
+        await Node(surroundings, config.lab, client, bus, config.seed, sink).serve()
+
+
+def run(config: NodeConfig, sink: Sink) -> None:
+    """Serve in an event loop of its own; the entry point of a process that a launcher has forked."""
+    asyncio.run(serve(config, sink))

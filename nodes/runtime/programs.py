@@ -1,0 +1,212 @@
+"""Programs: a Python file with one coroutine per role, found by name or path, and read for what its roles ask for.
+
+Every public coroutine function that the file defines is a role, except ``referee``. A role's parameters say what
+it needs, by annotation:
+
+=============================================  ===========================================================
+``bob: Peer``                                  the party that plays role ``bob``
+``bob_link: QuantumLink``                      the fibre to the party that plays ``bob``
+``bob_secret: SharedSecret``                   the secret shared with that party
+``half: Annotated[Qubit, HalfWith("bob")]``    a fresh half of a pair with ``bob``, swapped along the path
+``psi: Annotated[Qubit, Unknown()]``           a qubit in a random state that only the referee knows
+``memory: Memory``, ``clock``, ``coin``        this node's memories, its ``Clock`` and its ``Coin``
+``shots: int = 100``                           a parameter of the program (int, float, str or bool)
+=============================================  ===========================================================
+
+``async def referee(oracle: Referee, psi, bob)`` is optional: it sees what the roles returned, under their names, and
+the states of ``Unknown`` qubits, and returns the figures of one round. ``def summarise(rounds)`` turns the figures of
+all rounds into results; without it every figure gets its mean and standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import typing
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nodes.errors import ProgramInvalid
+from nodes.ports import Clock, Coin, HalfWith, Memory, Peer, QuantumLink, Qubit, SharedSecret, Unknown
+
+PROGRAMS: Mapping[str, str] = {
+    "teleport": "nodes.apps.teleport",
+    "swap": "nodes.network.swap",
+    "entangle": "nodes.apps.entangle",
+    "chsh": "nodes.apps.chsh",
+    "bb84": "nodes.apps.key_distribution",
+    "send": "nodes.apps.secure_file",
+}
+"""The programs that Bellwire brings, by name."""
+
+Scalar = int | float | str | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One argument of a role: what kind of thing, and the role at its other end where it has one."""
+
+    name: str
+    kind: typing.Literal["peer", "link", "secret", "half", "unknown", "memory", "clock", "coin", "parameter"]
+    role: str = ""
+    type: type = object
+    default: Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One party's part of a program."""
+
+    name: str
+    function: Callable[..., Awaitable[object]]
+    needs: tuple[Need, ...]
+
+    def parameters(self) -> dict[str, Need]:
+        """Return the program parameters that this role takes."""
+        return {need.name: need for need in self.needs if need.kind == "parameter"}
+
+    def halves(self) -> Counter[str]:
+        """Count the halves of pairs that one round takes, by the role at the other end."""
+        return Counter(need.role for need in self.needs if need.kind == "half")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A loaded program: its roles by name, and its optional referee and summary."""
+
+    name: str
+    roles: dict[str, Role]
+    referee: Callable[..., Awaitable[Mapping[str, float]]] | None
+    summarise: Callable[[list[dict[str, float]]], Mapping[str, float]] | None
+
+
+def load(reference: str) -> Program:
+    """Load a program by name or by the path of its file; raise ``ProgramInvalid`` with the reason."""
+    module = _import_file(Path(reference)) if reference.endswith(".py") else _import_named(reference)
+    roles = {
+        name: Role(name, function, _needs(name, function))
+        for name, function in vars(module).items()
+        if inspect.iscoroutinefunction(function)
+        and function.__module__ == module.__name__
+        and not name.startswith("_")
+        and name != "referee"
+    }
+    if not roles:
+        raise ProgramInvalid(f"{reference} defines no role: write one 'async def' per role, such as 'async def alice(...)'")
+    _check_partners(reference, roles)
+    return Program(
+        name=Path(reference).stem,
+        roles=roles,
+        referee=getattr(module, "referee", None),
+        summarise=getattr(module, "summarise", None),
+    )
+
+
+def parse_parameters(program: Program, given: Mapping[str, str]) -> dict[str, Scalar]:
+    """Convert parameters from their text to the types that the roles annotate."""
+    known = {name: need for role in program.roles.values() for name, need in role.parameters().items()}
+    return {name: _convert(program, known, name, text) for name, text in given.items()}
+
+
+def _import_named(name: str) -> ModuleType:
+    if name not in PROGRAMS:
+        close = get_close_matches(name, PROGRAMS, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(PROGRAMS)};"
+        raise ProgramInvalid(f"there is no program '{name}'; {hint} a program of your own is named by its path, ./{name}.py")
+    return importlib.import_module(PROGRAMS[name])
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ProgramInvalid(f"there is no program file {path}")
+    spec = importlib.util.spec_from_file_location(f"bellwire_program_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ProgramInvalid(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up while they are made
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001 - a user's file may raise anything while it is imported
+        raise ProgramInvalid(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _needs(role: str, function: Callable[..., object]) -> tuple[Need, ...]:
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise ProgramInvalid(f"role '{role}': an annotation cannot be read: {error}") from error
+    return tuple(_need(role, parameter, hints) for parameter in inspect.signature(function).parameters.values())
+
+
+def _need(role: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Need:
+    name, hint = parameter.name, hints.get(parameter.name)
+    for mark in getattr(hint, "__metadata__", ()):
+        if isinstance(mark, HalfWith):
+            return Need(name, "half", role=mark.role)
+        if isinstance(mark, Unknown):
+            return Need(name, "unknown")
+    if hint is Peer:
+        return Need(name, "peer", role=name)
+    if hint is QuantumLink and name.endswith("_link"):
+        return Need(name, "link", role=name.removesuffix("_link"))
+    if hint is SharedSecret and name.endswith("_secret"):
+        return Need(name, "secret", role=name.removesuffix("_secret"))
+    if hint in (Memory, Clock, Coin):
+        return Need(name, hint.__name__.lower())
+    if hint in (int, float, str, bool) and parameter.default is not parameter.empty:
+        return Need(name, "parameter", type=hint, default=parameter.default)
+    raise ProgramInvalid(f"role '{role}': cannot tell what '{name}' is to be; {_advice(name, hint)}")
+
+
+def _advice(name: str, hint: object) -> str:
+    if hint is Qubit:
+        return f"say which qubit: '{name}: Annotated[Qubit, HalfWith(\"bob\")]' or Annotated[Qubit, Unknown()]"
+    if hint is QuantumLink:
+        return f"name it after the role at the other end, such as 'bob_link', not '{name}'"
+    if hint is SharedSecret:
+        return f"name it after the role it is shared with, such as 'bob_secret', not '{name}'"
+    if hint in (int, float, str, bool):
+        return f"a parameter needs a default, such as '{name}: {getattr(hint, '__name__', hint)} = 1'"
+    return "annotate it with Peer, QuantumLink, SharedSecret, Memory, Clock, Coin, a Qubit, or a number with a default"
+
+
+def _check_partners(reference: str, roles: Mapping[str, Role]) -> None:
+    for role in roles.values():
+        for need in role.needs:
+            if need.role and need.role not in roles:
+                raise ProgramInvalid(
+                    f"{reference}: role '{role.name}' asks for '{need.name}', but there is no role '{need.role}'; "
+                    f"there are: {', '.join(roles)}"
+                )
+        for other, count in role.halves().items():
+            theirs = roles[other].halves()[role.name]
+            if theirs != count:
+                raise ProgramInvalid(
+                    f"{reference}: role '{role.name}' takes {count} halves of pairs with '{other}', "
+                    f"but '{other}' takes {theirs} with '{role.name}'"
+                )
+
+
+def _convert(program: Program, known: Mapping[str, Need], name: str, text: str) -> Scalar:
+    need = known.get(name)
+    if need is None:
+        there = f"it takes: {', '.join(known)}" if known else "it takes none"
+        raise ProgramInvalid(f"program '{program.name}' has no parameter '{name}'; {there}")
+    if need.type is bool:
+        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower())
+        if truth is None:
+            raise ProgramInvalid(f"parameter '{name}' is true or false, not '{text}'")
+        return truth
+    try:
+        converted: Scalar = need.type(text)
+    except ValueError as error:
+        raise ProgramInvalid(f"parameter '{name}' is of type {need.type.__name__}, not '{text}'") from error
+    return converted

@@ -1,0 +1,150 @@
+"""The qubits that a run holds on this node, as requests to the shared-state server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nodes.errors import QubitGone
+from nodes.ports import Basis, BellOutcome, Qubit
+from nodes.runtime.clock import RunClock
+from shared_state.client import NodeClient
+
+
+class Register:
+    """The qubits of one run on one node: makes them, knows which are live, and gives them up at the end.
+
+    ``run`` is the tag under which the server keeps them apart from other runs.
+    """
+
+    def __init__(self, client: NodeClient, clock: RunClock, run: str) -> None:
+        self.client = client
+        self.clock = clock
+        self.run = run
+        self._live: dict[int, HeldQubit] = {}
+
+    async def qubit(self) -> HeldQubit:
+        """Initialise a free memory to |0>; this is the ``nodes.ports.Memory`` of the run."""
+        return self.adopt(await self.client.qubit(self.clock.now(), self.run))
+
+    def adopt(self, identifier: int) -> HeldQubit:
+        """Hold a qubit that Nature has just given to this node."""
+        qubit = HeldQubit(self, identifier)
+        self._live[identifier] = qubit
+        return qubit
+
+    def release(self, qubit: Qubit) -> int:
+        """Let go of a live qubit and return its id: from here on its handle is dead."""
+        identifier = self.identifier(qubit)
+        del self._live[identifier]
+        return identifier
+
+    def identifier(self, qubit: Qubit) -> int:
+        """Return the id of a live qubit of this run; raise ``QubitGone`` for any other."""
+        if not isinstance(qubit, HeldQubit) or self._live.get(qubit.identifier) is not qubit:
+            raise QubitGone(f"{qubit!r} is not held here: it was measured, sent, discarded or handed over before")
+        return qubit.identifier
+
+    async def hand_over(self, qubits: Sequence[Qubit]) -> list[int]:
+        """Give qubits to the referee; return their ids."""
+        identifiers = [self.release(qubit) for qubit in qubits]
+        if identifiers:
+            await self.client.hand_over(self.clock.now(), identifiers)
+        return identifiers
+
+    async def discard_rest(self) -> int:
+        """Discard whatever is still live; return how many qubits that were."""
+        rest = list(self._live.values())
+        for qubit in rest:
+            await qubit.discard()
+        return len(rest)
+
+
+class HeldQubit:
+    """A ``nodes.ports.Qubit``: gates are posted, outcomes are awaited."""
+
+    def __init__(self, register: Register, identifier: int) -> None:
+        self._register = register
+        self.identifier = identifier
+
+    def __repr__(self) -> str:
+        return f"<qubit {self.identifier} of run {self._register.run}>"
+
+    def x(self) -> None:
+        """Apply the Pauli X."""
+        self._gate("x")
+
+    def y(self) -> None:
+        """Apply the Pauli Y."""
+        self._gate("y")
+
+    def z(self) -> None:
+        """Apply the Pauli Z."""
+        self._gate("z")
+
+    def h(self) -> None:
+        """Apply the Hadamard gate."""
+        self._gate("h")
+
+    def s(self) -> None:
+        """Apply S = diag(1, i)."""
+        self._gate("s")
+
+    def t(self) -> None:
+        """Apply T = diag(1, e^(i pi/4))."""
+        self._gate("t")
+
+    def rx(self, angle: float) -> None:
+        """Rotate by ``angle`` radians about the x axis."""
+        self._gate("rx", (), angle)
+
+    def ry(self, angle: float) -> None:
+        """Rotate by ``angle`` radians about the y axis."""
+        self._gate("ry", (), angle)
+
+    def rz(self, angle: float) -> None:
+        """Rotate by ``angle`` radians about the z axis."""
+        self._gate("rz", (), angle)
+
+    def cnot(self, target: Qubit) -> None:
+        """Apply X to ``target`` where this qubit is 1."""
+        self._gate("cnot", (target,))
+
+    def cz(self, other: Qubit) -> None:
+        """Apply the controlled phase."""
+        self._gate("cz", (other,))
+
+    def swap(self, other: Qubit) -> None:
+        """Exchange the states of both qubits."""
+        self._gate("swap", (other,))
+
+    def apply(self, unitary: NDArray[np.complex128], *others: Qubit) -> None:
+        """Apply a 2^k x 2^k unitary to this qubit and ``others``, this one most significant."""
+        register = self._register
+        qubits = [register.identifier(qubit) for qubit in (self, *others)]
+        register.client.unitary(register.clock.now(), unitary, qubits)
+
+    async def measure(self, basis: Basis = "Z") -> int:
+        """Measure and consume the qubit."""
+        register = self._register
+        identifier = register.release(self)
+        return await register.client.measure(register.clock.now(), identifier, basis)
+
+    async def bell_measure(self, other: Qubit) -> BellOutcome:
+        """Measure both qubits in the Bell basis and consume them."""
+        register = self._register
+        register.identifier(other)
+        mine, its = register.release(self), register.release(other)
+        return BellOutcome(*await register.client.bell_measure(register.clock.now(), mine, its))
+
+    async def discard(self) -> None:
+        """Give the qubit up."""
+        register = self._register
+        await register.client.discard(register.clock.now(), register.release(self))
+
+    def _gate(self, name: str, others: Sequence[Qubit] = (), *angles: float) -> None:
+        register = self._register
+        qubits = [register.identifier(qubit) for qubit in (self, *others)]
+        register.client.gate(register.clock.now(), name, qubits, *angles)

@@ -1,0 +1,164 @@
+"""One node's part in one run: supplies what each round's role asks for, plays it, and cleans up behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from math import acos, cos, pi, sin
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nodes.errors import ProgramInvalid
+from nodes.network import swap
+from nodes.ports import Coin, Qubit, SharedSecret
+from nodes.runtime.clock import RunClock
+from nodes.runtime.links import FibreLink
+from nodes.runtime.mail import PostOffice
+from nodes.runtime.orders import RunOrder, SwapPath
+from nodes.runtime.peers import BusPeer
+from nodes.runtime.programs import Need, Role
+from nodes.runtime.qubits import Register
+from nodes.runtime.returns import pack
+
+StateVector = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a node knows of the lab around it: link names and shared secrets by neighbour, delays by node."""
+
+    name: str
+    links: dict[str, str]
+    delays: dict[str, float]
+    secrets: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything that one run uses at this node."""
+
+    order: RunOrder
+    surroundings: Surroundings
+    register: Register
+    office: PostOffice
+    clock: RunClock
+    coin: Coin
+
+    async def play(self, role: Role | None) -> AsyncIterator[str]:
+        """Play all rounds; yield what each returned, as ``nodes.runtime.returns`` writes it. A relay yields nothing."""
+        for number in range(self.order.rounds):
+            session = f"{self.order.run}:{number}"
+            returned = await self._round(role, session)
+            await self.register.discard_rest()
+            self.office.end_round(session)
+            if role is not None:
+                yield returned
+
+    async def close(self) -> int:
+        """Give up whatever the run still holds here; return how many qubits that were."""
+        tags = [self.order.run, *(self._tag(path) for path in self.order.paths)]
+        return sum([await self.register.client.close_run(tag) for tag in tags])
+
+    async def _round(self, role: Role | None, session: str) -> str:
+        relays = [path for path in self.order.paths if self.surroundings.name in path.nodes[1:-1]]
+        async with asyncio.TaskGroup() as group:
+            for path in relays:
+                group.create_task(self._relay(path, session))
+            if role is None:
+                return ""
+            unknown: dict[str, StateVector] = {}
+            arguments = await self._supply(role, session, unknown)
+            returned = await role.function(**arguments)
+            return await pack(returned, unknown, self.register)
+
+    async def _supply(self, role: Role, session: str, unknown: dict[str, StateVector]) -> dict[str, Any]:
+        """Make the arguments of one round; all halves are asked for at once, so that no two roles wait crosswise."""
+        arguments = {need.name: self._simple(need, session) for need in role.needs if need.kind != "half"}
+        for need in role.needs:
+            if need.kind == "unknown":
+                arguments[need.name], unknown[need.name] = await self._unknown_qubit()
+        halves = list(self._halves(role))
+        async with asyncio.TaskGroup() as group:
+            tasks = {need.name: group.create_task(self._half(path, session)) for need, path in halves}
+        return arguments | {name: task.result() for name, task in tasks.items()}
+
+    def _simple(self, need: Need, session: str) -> object:
+        match need.kind:
+            case "peer":
+                return self._peer(self._node(need.role), session, self.order.protocol)
+            case "link":
+                return self._link(self._node(need.role), self.order.run)
+            case "secret":
+                return SharedSecret(self._secret(self._node(need.role)), session)
+            case "memory":
+                return self.register
+            case "clock":
+                return self.clock
+            case "coin":
+                return self.coin
+        return self.order.given().get(need.name, need.default)
+
+    def _halves(self, role: Role) -> Iterator[tuple[Need, SwapPath]]:
+        seen: Counter[str] = Counter()
+        for need in role.needs:
+            if need.kind == "half":
+                ends = {role.name, need.role}
+                index = seen[need.role]
+                seen[need.role] += 1
+                yield need, next(p for p in self.order.paths if {p.first, p.last} == ends and p.index == index)
+
+    async def _half(self, path: SwapPath, session: str) -> Qubit:
+        """Take part in making a pair along ``path`` as one of its ends; the last node applies all corrections."""
+        nodes, tag = path.nodes, self._tag(path)
+        if nodes[0] == self.surroundings.name:
+            return (await self._link(nodes[1], tag).pair()).qubit
+        half = (await self._link(nodes[-2], tag).pair()).qubit
+        for repeater in nodes[1:-1]:
+            half = await swap.bob(half, self._peer(repeater, f"{session}:{path.service}", "swap"))
+        return half
+
+    async def _relay(self, path: SwapPath, session: str) -> None:
+        nodes, tag = path.nodes, self._tag(path)
+        here = nodes.index(self.surroundings.name)
+        left, right = await asyncio.gather(
+            self._link(nodes[here - 1], tag).pair(), self._link(nodes[here + 1], tag).pair()
+        )
+        await swap.charlie(left.qubit, right.qubit, self._peer(nodes[-1], f"{session}:{path.service}", "swap"))
+
+    async def _unknown_qubit(self) -> tuple[Qubit, StateVector]:
+        """Prepare a Haar-random pure state with one gate; return it with its state vector."""
+        polar, azimuth = acos(1 - 2 * self.coin.uniform()), 2 * pi * self.coin.uniform()
+        phase = np.exp(1j * azimuth)
+        state = np.array([cos(polar / 2), phase * sin(polar / 2)])
+        qubit = await self.register.qubit()
+        qubit.apply(np.array([[state[0], -state[1].conj()], [state[1], state[0].conj()]]))
+        return qubit, state
+
+    def _node(self, role: str) -> str:
+        return dict(self.order.roles)[role]
+
+    def _tag(self, path: SwapPath) -> str:
+        return f"{self.order.run}/{path.service}"
+
+    def _peer(self, node: str, session: str, protocol: str) -> BusPeer:
+        delay = self.surroundings.delays.get(node)
+        if delay is None:
+            raise ProgramInvalid(f"no chain of links connects '{self.surroundings.name}' and '{node}'")
+        return BusPeer(self.office, self.clock, node, session, protocol, delay, self.order.deadline)
+
+    def _link(self, node: str, tag: str) -> FibreLink:
+        if node not in self.surroundings.links:
+            raise ProgramInvalid(
+                f"'{self.surroundings.name}' has no link with '{node}'; it has links with: "
+                f"{', '.join(self.surroundings.links) or 'nobody'}"
+            )
+        return FibreLink(self.register, tag, self.surroundings.links[node], node, self.order.deadline)
+
+    def _secret(self, node: str) -> bytes:
+        if node not in self.surroundings.secrets:
+            raise ProgramInvalid(f"'{self.surroundings.name}' shares no secret with '{node}': no link connects them")
+        return self.surroundings.secrets[node]
