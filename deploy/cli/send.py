@@ -1,0 +1,90 @@
+"""``bellwire send``: a file from one node to another, under a key made by QKD."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli.options import DeadlineOption, JsonOption, LabOption, RunningOption, SeedOption, TapOption
+from deploy.cli.qkd import summed
+from deploy.cli.run import run_job
+from deploy.cli.screen import emit_json, out
+from deploy.cli.session import finish
+from deploy.errors import CheckFailed, NotFound
+from deploy.jobs import Job
+
+NAME = "send"
+
+
+def command(
+    sender: Annotated[str, typer.Argument(metavar="FROM", help="The node that sends.")],
+    receiver: Annotated[str, typer.Argument(metavar="TO", help="The node that receives.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to send.")],
+    target: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where it arrives; TO/NAME in this directory otherwise.")
+    ] = None,
+    pulses: Annotated[int, typer.Option("--pulses", min=1, help="Photons spent on the key.")] = 100_000,
+    lab: LabOption = None,
+    running: RunningOption = None,
+    seed: SeedOption = None,
+    tap: TapOption = None,
+    deadline: DeadlineOption = 30.0,
+    json: JsonOption = False,
+) -> None:
+    """Make a key by QKD, send a file under it with AES-256-GCM over MQTT, and verify it on arrival.
+
+    Exit code 7 when the key is refused; then nothing is sent.
+
+    Example: bellwire send alice bob report.pdf --lab alice-bob --out /tmp/report.pdf
+    """
+    source = readable(file)
+    with destination(target, receiver, source.name) as arrives:
+        parameters = {"source": str(source), "destination": str(arrives), "pulses": str(pulses)}
+        job = Job("send", {"alice": sender, "bob": receiver}, 1, parameters, deadline, tap)
+        result = finish(run_job(job, lab, running, seed))
+    returned = result.returned[0]["bob"]
+    document = send_document(returned, arrives) | {"wall_s": result.wall}
+    if json:
+        emit_json("send", document)
+    elif not document["aborted"]:
+        out.print(f"[green]{source.name} arrived[/] at {arrives}", soft_wrap=True)
+        out.print(f"  {document['bytes']} bytes, SHA-256 {document['sha256']}, verified by {receiver}", soft_wrap=True)
+        out.print(f"  under a key of {document['secret_bits']} secret bits, QBER {document['qber']:.3%}")
+    if document["aborted"]:
+        raise CheckFailed(f"the key was refused and nothing was sent: {document['reason']}")
+
+
+def send_document(returned: dict[str, Any], arrives: Path) -> dict[str, Any]:
+    """Return the JSON fields of a transfer: those of the key, and the file's where one arrived."""
+    transfer = returned["transfer"] or {"bytes": 0, "sha256": None, "chunks": 0}
+    return summed([returned["qkd"]]) | transfer | {"out": str(arrives) if returned["transfer"] else None}
+
+
+def readable(file: Path) -> Path:
+    """Return the absolute path of a file that can be read; raise ``NotFound`` with the reason."""
+    try:
+        with file.open("rb"):
+            return file.resolve()
+    except OSError as error:
+        raise NotFound(f"cannot read {file}: {error.strerror}") from error
+
+
+@contextmanager
+def destination(target: Path | None, receiver: str, name: str) -> Iterator[Path]:
+    """Give the path at which the file arrives; a folder made for it goes again when nothing did."""
+    arrives = (target or Path(receiver) / name).absolute()
+    made = target is None and not arrives.parent.exists()
+    if made:
+        arrives.parent.mkdir()
+    if not arrives.parent.is_dir():
+        raise NotFound(f"there is no folder {arrives.parent}; make it first")
+    try:
+        yield arrives
+    finally:
+        if made:
+            with suppress(OSError):
+                arrives.parent.rmdir()

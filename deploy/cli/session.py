@@ -1,0 +1,61 @@
+"""A lab for one command: brought up for it and taken down after it, or one that is up already."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
+
+from deploy.cli.screen import say
+from deploy.control import RemoteLab
+from deploy.errors import UsageError
+from deploy.jobs import Job
+from deploy.laboratory import Laboratory
+from deploy.plan import plan
+from deploy.registry import Registry
+from deploy.topology import find, load
+from nodes.runtime.conductor import RunResult
+
+ResultT = TypeVar("ResultT")
+
+
+class LabHandle(Protocol):
+    """A lab that does jobs, in this process or behind its control plane."""
+
+    async def run(self, job: Job, progress: Callable[[int], None]) -> RunResult:
+        """Do a job."""
+
+
+@asynccontextmanager
+async def open_lab(lab: str | None, running: str | None, seed: int | None = None) -> AsyncIterator[LabHandle]:
+    """Give a lab to the block: the file ``lab``, virtual clock, for as long as the block, or the one called ``running``.
+
+    With neither, take the only lab that is up.
+    """
+    if lab is not None and running is not None:
+        raise UsageError("give either --lab FILE or -l NAME, not both")
+    registry = Registry()
+    if lab is None:
+        if seed is not None:
+            raise UsageError("a lab that is up has its seed already; --seed goes with --lab")
+        yield RemoteLab(registry.find(running).socket)
+        return
+    planned = plan(load(find(lab)), default_mode="virtual", seed=seed)
+    with registry.scratch() as directory:
+        say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
+        async with Laboratory(planned, directory) as laboratory:
+            yield laboratory
+
+
+def finish(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a command's work to its end; Ctrl-C and SIGTERM cancel it, and it cleans up."""
+
+    async def cancellable() -> ResultT:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    return asyncio.run(cancellable())

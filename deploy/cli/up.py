@@ -1,0 +1,71 @@
+"""``bellwire up``: bring a lab up and keep it up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from deploy.cli.options import SeedOption
+from deploy.cli.screen import say
+from deploy.cli.session import finish
+from deploy.control import ControlPlane
+from deploy.daemon import in_background
+from deploy.laboratory import Laboratory
+from deploy.plan import Plan, plan
+from deploy.registry import LabRecord, Registry
+from deploy.topology import find, load
+
+NAME = "up"
+
+
+def command(
+    lab: Annotated[str, typer.Argument(metavar="LAB", help="A lab file, or the name of a ready lab.")],
+    detach: Annotated[bool, typer.Option("-d", "--detach", help="Return when it is up; end it with 'bellwire down'.")] = False,
+    seed: SeedOption = None,
+) -> None:
+    """Bring a lab up in real time and keep it up until Ctrl-C, or in the background with -d.
+
+    Example: bellwire up alice-charlie-bob -d, then: bellwire run teleport -l alice-charlie-bob
+    """
+    valid = load(find(lab))
+    planned = plan(valid, default_mode="real-time", seed=seed)
+    say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
+    if detach:
+        registry = Registry()
+        in_background(
+            lambda ready: finish(_keep_up(planned, str(valid.file), ready)),
+            lambda text: registry.write_last_words(planned.lab, text),
+        )
+        say(f"Lab [bold]{planned.lab}[/] is up. 'bellwire ps' shows it, 'bellwire down {planned.lab}' ends it.")
+    else:
+        finish(_keep_up(planned, str(valid.file), lambda: say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")))
+
+
+async def _keep_up(planned: Plan, file: str, ready: Callable[[], None]) -> None:
+    """Keep the lab up until it is told to go down; raise what makes it fail."""
+    down = asyncio.Event()
+    with Registry().claim(planned.lab) as directory:
+        async with (
+            Laboratory(planned, directory.path) as laboratory,
+            ControlPlane(laboratory, down.set).serving(directory.socket),
+        ):
+            directory.write(_record(planned, file))
+            ready()
+            async with asyncio.TaskGroup() as group:
+                failing = group.create_task(laboratory.failed())
+                told = group.create_task(down.wait())
+                await asyncio.wait([failing, told], return_when=asyncio.FIRST_COMPLETED)
+                told.cancel()
+                failing.cancel()
+            if not failing.cancelled():
+                raise failing.result()
+
+
+def _record(planned: Plan, file: str) -> LabRecord:
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    return LabRecord(planned.lab, file, os.getpid(), planned.world.clock.mode, list(planned.nodes), now)

@@ -1,0 +1,134 @@
+"""The control plane of a lab that is up: a Unix socket that only this user can reach, JSON lines both ways.
+
+    client                                  supervisor
+    {"do": "run", "job": {...}}    --->
+                                   <---     {"progress": 12}            as often as rounds are judged
+                                   <---     {"result": {...}}           or {"error": {"exit_code", "message"}}
+
+One request a connection. A client that goes away in the middle of a run ends that run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from broker.errors import BrokerError
+from deploy.errors import ControlUnreachable, DeployError, Reported
+from deploy.jobs import Job
+from deploy.laboratory import Laboratory
+from nodes.errors import NodeError
+from nodes.runtime.causes import root_cause
+from nodes.runtime.conductor import RunResult
+from shared_state.errors import SharedStateError
+
+_LONGEST_LINE = 64 << 20
+
+
+class ControlPlane:
+    """Serves one lab. ``down`` is called when a client asks the lab to end."""
+
+    def __init__(self, lab: Laboratory, down: Callable[[], None]) -> None:
+        self._lab = lab
+        self._down = down
+
+    @asynccontextmanager
+    async def serving(self, socket: Path) -> AsyncIterator[None]:
+        """Listen on ``socket`` inside the block."""
+        try:
+            server = await asyncio.start_unix_server(self._serve, socket, limit=_LONGEST_LINE)
+        except OSError as error:
+            raise DeployError(f"cannot listen on {socket}: {error.strerror or error}") from error
+        socket.chmod(0o600)
+        try:
+            yield
+        finally:
+            server.close()
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        with suppress(ConnectionError):
+            try:
+                request = json.loads(await reader.readline())
+                answer = {"result": await self._unless_left(reader, self._do(request, writer))}
+            except asyncio.CancelledError:
+                answer = {"error": {"exit_code": 1, "message": "the lab is going down"}}
+            except (DeployError, NodeError, BrokerError, SharedStateError, BaseExceptionGroup, ValueError) as error:
+                cause = root_cause(error)
+                answer = {"error": {"exit_code": getattr(cause, "exit_code", 1), "message": str(cause)}}
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    async def _do(self, request: dict[str, Any], writer: StreamWriter) -> Any:
+        match request:
+            case {"do": "run", "job": dict(job)}:
+                result = await self._lab.run(Job(**job), lambda judged: _send(writer, {"progress": judged}))
+                return asdict(result)
+            case {"do": "status"}:
+                return [asdict(status) for status in self._lab.status()]
+            case {"do": "down"}:
+                self._down()
+                return None
+        raise DeployError(f"the control plane does not know this request: {request}")
+
+    async def _unless_left(self, reader: StreamReader, work: Any) -> Any:
+        """Do the work; cancel it when the client hangs up."""
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(work)
+            hang_up = group.create_task(reader.read(1))
+            await asyncio.wait([task, hang_up], return_when=asyncio.FIRST_COMPLETED)
+            task.cancel()
+            hang_up.cancel()
+        return task.result()
+
+
+class RemoteLab:
+    """A lab that is up, seen through its control plane."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    async def run(self, job: Job, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
+        """Do a job there; see ``Laboratory.run``. Raise ``Reported`` with what was said there."""
+        return RunResult(**await self._ask({"do": "run", "job": asdict(job)}, progress))
+
+    async def status(self) -> list[dict[str, Any]]:
+        """Return the state of every process."""
+        status: list[dict[str, Any]] = await self._ask({"do": "status"})
+        return status
+
+    async def down(self) -> None:
+        """Ask the lab to end."""
+        await self._ask({"do": "down"})
+
+    async def _ask(self, request: dict[str, Any], progress: Callable[[int], None] = lambda judged: None) -> Any:
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._socket, limit=_LONGEST_LINE)
+        except OSError as error:
+            raise ControlUnreachable(f"the lab's control plane at {self._socket} does not answer: {error}") from error
+        try:
+            _send(writer, request)
+            while line := await reader.readline():
+                match json.loads(line):
+                    case {"progress": int(judged)}:
+                        progress(judged)
+                    case {"result": result}:
+                        return result
+                    case {"error": {"exit_code": int(code), "message": str(message)}}:
+                        raise Reported(message, code)
+        except ConnectionError as error:
+            raise ControlUnreachable(f"the lab went down meanwhile: {error}") from error
+        finally:
+            writer.close()
+        raise ControlUnreachable("the lab went down meanwhile")
+
+
+def _send(writer: StreamWriter, message: object) -> None:
+    writer.write(json.dumps(message).encode() + b"\n")

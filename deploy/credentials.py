@@ -1,0 +1,77 @@
+"""The secrets of one lab, and each process's slice of the plan with just the secrets that it may know."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from broker.programs.program import BrokerConfig
+from deploy.plan import NodePlan, Plan
+from nodes.runtime.config import Access, NodeConfig
+from nodes.runtime.orders import CONTROL
+from shared_state.config import ServerConfig
+
+MONITOR = "monitor"
+_LOOPBACK = "127.0.0.1"
+
+
+class Credentials:
+    """Fresh secrets for the lab of ``plan``: a password at the broker and a token at the shared-state server for every
+    party, and a secret for every two neighbours."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._passwords = {name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL, MONITOR]}
+        self._tokens = {name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL]}
+        self._shared = {
+            frozenset((node.name, end.peer)): secrets.token_hex(32) for node in plan.nodes.values() for end in node.links
+        }
+
+    def broker_config(self, directory: Path) -> BrokerConfig:
+        """Return what the broker's process is told."""
+        return BrokerConfig(lab=self._plan.lab, users=self._passwords, directory=directory, monitor=MONITOR)
+
+    def server_config(self) -> ServerConfig:
+        """Return what the shared-state server is told."""
+        nodes = {name: self._tokens[name] for name in self._plan.nodes}
+        return ServerConfig(self._plan.lab, self._plan.world, nodes, self._tokens[CONTROL], host=_LOOPBACK)
+
+    def broker_access(self, party: str, host: str, port: int) -> Access:
+        """Return how ``party`` gets into the broker.
+
+        A broker that the lab did not start knows nothing of the lab's passwords: there every party shows the one in
+        the environment variable ``BELLWIRE_BROKER_PASSWORD``.
+        """
+        given = os.environ.get("BELLWIRE_BROKER_PASSWORD")
+        own = not is_external(self._plan.broker)
+        return Access(host, port, self._passwords[party] if own or given is None else given)
+
+    def oracle_access(self, port: int) -> Access:
+        """Return how the control party gets into the shared-state server."""
+        return Access(_LOOPBACK, port, self._tokens[CONTROL])
+
+    def node_config(self, node: NodePlan, broker: tuple[str, int], state_port: int) -> NodeConfig:
+        """Return what the process of ``node`` is told."""
+        return NodeConfig(
+            lab=self._plan.lab,
+            name=node.name,
+            broker=self.broker_access(node.name, *broker),
+            shared_state=Access(_LOOPBACK, state_port, self._tokens[node.name]),
+            links={end.peer: end.name for end in reversed(node.links)},
+            delays=node.delays,
+            secrets={end.peer: self._shared[frozenset((node.name, end.peer))] for end in node.links},
+            seed=self._plan.world.seed,
+        )
+
+
+def is_external(broker: str) -> bool:
+    """Tell whether the lab file names a broker that is there already."""
+    return broker.startswith("mqtt://")
+
+
+def external_address(broker: str) -> tuple[str, int]:
+    """Return host and port of ``mqtt://host[:port]``."""
+    parts = urlsplit(broker)
+    return parts.hostname or _LOOPBACK, parts.port or 1883

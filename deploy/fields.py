@@ -1,0 +1,124 @@
+"""The types of the lab file's values: which texts become one, which do not, and the schema for editors."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import inf
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from deploy.errors import ValueInvalid
+from deploy.units import ATTENUATION, FRACTION, FREQUENCY, LENGTH, LOSS, TIME, VELOCITY, Dimension
+from deploy.wording import quoted
+
+SPEED_OF_LIGHT: Final = 299_792_458.0
+"""Metres per second, in vacuum: exact since 1983."""
+
+RESERVED_NAMES: Final = frozenset({"control", "monitor"})
+"""The parties every lab has besides its nodes: who launches it, and who may look on."""
+
+_NUMBER: Final = r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with its unit, from ``low`` to ``high`` in the dimension's base unit.
+
+    ``closed``: ``low`` itself is allowed.
+    """
+
+    dimension: Dimension
+    low: float = 0.0
+    high: float = inf
+    closed: bool = True
+
+    def read(self, text: object) -> float:
+        """Return the value in the base unit. Raise ``ValueInvalid``."""
+        if not isinstance(text, str):
+            raise ValueInvalid(f"not {self.dimension.name}", self.dimension.example)
+        value = self.dimension.parse(text)
+        if value > self.high:
+            raise ValueInvalid(f"{quoted(text)} is too large", f"at most {self._shown(self.high)}")
+        if value < self.low or (value == self.low and not self.closed):
+            bound = "at least" if self.closed else "more than"
+            raise ValueInvalid(f"{quoted(text)} is too small", f"{bound} {self._shown(self.low)}")
+        return value
+
+    def _shown(self, value: float) -> str:
+        if "" in self.dimension.factors:
+            return f"{value:g}"
+        return f"{value / self.dimension.factors[self.dimension.customary]:.9g} {self.dimension.customary}"
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        """Let pydantic read the value with ``read``."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe the texts that can be read, and bare numbers where they can."""
+        units = "|".join(re.escape(unit) for unit in self.dimension.factors if unit)
+        text = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*({units})\s*$"}
+        if "" not in self.dimension.factors:
+            return text
+        return {"anyOf": [{"type": "number", "minimum": self.low, "maximum": self.high}, text]}
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A text of a certain form. ``form`` completes "is not ..."; ``reserved`` words are refused."""
+
+    pattern: str
+    form: str
+    example: str
+    reserved: frozenset[str] = frozenset()
+
+    def read(self, text: object) -> str:
+        """Return ``text`` itself. Raise ``ValueInvalid``."""
+        if not isinstance(text, str):
+            raise ValueInvalid(f"not {self.form}", self.example)
+        if text.lower() in self.reserved:
+            raise ValueInvalid(f"the name {quoted(text)} is taken by every lab's own parties", "another name")
+        if re.fullmatch(self.pattern, text, re.ASCII) is None:
+            raise ValueInvalid(f"{quoted(text)} is not {self.form}", self.example)
+        return text
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        """Let pydantic read the value with ``read``."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe the texts that can be read."""
+        return {"type": "string", "pattern": f"^({self.pattern})$"}
+
+
+NAME_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
+_NAME_FORM: Final = "a name (at most 63 letters, digits, - and _, a letter or digit first)"
+_HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]"
+_PORT: Final = r"6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3}"
+
+Name: TypeAlias = Annotated[str, Spelling(NAME_PATTERN, _NAME_FORM, "alice")]
+NodeName: TypeAlias = Annotated[str, Spelling(NAME_PATTERN, _NAME_FORM, "alice", RESERVED_NAMES)]
+Broker: TypeAlias = Annotated[
+    str,
+    Spelling(
+        f"auto|embedded|mosquitto|mqtt://({_HOST})(:({_PORT}))?",
+        "a broker",
+        "auto, embedded, mosquitto or mqtt://host:1883",
+    ),
+]
+Program: TypeAlias = Annotated[
+    str, Spelling(r"[^\x00-\x1f]{1,1000}", "a program", "teleport or ./my_protocol.py")
+]
+
+Length: TypeAlias = Annotated[float, Quantity(LENGTH)]
+Duration: TypeAlias = Annotated[float, Quantity(TIME)]
+Lifetime: TypeAlias = Annotated[float, Quantity(TIME, closed=False)]
+Rate: TypeAlias = Annotated[float, Quantity(FREQUENCY, closed=False)]
+Attenuation: TypeAlias = Annotated[float, Quantity(ATTENUATION)]
+Loss: TypeAlias = Annotated[float, Quantity(LOSS)]
+Velocity: TypeAlias = Annotated[float, Quantity(VELOCITY, closed=False, high=SPEED_OF_LIGHT)]
+Fraction: TypeAlias = Annotated[float, Quantity(FRACTION, high=1.0)]
+MixedFidelity: TypeAlias = Annotated[float, Quantity(FRACTION, low=0.25, high=1.0)]
+"""From 1/4, where nothing is left but the maximally mixed state, to 1."""

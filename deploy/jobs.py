@@ -1,0 +1,53 @@
+"""A job for a lab: an app with everything a user may say about it, and the casting of its roles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deploy.errors import NotFound, UsageError
+from deploy.plan import Plan
+from deploy.wording import unknown
+from nodes.runtime.conductor import RunRequest
+from nodes.runtime.programs import load, parse_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Run ``app``: an app of the lab file, a program's name, or the absolute path of a program's file.
+
+    ``roles`` maps roles to nodes where the user said so; ``parameters`` are still text. ``tap`` is switched on for the
+    time of the run. ``deadline`` bounds every single wait in wall seconds.
+    """
+
+    app: str
+    roles: Mapping[str, str] = field(default_factory=dict)
+    rounds: int = 1
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    deadline: float = 30.0
+    tap: str | None = None
+
+
+def request_for(job: Job, plan: Plan) -> RunRequest:
+    """Say who plays which role: as the job says, else as the lab file's app does, else the node of the role's name.
+
+    Raise ``UsageError`` or ``NotFound`` naming the role that nobody plays, ``ProgramInvalid`` for a wrong parameter.
+    """
+    app = plan.apps.get(job.app)
+    reference = str(app.program) if app else job.app
+    program = load(reference)
+    known = {a.name: dict(a.roles) for a in plan.apps.values() if str(a.program) == reference}
+    preset = dict(app.roles) if app else next(iter(known.values()), {})
+    for role in job.roles:
+        if role not in program.roles:
+            raise UsageError(f"{job.app} has no role '{role}'; its roles: {', '.join(program.roles)}")
+    roles = {role: job.roles.get(role) or preset.get(role) or role for role in program.roles}
+    for role, node in roles.items():
+        if node not in plan.nodes:
+            hint = f"; say who plays it: --role {role}=NODE" if node == role else ""
+            raise NotFound(f"role '{role}': {unknown('node', node, plan.nodes)}{hint}")
+    for role, node in roles.items():
+        others = [other for other, taken in roles.items() if taken == node and other != role]
+        if others:
+            raise UsageError(f"node '{node}' cannot play both '{role}' and '{others[0]}': roles are separate parties")
+    return RunRequest(reference, roles, job.rounds, parse_parameters(program, job.parameters), job.deadline)

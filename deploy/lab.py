@@ -1,0 +1,89 @@
+"""A laboratory as its lab file describes it: every default filled in, every value in SI units, all frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from shared_state.config import ClockMode, LinkDevices, NodeDevices, TapConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How the lab is run.
+
+    ``broker`` is ``auto``, ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``. ``mode`` None leaves the
+    choice of the clock to the command; ``scale`` is emulated seconds per wall second, in real-time mode only.
+    """
+
+    launcher: Literal["process"] = "process"
+    broker: str = "auto"
+    mode: ClockMode | None = None
+    scale: float = 1.0
+    max_qubits: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One party. ``kind`` is the word under which the lab file groups it, None when it gives none."""
+
+    name: str
+    kind: str | None
+    devices: NodeDevices
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What connects two nodes: the quantum devices and the classical channel beside them.
+
+    ``extra_delay`` in seconds is what a classical message takes on top of the propagation through the fibre.
+    ``makes_pairs`` is false for a link that the lab file gives to key distribution alone.
+    """
+
+    name: str
+    devices: LinkDevices
+    extra_delay: float = 0.0
+    makes_pairs: bool = True
+
+    @property
+    def endpoints(self) -> tuple[str, str]:
+        """Name the two nodes, in the order of the lab file."""
+        return self.devices.endpoints
+
+    @property
+    def length(self) -> float:
+        """Return the length of the fibre in metres."""
+        return self.devices.fibre.length
+
+    @property
+    def classical_delay(self) -> float:
+        """Return the seconds a classical message needs: length / velocity + extra delay."""
+        return self.length / self.devices.fibre.velocity + self.extra_delay
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A program and who plays its roles.
+
+    ``program`` is the name of a built-in program or the absolute path of a Python file; ``roles`` maps each
+    role to a node.
+    """
+
+    name: str
+    program: str | Path
+    roles: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """One laboratory, read from ``file``. The dictionaries are keyed by name, in the order of the file."""
+
+    name: str
+    file: Path
+    seed: int | None
+    runtime: Runtime
+    nodes: dict[str, Node]
+    links: dict[str, Link]
+    taps: dict[str, TapConfig]
+    apps: dict[str, App]

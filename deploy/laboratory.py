@@ -1,0 +1,207 @@
+"""A running lab: its processes, its control party, and what can be asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from broker.errors import BrokerError
+from broker.mqtt import MqttBus
+from deploy.children import BrokerPart, NodePart, StatePart
+from deploy.credentials import Credentials, external_address, is_external
+from deploy.errors import DeadlineExceeded, DeployError, LabFailed, NotFound, ProcessDied, RunUnsuccessful
+from deploy.jobs import Job, request_for
+from deploy.plan import Plan
+from deploy.supervisor import Supervisor
+from nodes.errors import RunFailed
+from nodes.runtime.attendants import attendants
+from nodes.runtime.causes import root_cause
+from nodes.runtime.conductor import Conductor, RunResult
+from nodes.runtime.orders import CONTROL
+from shared_state.client import Census, OracleClient
+from shared_state.errors import SharedStateError
+
+ResultT = TypeVar("ResultT")
+
+_READY_DEADLINE = 20.0
+BROKER, STATE = "broker", "state"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """The state of one process of a lab. ``port`` is where it listens, 0 where it does not."""
+
+    name: str
+    pid: int
+    state: str
+    port: int
+
+
+class Laboratory:
+    """The lab that ``plan`` describes. Use as an async context manager: entered, all nodes are ready.
+
+    ``directory`` holds its logs and the broker's files. Entering raises ``ProcessDied`` with the log of the process that
+    could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab lives
+    on. The end of the broker or of the shared-state server ends the lab.
+    """
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self.plan = plan
+        self.directory = directory
+        self.supervisor = Supervisor(directory / "logs")
+        self._credentials = Credentials(plan)
+        self._resources = AsyncExitStack()
+        self._trouble: asyncio.Future[BaseException]
+
+    async def __aenter__(self) -> Self:
+        self._trouble = asyncio.get_running_loop().create_future()
+        try:
+            await self._bring_up()
+        except BaseException:
+            await self._resources.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._resources.aclose()
+
+    async def run(self, job: Job, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
+        """Do a job; ``progress`` hears how many rounds have been judged.
+
+        Raise ``ProcessDied`` when a process ends under it, ``DeadlineExceeded`` or ``RunUnsuccessful`` when it fails.
+        """
+        request = request_for(job, self.plan)
+        try:
+            async with self._tapped(job.tap):
+                return await self._unless_trouble(self._conductor.run(request, progress))
+        except RunFailed as failure:
+            for child in self.supervisor.dead():
+                if failure.cause == "PeerGone":
+                    raise child.died() from failure
+            raise (DeadlineExceeded if failure.cause == "DeadlinePassed" else RunUnsuccessful)(str(failure)) from failure
+
+    async def census(self) -> Census:
+        """Count what the quantum world holds."""
+        return await self._unless_trouble(self._oracle.census())
+
+    async def failed(self) -> BaseException:
+        """Wait until the lab can no longer work; return why."""
+        return await asyncio.shield(self._trouble)
+
+    def status(self) -> list[ProcessStatus]:
+        """Return the state of every process: what a node last announced, or how the process ended."""
+        announced = self._conductor.states()
+        return [
+            ProcessStatus(
+                name=child.name,
+                pid=child.pid,
+                state=child.how() if child.ended.is_set() else announced.get(child.name, "running"),
+                port=child.port,
+            )
+            for child in self.supervisor.children.values()
+        ]
+
+    async def _bring_up(self) -> None:
+        (self.directory / "logs").mkdir(parents=True, exist_ok=True)
+        await self._resources.enter_async_context(self.supervisor)
+        attend = await self._resources.enter_async_context(attendants())
+        state = self.supervisor.start(STATE, StatePart(self._credentials.server_config()))
+        broker = await self._start_broker()
+        await self.supervisor.started(state)
+        await self._take_control(broker, state.port)
+        attend(self._note_trouble(self._conductor.serve()))
+        for node in self.plan.nodes.values():
+            self.supervisor.start(node.name, NodePart(self._credentials.node_config(node, broker, state.port)))
+        await self._nodes_ready()
+        attend(self._note_trouble(self._guard()))
+
+    async def _start_broker(self) -> tuple[str, int]:
+        choice = self.plan.broker
+        if is_external(choice):
+            return external_address(choice)
+        directory = self.directory / "broker"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        part = BrokerPart(self._credentials.broker_config(directory), choice)
+        child = self.supervisor.start(BROKER, part)
+        await self.supervisor.started(child)
+        return part.config.host, child.port
+
+    async def _take_control(self, broker: tuple[str, int], state_port: int) -> None:
+        state = self._credentials.oracle_access(state_port)
+        oracle = await OracleClient.connect(
+            state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret
+        )
+        self._oracle = await self._resources.enter_async_context(oracle)
+        access = self._credentials.broker_access(CONTROL, *broker)
+        bus = MqttBus(
+            CONTROL, self.plan.lab, access.host, access.port, CONTROL, access.secret, announcements=True
+        )
+        await self._resources.enter_async_context(bus)
+        self._conductor = Conductor(bus, self.plan.lab, self._oracle, self.plan.entanglement_route)
+
+    async def _nodes_ready(self) -> None:
+        """Wait for all nodes; the first process that ends instead is the error."""
+        ready, died = self._conductor.ready(list(self.plan.nodes)), self.supervisor.watch()
+        try:
+            async with asyncio.timeout(_READY_DEADLINE), asyncio.TaskGroup() as group:
+                death = group.create_task(died)
+                await group.create_task(ready)
+                death.cancel()
+        except TimeoutError:
+            states = self._conductor.states()
+            late = [name for name in self.plan.nodes if states.get(name) != "ready"]
+            raise LabFailed(f"not ready within {_READY_DEADLINE:g} s: {', '.join(late)}; see their logs") from None
+        except BaseExceptionGroup as group_error:
+            raise root_cause(group_error) from None
+
+    async def _guard(self) -> None:
+        """Wait for the end of a process that the lab cannot do without; raise ``ProcessDied``."""
+        while True:
+            try:
+                await self.supervisor.watch()
+            except ProcessDied as death:
+                if death.name in (BROKER, STATE):
+                    raise
+
+    async def _note_trouble(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (BaseExceptionGroup, BrokerError, SharedStateError, DeployError) as error:
+            self._conductor.abandon()
+            if not self._trouble.done():
+                self._trouble.set_result(root_cause(error))
+
+    @asynccontextmanager
+    async def _tapped(self, tap: str | None) -> AsyncIterator[None]:
+        """Keep a tap of the lab file switched on inside the block."""
+        if tap is None:
+            yield
+            return
+        if tap not in self.plan.world.taps:
+            there = ", ".join(self.plan.world.taps) or "none"
+            raise NotFound(f"the lab has no tap '{tap}'; its taps: {there}")
+        await self._oracle.set_tap(tap, True)
+        try:
+            yield
+        finally:
+            await self._oracle.set_tap(tap, self.plan.world.taps[tap].enabled)
+
+    async def _unless_trouble(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Do the work; when the lab fails first, cancel it and raise why."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(work)
+                either: list[asyncio.Future[Any]] = [task, self._trouble]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if not task.done():
+                    task.cancel()
+        except BaseExceptionGroup as group_error:
+            error = root_cause(group_error)
+            raise (self._trouble.result() if self._trouble.done() else error) from error
+        if task.cancelled():
+            raise self._trouble.result()
+        return task.result()

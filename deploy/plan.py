@@ -1,0 +1,101 @@
+"""From a lab to what each of its processes is told: pure, and free of secrets, which the supervisor makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.errors import NotFound
+from deploy.lab import App, Lab
+from deploy.routes import shortest_paths
+from shared_state.config import ClockConfig, ClockMode, WorldConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnd:
+    """One node's end of a link: its name, the node at the other end, the classical delay in seconds."""
+
+    name: str
+    peer: str
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """What one node's process knows of the lab before any message has arrived.
+
+    ``delays`` maps every other node that can be reached to the seconds a classical message needs along the
+    shortest path. A node without a path to this one is not in it: the two cannot talk.
+    """
+
+    name: str
+    links: tuple[LinkEnd, ...]
+    delays: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A lab, taken apart for its processes.
+
+    ``world`` goes to the shared-state server, ``nodes[name]`` to that node's process, ``broker`` (``auto``,
+    ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``) to whoever starts the broker; ``apps`` stay with
+    the launcher. ``entanglement`` maps two nodes to the way along which their pairs are made and swapped.
+    """
+
+    lab: str
+    broker: str
+    world: WorldConfig
+    nodes: dict[str, NodePlan]
+    apps: dict[str, App]
+    entanglement: dict[tuple[str, str], tuple[str, ...]]
+
+    def entanglement_route(self, first: str, last: str) -> tuple[str, ...]:
+        """Return the shortest way over links that make pairs: the nodes from ``first`` to ``last``.
+
+        Raise ``NotFound`` when there is none.
+        """
+        try:
+            return self.entanglement[first, last]
+        except KeyError:
+            advice = "give the links between them a source"
+            raise NotFound(f"no entangled pairs can reach from '{first}' to '{last}'; {advice}") from None
+
+
+def plan(lab: Lab, *, default_mode: ClockMode = "virtual", seed: int | None = None) -> Plan:
+    """Plan the processes of ``lab``.
+
+    ``default_mode`` is the clock where the lab file leaves it open; ``seed``, when given, replaces the
+    file's.
+    """
+    world = WorldConfig(
+        nodes={name: node.devices for name, node in lab.nodes.items()},
+        links={name: link.devices for name, link in lab.links.items()},
+        taps=dict(lab.taps),
+        clock=ClockConfig(mode=lab.runtime.mode or default_mode, scale=lab.runtime.scale),
+        max_qubits=lab.runtime.max_qubits,
+        seed=lab.seed if seed is None else seed,
+    )
+    return Plan(
+        lab=lab.name,
+        broker=lab.runtime.broker,
+        world=world,
+        nodes={name: _node_plan(lab, name) for name in lab.nodes},
+        apps=dict(lab.apps),
+        entanglement={
+            (first, last): route.nodes
+            for first in lab.nodes
+            for last, route in shortest_paths(
+                first, [link for link in lab.links.values() if link.makes_pairs]
+            ).items()
+        },
+    )
+
+
+def _node_plan(lab: Lab, name: str) -> NodePlan:
+    ends = tuple(
+        LinkEnd(link.name, peer, link.classical_delay)
+        for link in lab.links.values()
+        for end, peer in (link.endpoints, link.endpoints[::-1])
+        if end == name
+    )
+    routes = shortest_paths(name, lab.links.values())
+    return NodePlan(name, ends, {other: route.classical_delay for other, route in routes.items()})
