@@ -1,0 +1,134 @@
+"""The sample bounds the errors of the rest: exactly, for every population."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from math import comb, log, sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodes.errors import KeyRefused, ProtocolViolation
+from nodes.ports import Coin, Peer
+from nodes.qkd.bits import packed
+from nodes.qkd.estimation import (
+    QBER_LIMIT,
+    Sample,
+    error_bound,
+    estimated,
+    probability_of_at_most,
+    refuse_hopeless,
+    sample_as_alice,
+    sample_as_bob,
+    sample_size,
+)
+
+Connect = Callable[..., tuple[Peer, Peer]]
+Both = Callable[..., Awaitable[tuple[Any, Any]]]
+MakeCoin = Callable[..., Coin]
+
+
+def counted(errors: int, sampled: int, rest: int, total: int) -> float:
+    """The hypergeometric distribution function from its definition."""
+    population = sampled + rest
+    favourable = sum(
+        comb(total, c) * comb(population - total, sampled - c) for c in range(min(errors, total) + 1)
+    )
+    return favourable / comb(population, sampled)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.data())
+def test_the_distribution_is_the_hypergeometric_one(sampled: int, rest: int, data: st.DataObject) -> None:
+    total = data.draw(st.integers(0, sampled + rest))
+    errors = data.draw(st.integers(0, sampled))
+    assert probability_of_at_most(errors, sampled, rest, total) == pytest.approx(
+        counted(errors, sampled, rest, total), rel=1e-9, abs=1e-300
+    )
+
+
+@given(st.integers(5, 40), st.integers(5, 40), st.data(), st.sampled_from([0.3, 1e-2, 1e-6]))
+def test_no_population_defies_the_bound_more_often_than_stated(
+    sampled: int, rest: int, data: st.DataObject, failure: float
+) -> None:
+    total = data.draw(st.integers(0, sampled + rest))
+    defying = sum(
+        comb(total, c) * comb(sampled + rest - total, sampled - c)
+        for c in range(max(0, total - rest), min(total, sampled) + 1)
+        if error_bound(c, sampled, rest, failure) < total - c
+    )
+    assert defying / comb(sampled + rest, sampled) <= failure * (1 + 1e-9)
+
+
+@given(st.integers(0, 200), st.integers(200, 2000), st.integers(200, 4000))
+def test_the_bound_is_never_below_the_rate_of_the_sample(errors: int, sampled: int, rest: int) -> None:
+    assert error_bound(errors, sampled, rest, 1e-10) >= min(errors * rest // sampled, rest)
+
+
+@given(st.integers(0, 100))
+def test_more_sampled_errors_never_lower_the_bound(errors: int) -> None:
+    assert error_bound(errors + 1, 1000, 4000, 1e-10) >= error_bound(errors, 1000, 4000, 1e-10)
+
+
+def test_a_smaller_failure_probability_raises_the_bound() -> None:
+    bounds = [error_bound(30, 1000, 4000, failure) for failure in (1e-2, 1e-5, 1e-10, 1e-20)]
+    assert bounds == sorted(set(bounds))
+
+
+def test_the_bound_is_tighter_than_serflings() -> None:
+    """mu = sqrt((n+k)(k+1) ln(1/eps) / (2 n k^2)): Serfling 1974, from Tomamichel 2012."""
+    n, k, failure = 40_000, 10_000, 1e-20
+    serfling = sqrt((n + k) * (k + 1) * log(1 / failure) / (n * k**2) / 2)
+    for qber in (0.0, 0.01, 0.05, 0.10):
+        assert error_bound(round(qber * k), k, n, failure) / n < qber + serfling
+
+
+def test_errors_far_above_the_share_of_the_sample_do_not_confuse_the_search() -> None:
+    assert error_bound(1000, 1000, 40_000, 1e-10) == 40_000
+    assert 0.45 < error_bound(5000, 10_000, 40_000, 1e-20) / 40_000 < 0.56
+
+
+async def test_both_parties_see_the_same_estimate_and_keep_what_was_not_revealed(
+    connect: Connect, both: Both, make_coin: MakeCoin
+) -> None:
+    rng = np.random.default_rng(1)
+    alice_key = rng.integers(0, 2, 5000, dtype=np.uint8)
+    bob_key = alice_key ^ (rng.random(5000) < 0.04).astype(np.uint8)
+    bob, alice = connect()
+    mine, his = await both(
+        sample_as_alice(alice_key, 0.2, 1e-10, bob, make_coin(1)),
+        sample_as_bob(bob_key, 0.2, 1e-10, alice),
+    )
+    assert (mine.sampled, mine.qber, mine.qber_upper) == (his.sampled, his.qber, his.qber_upper)
+    assert mine.sampled == 1000
+    assert mine.key.size == his.key.size == 4000
+    wrong_in_sample = round(mine.qber * mine.sampled)
+    assert np.count_nonzero(mine.key != his.key) + wrong_in_sample == np.count_nonzero(alice_key != bob_key)
+    assert np.mean(mine.key != his.key) <= mine.qber_upper
+
+
+@pytest.mark.parametrize("errors", [109, 110, 250])
+def test_from_eleven_percent_on_the_key_is_refused(errors: int) -> None:
+    alice, bob = np.zeros(1000, dtype=np.uint8), np.zeros(1000, dtype=np.uint8)
+    bob[:errors] = 1
+    estimate = estimated(np.zeros(4000, dtype=np.uint8), alice, bob, 1e-10)
+    if estimate.qber < QBER_LIMIT:
+        refuse_hopeless(estimate)
+    else:
+        with pytest.raises(KeyRefused, match="no key is secret"):
+            refuse_hopeless(estimate)
+
+
+def test_too_few_bits_are_refused() -> None:
+    with pytest.raises(KeyRefused, match="only 12 sifted bits"):
+        sample_size(12, 0.2)
+
+
+async def test_bob_reveals_no_more_bits_than_agreed(connect: Connect) -> None:
+    bob, alice = connect()
+    greedy = np.ones(200, dtype=np.uint8)
+    await bob.send(Sample(packed(greedy), packed(greedy)))
+    with pytest.raises(ProtocolViolation, match="sampled 200 bits where 40"):
+        await sample_as_bob(np.zeros(200, dtype=np.uint8), 0.2, 1e-10, alice)

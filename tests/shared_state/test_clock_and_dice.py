@@ -1,0 +1,49 @@
+"""Time and chance are arguments, and repeat."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared_state.clock import lab_clock
+from shared_state.config import ClockConfig
+from shared_state.dice import Dice
+from shared_state.errors import TimeReversed
+
+
+def test_real_time_runs_at_its_scale_from_zero() -> None:
+    wall = [100.0]
+    clock = lab_clock(ClockConfig("real-time", scale=50.0), lambda: wall[0])
+    assert clock.now() == 0
+    wall[0] += 0.1
+    assert clock.now() == pytest.approx(5.0)
+
+
+def test_in_real_time_what_comes_late_happens_at_once() -> None:
+    clock = lab_clock(ClockConfig("real-time"), lambda: 0.0)
+    assert clock.reconcile(1.0, touched=2.0) == 2.0
+
+
+def test_virtual_time_is_the_latest_that_was_stated() -> None:
+    clock = lab_clock(ClockConfig("virtual"), lambda: 99.0)
+    clock.observe(3.0)
+    clock.observe(1.0)
+    assert clock.now() == 3.0
+
+
+def test_virtual_time_does_not_run_backwards_on_a_qubit() -> None:
+    clock = lab_clock(ClockConfig("virtual"), lambda: 0.0)
+    with pytest.raises(TimeReversed, match=r"1\.0 s"):
+        clock.reconcile(1.0, touched=2.0)
+    assert clock.reconcile(0.1 + 0.2 - 1e-16, touched=0.3) == pytest.approx(0.3)  # rounding is no reversal
+
+
+def test_a_stream_depends_on_seed_and_name_only() -> None:
+    first, second = Dice(1), Dice(1)
+    second.stream("node/bob").random(10)
+    assert first.stream("node/alice").random() == second.stream("node/alice").random()
+    assert Dice(1).stream("node/alice").random() != Dice(1).stream("node/bob").random()
+    assert Dice(1).stream("node/alice").random() != Dice(2).stream("node/alice").random()
+
+
+def test_without_a_seed_the_dice_differ_every_time() -> None:
+    assert Dice(None).stream("node/alice").random() != Dice(None).stream("node/alice").random()

@@ -1,0 +1,102 @@
+"""Only the holder may act on a qubit, and nobody but the oracle may look."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+
+from shared_state.client import NodeClient, OracleClient
+from shared_state.errors import BadRequest, NoSuchQubit, NotYours, RequestError
+from shared_state.vocabulary import OPERATIONS
+
+Act = Callable[[NodeClient, int, int], Awaitable[object]]
+
+
+async def gate(node: NodeClient, qubit: int, _: int) -> None:
+    node.gate(0.0, "x", [qubit])
+    await node.sync()
+
+
+async def second_qubit_of_a_gate(node: NodeClient, qubit: int, own: int) -> None:
+    node.gate(0.0, "cnot", [own, qubit])
+    await node.sync()
+
+
+async def unitary(node: NodeClient, qubit: int, _: int) -> None:
+    node.unitary(0.0, np.eye(2, dtype=np.complex128), [qubit])
+    await node.sync()
+
+
+ACTS: dict[str, Act] = {
+    "gate": gate,
+    "gate on the second qubit": second_qubit_of_a_gate,
+    "unitary": unitary,
+    "measure": lambda node, qubit, _: node.measure(0.0, qubit, "Z"),
+    "bell_measure": lambda node, qubit, own: node.bell_measure(0.0, qubit, own),
+    "bell_measure on the second qubit": lambda node, qubit, own: node.bell_measure(0.0, own, qubit),
+    "discard": lambda node, qubit, _: node.discard(0.0, qubit),
+    "transmit": lambda node, qubit, _: node.transmit(0.0, "run", "alice-charlie", qubit),
+    "hand_over": lambda node, qubit, _: node.hand_over(0.0, [qubit]),
+}
+
+
+def test_every_operation_on_a_qubit_is_in_the_matrix() -> None:
+    on_qubits = {
+        word
+        for word, operation in OPERATIONS.items()
+        if operation.role == "node" and {"qubit", "qubits", "first"} & set(operation.takes)
+    }
+    assert on_qubits - {"cancel"} == {act.split()[0] for act in ACTS}
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+async def test_a_qubit_of_another_node_is_out_of_reach(
+    act: Act, alice: NodeClient, charlie: NodeClient, oracle: OracleClient
+) -> None:
+    hers, his = await alice.qubit(0.0, "run"), await charlie.qubit(0.0, "run")
+    with pytest.raises(NotYours, match=rf"charlie does not hold qubit {hers}"):
+        await act(charlie, hers, his)
+    assert await oracle.fidelity([hers, his], np.array([1, 0, 0, 0], dtype=np.complex128)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+async def test_a_qubit_that_is_gone_is_out_of_reach_of_its_holder(act: Act, alice: NodeClient) -> None:
+    gone, other = await alice.qubit(0.0, "run"), await alice.qubit(0.0, "run")
+    await alice.measure(0.0, gone, "Z")
+    with pytest.raises(NoSuchQubit, match=f"qubit {gone}"):
+        await act(alice, gone, other)
+
+
+async def test_whether_another_node_has_measured_cannot_be_asked(
+    alice: NodeClient, charlie: NodeClient
+) -> None:
+    hers = await alice.qubit(0.0, "run")
+    answers = []
+    for _ in range(2):
+        with pytest.raises(RequestError) as refused:
+            await charlie.discard(0.0, hers)
+        answers.append(str(refused.value))
+        if len(answers) == 1:
+            await alice.discard(0.0, hers)
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("word", [word for word, known in OPERATIONS.items() if known.role == "oracle"])
+async def test_a_node_has_no_oracle(word: str, alice: NodeClient) -> None:
+    with pytest.raises(BadRequest, match="oracle"):
+        await alice._line.ask(word)
+
+
+async def test_the_oracle_acts_on_what_was_handed_over_only(alice: NodeClient, oracle: OracleClient) -> None:
+    kept, given = await alice.qubit(0.0, "run"), await alice.qubit(0.0, "run")
+    await alice.hand_over(0.0, [given])
+    with pytest.raises(NotYours):
+        await oracle.discard([kept])
+    await oracle.discard([given])
+    with pytest.raises(NoSuchQubit):
+        await oracle.density_matrix([given])
+    with pytest.raises(NoSuchQubit):
+        await alice.measure(0.0, given, "Z")
+    assert await alice.measure(0.0, kept, "Z") == 0
