@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import socket
 import ssl
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
@@ -75,12 +76,12 @@ class Connection:
             keepalive=account.keepalive,
             timeout=_HANDSHAKE,
             tls_context=account.tls,
+            logger=logging.Logger("mqtt", logging.CRITICAL),  # losses are told by ``loss``, once
             queue_type=_queue_that_calls(partial(self._pass_on, arrived)),
             max_inflight_messages=CONCURRENT_PUBLISHES,
             # Without it Nagle's algorithm and delayed acknowledgements hold small messages for 40 ms.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
-        self._client.pending_calls_threshold = 2 * CONCURRENT_PUBLISHES
         # The library offers this only underneath: by itself it confirms on arrival, before anyone has looked.
         self._paho = self._client._client
         self._paho.manual_ack_set(True)
@@ -98,6 +99,8 @@ class Connection:
         self._lose()
         with suppress(aiomqtt.MqttError):  # what is gone need not be closed
             await self._client.__aexit__(None, None, None)
+        if self._client._disconnected.done():
+            self._client._disconnected.exception()  # asyncio complains of an exception that nobody looks at
 
     async def subscribe(self, filters: list[str]) -> None:
         """Subscribe. Raise ``BrokerRefused`` when one of the filters is not open to this user."""
@@ -169,7 +172,7 @@ class Connection:
         if qos and not self._gone.is_set():
             self._paho.ack(message_id, qos)
 
-    def _register_write(self, _client: object, _data: object, sock: socket.socket) -> None:
+    def _register_write(self, _client: Any, _data: Any, sock: Any) -> None:
         self._loop.call_soon_threadsafe(self._watch_writable, sock)
 
     def _watch_writable(self, sock: socket.socket) -> None:

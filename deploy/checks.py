@@ -51,7 +51,7 @@ def _links(lab: Value) -> Iterator[Complaint]:
         here: KeyPath = ("links", index)
         ends = _list(_at(link, "endpoints"))
         for place, end in enumerate(ends):
-            if isinstance(end, str) and end not in nodes:
+            if nodes and isinstance(end, str) and end not in nodes:
                 yield Complaint((*here, "endpoints", place), unknown("node", end, nodes))
         if len(ends) == 2 and ends[0] == ends[1] and isinstance(ends[0], str):
             yield Complaint((*here, "endpoints"), f"a link from {quoted(ends[0])} to itself; name two nodes")
@@ -129,7 +129,7 @@ def _apps(lab: Value, folder: Path) -> Iterator[Complaint]:
     nodes = _table(_at(lab, "nodes"))
     for name, app in _table(_at(lab, "apps")).items():
         for role, node in _table(_at(app, "roles")).items():
-            if isinstance(node, str) and node not in nodes:
+            if nodes and isinstance(node, str) and node not in nodes:
                 yield Complaint(("apps", name, "roles", role), unknown("node", node, nodes))
         program = _at(app, "program")
         if isinstance(program, str) and is_file(program) and not _exists(folder / program):

@@ -14,10 +14,12 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Protocol
 
 from broker.programs.choose import Choice, choose
 from broker.programs.program import BrokerConfig
@@ -73,7 +75,11 @@ class NodePart:
         await serve_node(self.config, JsonLinesSink(sys.stderr))
 
 
-Part = BrokerPart | StatePart | NodePart
+class Part(Protocol):
+    """What a child process does."""
+
+    async def serve(self, ready: Ready) -> None:
+        """Serve until cancelled."""
 
 
 def main(part: Part, pipe: Connection, log: Path) -> None:
@@ -104,10 +110,8 @@ async def _serve(part: Part, pipe: Connection) -> None:
 
 def _watch_launcher(pipe: Connection, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object]) -> None:
     """End this process when the launcher is gone: a thread, so that a busy event loop cannot outlive it."""
-    try:
+    with suppress(EOFError, OSError):
         pipe.recv()
-    except (EOFError, OSError):
-        pass
     if not loop.is_closed():
         loop.call_soon_threadsafe(task.cancel)
     threading.Event().wait(_GRACE)
@@ -115,10 +119,8 @@ def _watch_launcher(pipe: Connection, loop: asyncio.AbstractEventLoop, task: asy
 
 
 def _tell(pipe: Connection, message: tuple[object, ...]) -> None:
-    try:
+    with suppress(OSError):  # nobody is left to be told
         pipe.send(message)
-    except OSError:
-        pass  # nobody is left to be told
 
 
 def _write_to(log: Path) -> None:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from deploy.errors import ValueInvalid
 from deploy.labfile import LabFile
 from deploy.source import KeyPath
-from deploy.wording import flow, quoted, unknown
+from deploy.wording import escaped, flow, quoted, unknown
 
 _KEY: Final = "[key]"
 """What pydantic appends to the path when a key of a table is wrong rather than its value."""
@@ -37,7 +37,7 @@ def complaint(error: ErrorDetails) -> Complaint:
     parent = _inside(LabFile, path[:-1])
     fields: Mapping[str, FieldInfo] = getattr(parent, "model_fields", {})
     last = str(path[-1]) if path and isinstance(path[-1], str) else ""
-    key = f"{last}: " if last else ""
+    key = f"{escaped(last)}: " if last else ""
     match error["type"], error.get("ctx", {}).get("error"):
         case "extra_forbidden", _:
             return Complaint(path, unknown("key", last, fields), of_key=True)

@@ -45,7 +45,6 @@ class ControlPlane:
             server = await asyncio.start_unix_server(self._serve, socket, limit=_LONGEST_LINE)
         except OSError as error:
             raise DeployError(f"cannot listen on {socket}: {error.strerror or error}") from error
-        socket.chmod(0o600)
         try:
             yield
         finally:
@@ -58,7 +57,14 @@ class ControlPlane:
                 answer = {"result": await self._unless_left(reader, self._do(request, writer))}
             except asyncio.CancelledError:
                 answer = {"error": {"exit_code": 1, "message": "the lab is going down"}}
-            except (DeployError, NodeError, BrokerError, SharedStateError, BaseExceptionGroup, ValueError) as error:
+            except (
+                DeployError,
+                NodeError,
+                BrokerError,
+                SharedStateError,
+                BaseExceptionGroup,
+                ValueError,
+            ) as error:
                 cause = root_cause(error)
                 answer = {"error": {"exit_code": getattr(cause, "exit_code", 1), "message": str(cause)}}
             writer.write(json.dumps(answer).encode() + b"\n")
@@ -108,11 +114,15 @@ class RemoteLab:
         """Ask the lab to end."""
         await self._ask({"do": "down"})
 
-    async def _ask(self, request: dict[str, Any], progress: Callable[[int], None] = lambda judged: None) -> Any:
+    async def _ask(
+        self, request: dict[str, Any], progress: Callable[[int], None] = lambda judged: None
+    ) -> Any:
         try:
             reader, writer = await asyncio.open_unix_connection(self._socket, limit=_LONGEST_LINE)
         except OSError as error:
-            raise ControlUnreachable(f"the lab's control plane at {self._socket} does not answer: {error}") from error
+            raise ControlUnreachable(
+                f"the lab's control plane at {self._socket} does not answer: {error}"
+            ) from error
         try:
             _send(writer, request)
             while line := await reader.readline():

@@ -26,7 +26,9 @@ class Credentials:
         self._passwords = {name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL, MONITOR]}
         self._tokens = {name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL]}
         self._shared = {
-            frozenset((node.name, end.peer)): secrets.token_hex(32) for node in plan.nodes.values() for end in node.links
+            frozenset((node.name, end.peer)): secrets.token_hex(32)
+            for node in plan.nodes.values()
+            for end in node.links
         }
 
     def broker_config(self, directory: Path) -> BrokerConfig:

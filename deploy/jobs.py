@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from deploy.errors import NotFound, UsageError
 from deploy.plan import Plan
 from deploy.wording import unknown
+from nodes.errors import ProgramInvalid
 from nodes.runtime.conductor import RunRequest
-from nodes.runtime.programs import load, parse_parameters
+from nodes.runtime.programs import PROGRAMS, Program, load, parse_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,12 @@ class Job:
 def request_for(job: Job, plan: Plan) -> RunRequest:
     """Say who plays which role: as the job says, else as the lab file's app does, else the node of the role's name.
 
-    Raise ``UsageError`` or ``NotFound`` naming the role that nobody plays, ``ProgramInvalid`` for a wrong parameter.
+    Raise ``NotFound`` for a program or node that is not there, ``UsageError`` for a program that cannot be run, a role
+    or parameter that it does not have, or a node that would play two roles.
     """
     app = plan.apps.get(job.app)
     reference = str(app.program) if app else job.app
-    program = load(reference)
+    program = _load(reference)
     known = {a.name: dict(a.roles) for a in plan.apps.values() if str(a.program) == reference}
     preset = dict(app.roles) if app else next(iter(known.values()), {})
     for role in job.roles:
@@ -49,5 +52,23 @@ def request_for(job: Job, plan: Plan) -> RunRequest:
     for role, node in roles.items():
         others = [other for other, taken in roles.items() if taken == node and other != role]
         if others:
-            raise UsageError(f"node '{node}' cannot play both '{role}' and '{others[0]}': roles are separate parties")
-    return RunRequest(reference, roles, job.rounds, parse_parameters(program, job.parameters), job.deadline)
+            raise UsageError(
+                f"node '{node}' cannot play both '{role}' and '{others[0]}': roles are separate parties"
+            )
+    try:
+        parameters = parse_parameters(program, job.parameters)
+    except ProgramInvalid as error:
+        raise UsageError(str(error)) from error
+    return RunRequest(reference, roles, job.rounds, parameters, job.deadline)
+
+
+def _load(reference: str) -> Program:
+    if not reference.endswith(".py") and reference not in PROGRAMS:
+        advice = f"a program of your own is named by the path of its file, ./{reference}.py"
+        raise NotFound(f"{unknown('program', reference, PROGRAMS)}; {advice}")
+    if reference.endswith(".py") and not Path(reference).is_file():
+        raise NotFound(f"there is no program file {reference}")
+    try:
+        return load(reference)
+    except ProgramInvalid as error:
+        raise UsageError(str(error)) from error

@@ -231,7 +231,7 @@ class LabFile(Section):
     seed: int | None = _key(
         "Seed of all chance in the lab. Default: a new one each time.", 42, ge=0, lt=2**63
     )
-    runtime: RuntimeKeys = _section("How the lab is run.", {"broker": "auto"}, RuntimeKeys())
+    runtime: RuntimeKeys = _section("What the lab runs on.", {"broker": "auto"}, RuntimeKeys())
     defaults: Equipment = _section(
         "What every node is equipped with.", {"memories": {"count": 4}}, Equipment()
     )

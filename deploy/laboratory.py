@@ -12,8 +12,9 @@ from typing import Any, Self, TypeVar
 from broker.errors import BrokerError
 from broker.mqtt import MqttBus
 from deploy.children import BrokerPart, NodePart, StatePart
-from deploy.credentials import Credentials, external_address, is_external
+from deploy.credentials import MONITOR, Credentials, external_address, is_external
 from deploy.errors import DeadlineExceeded, DeployError, LabFailed, NotFound, ProcessDied, RunUnsuccessful
+from deploy.floors import mqtt_rate
 from deploy.jobs import Job, request_for
 from deploy.plan import Plan
 from deploy.supervisor import Supervisor
@@ -44,8 +45,8 @@ class ProcessStatus:
 class Laboratory:
     """The lab that ``plan`` describes. Use as an async context manager: entered, all nodes are ready.
 
-    ``directory`` holds its logs and the broker's files. Entering raises ``ProcessDied`` with the log of the process that
-    could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab lives
+    ``directory`` holds its logs and the broker's files. Entering raises ``ProcessDied`` with the log of the process
+    that could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab lives
     on. The end of the broker or of the shared-state server ends the lab.
     """
 
@@ -82,7 +83,15 @@ class Laboratory:
             for child in self.supervisor.dead():
                 if failure.cause == "PeerGone":
                     raise child.died() from failure
-            raise (DeadlineExceeded if failure.cause == "DeadlinePassed" else RunUnsuccessful)(str(failure)) from failure
+            raise (DeadlineExceeded if failure.cause == "DeadlinePassed" else RunUnsuccessful)(
+                str(failure)
+            ) from failure
+
+    async def mqtt_rate(self, rounds: int) -> float:
+        """Measure the lab's broker: see ``deploy.floors.mqtt_rate``."""
+        access = self._credentials.broker_access(MONITOR, *self._broker)
+        async with MqttBus(MONITOR, self.plan.lab, access.host, access.port, MONITOR, access.secret) as bus:
+            return await mqtt_rate(bus, self.plan.lab, rounds)
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""
@@ -110,12 +119,14 @@ class Laboratory:
         await self._resources.enter_async_context(self.supervisor)
         attend = await self._resources.enter_async_context(attendants())
         state = self.supervisor.start(STATE, StatePart(self._credentials.server_config()))
-        broker = await self._start_broker()
+        self._broker = broker = await self._start_broker()
         await self.supervisor.started(state)
         await self._take_control(broker, state.port)
         attend(self._note_trouble(self._conductor.serve()))
         for node in self.plan.nodes.values():
-            self.supervisor.start(node.name, NodePart(self._credentials.node_config(node, broker, state.port)))
+            self.supervisor.start(
+                node.name, NodePart(self._credentials.node_config(node, broker, state.port))
+            )
         await self._nodes_ready()
         attend(self._note_trouble(self._guard()))
 
@@ -154,7 +165,9 @@ class Laboratory:
         except TimeoutError:
             states = self._conductor.states()
             late = [name for name in self.plan.nodes if states.get(name) != "ready"]
-            raise LabFailed(f"not ready within {_READY_DEADLINE:g} s: {', '.join(late)}; see their logs") from None
+            raise LabFailed(
+                f"not ready within {_READY_DEADLINE:g} s: {', '.join(late)}; see their logs"
+            ) from None
         except BaseExceptionGroup as group_error:
             raise root_cause(group_error) from None
 

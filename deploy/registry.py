@@ -84,7 +84,10 @@ class LabDirectory:
 
 
 class Registry:
-    """All labs of this user on this machine. ``base`` is ``$BELLWIRE_HOME`` or a directory in the system's temporary one."""
+    """All labs of this user on this machine.
+
+    They live below ``base``: ``$BELLWIRE_HOME``, or a directory of this user's in the system's temporary one.
+    """
 
     def __init__(self, base: Path | None = None) -> None:
         home = os.environ.get("BELLWIRE_HOME")

@@ -15,10 +15,17 @@ FILE: Final = Path(__file__).with_name("schema.json")
 
 
 class _AsWritten(GenerateJsonSchema):
-    """Leaves out pydantic's defaults: null means "not written", and the descriptions say what applies."""
+    """Leaves out pydantic's defaults: null means "not written", and the descriptions say what applies.
+
+    A table takes no names but those that match its pattern.
+    """
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        table = super().dict_schema(schema)
+        return {**table, "additionalProperties": False} if "patternProperties" in table else table
 
 
 def schema() -> dict[str, Any]:

@@ -48,7 +48,11 @@ class Child:
         if self.failure:
             return f"failed: {self.failure}"
         code = self.exitcode
-        return f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        return (
+            f"was ended by signal {-code}"
+            if code is not None and code < 0
+            else f"ended with exit code {code}"
+        )
 
 
 class Supervisor:
@@ -75,7 +79,9 @@ class Supervisor:
         process = self._context.Process(
             target=main, args=(part, its, log), name=f"bellwire {name}", daemon=True
         )
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads of a linear algebra library only get in the way
+        os.environ.setdefault(
+            "OPENBLAS_NUM_THREADS", "1"
+        )  # threads of a linear algebra library only get in the way
         process.start()
         its.close()
         assert process.pid is not None

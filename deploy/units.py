@@ -50,12 +50,12 @@ class Dimension:
 
     def _spelling(self, number: str, written: str) -> str:
         """Show ``number`` with the unit that ``written`` seems to mean, and name all units there are."""
-        meant = next(
-            (unit for unit in self.factors if unit and unit.lower() == written.lower()), self.customary
-        )
+        same = (unit for unit in self.factors if unit and unit.lower() == written.lower())
+        bare = "" in self.factors and float(number) <= 1.0
+        meant = "" if bare else next(same, self.customary)
         shown = number.lstrip("+-") if len(number) < 20 else "1"
         named = [unit for unit in self.factors if unit and unit.isascii()]
-        return f"{shown} {meant}" + (f" (units: {', '.join(named)})" if len(named) > 1 else "")
+        return f"{shown} {meant}".rstrip() + (f" (units: {', '.join(named)})" if len(named) > 1 else "")
 
 
 LENGTH: Final = Dimension("a length", "20 km", "km", {"m": 1.0, "km": 1e3})

@@ -12,6 +12,11 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
+def escaped(text: str) -> str:
+    """Write ``text`` as ``quoted`` does, without the quotes."""
+    return quoted(text)[1:-1]
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that there is no ``kind`` called ``name``, and which of the ``known`` is likely meant."""
     names = sorted(known)
@@ -23,11 +28,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 def one_of(names: Iterable[str]) -> str:
     """Say which words can be written, the first dozen of many."""
-    first, *rest = [*names] or ["nothing here"]
-    if not rest:
-        return f"write {first}"
-    shown = ", ".join([first, *rest][:12])
-    return f"write one of {shown}{', ...' if len(rest) >= 12 else ''}"
+    match [*names]:
+        case []:
+            return "there is none here"
+        case [only]:
+            return f"write {only}"
+        case several:
+            return f"write one of {', '.join(several[:12])}{', ...' if len(several) > 12 else ''}"
 
 
 def flow(value: Any) -> str:

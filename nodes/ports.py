@@ -139,7 +139,7 @@ class Peer(Protocol):
         """Name the peer's node."""
 
     async def send(self, message: object) -> None:
-        """Send a message (a frozen dataclass of numbers, strings, bytes, tuples and bit arrays)."""
+        """Send a message: a frozen dataclass of numbers, strings, bytes and tuples; bit arrays go packed."""
 
     async def receive(self, kind: type[MessageT]) -> MessageT:
         """Wait for the peer's next message, which must be of ``kind``."""

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import dacite
@@ -29,7 +30,9 @@ def main() -> None:
     text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     # JSON has arrays only, and knows no difference between 1 and 1.0
     checks = dacite.Config(strict=True, cast=[tuple], type_hooks={float: float})
-    asyncio.run(_serve(dacite.from_dict(ServerConfig, json.loads(text), config=checks)))
+    config = dacite.from_dict(ServerConfig, json.loads(text), config=checks)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(config))
 
 
 async def _serve(config: ServerConfig) -> None:

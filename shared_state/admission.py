@@ -32,6 +32,7 @@ def admit(message: Message, config: ServerConfig) -> Hello:
         case {"version": int(version)} if version != VERSION:
             raise WrongVersion(f"this server speaks version {VERSION} of the protocol, not {version}.")
         case {
+            "version": int(),
             "lab": str(lab),
             "name": str(name),
             "token": str(token),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,11 @@ from shared_state.config import ClockMode
 from shared_state.dialling import LocalDialler, TcpDialler
 from shared_state.errors import ServerLost
 from shared_state.line import Line
-from shared_state.service import Service
 from shared_state.vocabulary import pack_bits, unpack_bits
 from shared_state.wire import Message
+
+if TYPE_CHECKING:
+    from shared_state.service import Service
 
 Basis = Literal["X", "Y", "Z"]
 Bits = NDArray[np.uint8]

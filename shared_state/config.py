@@ -1,4 +1,4 @@
-"""What the quantum world of one lab consists of: plain frozen values, SI units unless the name says otherwise.
+"""What the quantum world of one lab consists of: plain frozen values, SI unless the name says otherwise.
 
 ``deploy.plan`` makes these from the lab file; the server receives them once, at start, and reads no file.
 """
@@ -29,10 +29,10 @@ class MemoryConfig:
 class GateConfig:
     """The imperfections of one node's operations.
 
-    ``single_fidelity`` F: after the gate the qubit is depolarised, rho -> (1-p) rho + p I/2 with p = 4(1-F)/3,
-    so that F is the gate's entanglement fidelity. ``two_fidelity`` g: both qubits are depolarised together,
-    rho -> g U rho U^+ + (1-g) I/4 (Briegel et al. 1998). ``readout_fidelity``: probability that an outcome is
-    reported as it was.
+    ``single_fidelity`` F: after the gate the qubit is depolarised, rho -> (1-p) rho + p I/2 with p =
+    4(1-F)/3, so that F is the gate's entanglement fidelity. ``two_fidelity`` g: both qubits are depolarised
+    together, rho -> g U rho U^+ + (1-g) I/4 (Briegel et al. 1998). ``readout_fidelity``: probability that an
+    outcome is reported as it was.
     """
 
     single_fidelity: float = 1.0
@@ -50,7 +50,7 @@ class NodeDevices:
 
 @dataclass(frozen=True, slots=True)
 class FibreConfig:
-    """An optical fibre: transmission 10^(-(attenuation length + insertion loss)/10), delay length / velocity."""
+    """A fibre: transmission 10^(-(attenuation length + insertion loss)/10), delay length / velocity."""
 
     length: float
     attenuation_db_per_km: float = 0.2
@@ -76,7 +76,8 @@ class SourceConfig:
 class PulseConfig:
     """Single-photon pulses for prepare-and-measure protocols.
 
-    ``misalignment`` is the probability that a detected photon gives the wrong outcome although the bases agree.
+    ``misalignment`` is the probability that a detected photon gives the wrong outcome although the bases
+    agree.
     """
 
     pulse_rate: float = 1.0e6
@@ -86,17 +87,17 @@ class PulseConfig:
 
 @dataclass(frozen=True, slots=True)
 class LinkDevices:
-    """A link between two nodes: one fibre, one source of pairs, one pulse transmitter and receiver."""
+    """A link between two nodes: one fibre, one pulse transmitter and receiver, and a source of pairs or none."""
 
     endpoints: tuple[str, str]
     fibre: FibreConfig
-    source: SourceConfig = field(default_factory=SourceConfig)
+    source: SourceConfig | None = field(default_factory=SourceConfig)
     pulses: PulseConfig = field(default_factory=PulseConfig)
 
 
 @dataclass(frozen=True, slots=True)
 class TapConfig:
-    """An eavesdropper on a link's fibre: measures ``fraction`` of the photons in a random basis and resends them.
+    """An eavesdropper on a fibre: measures ``fraction`` of the photons in a random basis and resends them.
 
     ``position`` is the distance from the link's first endpoint in metres.
     """
@@ -132,8 +133,8 @@ class WorldConfig:
 class ServerConfig:
     """One shared-state server: the world it holds, where it listens, and who may come in.
 
-    ``credentials`` maps a node's name to its token, ``oracle_token`` opens the oracle role. ``lease`` is the wall
-    time in seconds for which the qubits of a disconnected session are kept for its return.
+    ``credentials`` maps a node's name to its token, ``oracle_token`` opens the oracle role. ``lease`` is the
+    wall time in seconds for which the qubits of a disconnected session are kept for its return.
     """
 
     lab: str

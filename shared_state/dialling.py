@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from shared_state.connection import Connection
-from shared_state.service import Service
+if TYPE_CHECKING:  # a node's process does not load the world that it only talks to
+    from shared_state.connection import Connection
+    from shared_state.service import Service
 
 
 class Wire(Protocol):

@@ -20,6 +20,8 @@ MAX_UNAPPLIED: Final = 256
 DELIVERS_QUBIT: Final = ("qubit", "pair", "receive")
 """The answers to these are lists whose first element is a qubit."""
 
+_CLOSED: Final = "this side has closed the session."
+
 
 class _Receiver(asyncio.Protocol):
     """One connection's ears; a connection that was given up is no longer heard."""
@@ -123,11 +125,13 @@ class Line:
         if self._ended:
             return
         self._ended = True
-        if self._wire is not None:
-            with suppress(SharedStateError, TimeoutError):
-                async with asyncio.timeout(self.welcome.lease):
-                    await self.ask("bye")
-        self._give_up(ServerLost("the server said goodbye."))
+        try:
+            if self._wire is not None:
+                with suppress(SharedStateError, TimeoutError):
+                    async with asyncio.timeout(self.welcome.lease):
+                        await self.ask("bye")
+        finally:
+            self._give_up(ServerLost(_CLOSED))
 
     def heard(self, receiver: _Receiver, data: bytes) -> None:
         """Take in what a connection has read."""
@@ -242,7 +246,7 @@ class Line:
     def _give_up(self, error: ServerLost) -> None:
         """End everything: who waits is told."""
         if self._ended:
-            error = ServerLost("this side has closed the session.")
+            error = ServerLost(_CLOSED)
         self._gone = self._gone or error
         if not self._ended and not self.lost.done():
             self.lost.set_result(error)

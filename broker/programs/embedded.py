@@ -7,10 +7,8 @@ import logging
 from asyncio import StreamReader, StreamWriter
 from typing import Self
 
-from amqtt.adapters import StreamWriterAdapter
-
 from broker.errors import BrokerError, PortTaken, ProgramFailed
-from broker.programs.lab_broker import LISTENER, LabBroker, LimitedReader
+from broker.programs.lab_broker import LISTENER, AbortableWriter, LabBroker, LimitedReader
 from broker.programs.program import MAX_PACKET, BrokerConfig
 
 
@@ -52,16 +50,17 @@ class EmbeddedBroker:
             ) from error
         self._port = self._server.sockets[0].getsockname()[1]
         self._group = await asyncio.TaskGroup().__aenter__()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[AbortableWriter] = set()
         await self._broker.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
-        await self._broker.shutdown()
-        for task in self._tasks:
-            task.cancel()
+        # Ended by their streams, not by cancellation: amqtt waits for readers that Python 3.11 has not cancelled.
+        for writer in self._writers:
+            writer.abort()
         await self._group.__aexit__(None, None, None)
+        await self._broker.shutdown()
 
     async def watch(self) -> None:
         """Wait for ever; raise ``ProgramFailed`` when the broker ends by itself."""
@@ -69,16 +68,14 @@ class EmbeddedBroker:
         raise ProgramFailed("The embedded broker has stopped listening.")
 
     def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = self._group.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._group.create_task(self._serve(reader, AbortableWriter(writer)))
 
-    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def _serve(self, reader: StreamReader, writer: AbortableWriter) -> None:
+        self._writers.add(writer)
         try:
-            await self._broker.external_connected(
-                LimitedReader(reader), StreamWriterAdapter(writer), LISTENER
-            )
+            await self._broker.external_connected(LimitedReader(reader), writer, LISTENER)
         except BrokerError:
             pass  # it sent what is not MQTT, or too much of it: closing is the answer
         finally:
-            writer.close()
+            self._writers.discard(writer)
+            writer.abort()

@@ -18,7 +18,7 @@ import hmac
 from collections import deque
 from typing import Any
 
-from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, WriterAdapter
+from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
 from amqtt.broker import Broker
 from amqtt.contexts import Action, ListenerConfig, ListenerType
 from amqtt.contexts import BrokerConfig as AmqttConfig
@@ -42,6 +42,14 @@ class LimitedReader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt is unty
             raise EnvelopeError(f"A packet of {n} bytes exceeds the limit of {MAX_PACKET}.")
         data: bytes = await super().read(n)
         return data
+
+
+class AbortableWriter(StreamWriterAdapter):  # type: ignore[misc]  # amqtt is untyped
+    """A writer whose connection can be ended at once."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        super().__init__(writer)
+        self.abort = writer.transport.abort
 
 
 class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
@@ -76,12 +84,19 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
         if await self._authenticate(session, self.listeners_config[LISTENER]):
             session.clean_session = True
             session.parent = 0
-            await self._cleanup_session(session.client_id or "")
+            await self._take_over(session.client_id or "")
         else:
             handler.attach(session, reader, writer)
             await handler.mqtt_connack_authorize(False)
             raise MQTTError(f"{remote_address}:{remote_port} is not who it says.")
         return handler, session
+
+    async def _take_over(self, client_id: str) -> None:
+        """End the client's earlier session. Its reader sees the end of its stream, or might never stop."""
+        _, handler = self._sessions.get(client_id, (None, None))
+        if handler is not None and handler.writer is not None:
+            handler.writer.abort()
+        await self._cleanup_session(client_id)
 
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
         user = session.username or ""

@@ -52,6 +52,11 @@ class MosquittoBroker:
         """Return the port on which it listens."""
         return self._port
 
+    @property
+    def pid(self) -> int:
+        """Return the id of the process."""
+        return self._process.pid
+
     async def __aenter__(self) -> Self:
         self._group = await asyncio.TaskGroup().__aenter__()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import typer
 
 from broker.errors import BrokerError
-from deploy.cli import demo, down, entangle, logs, ls, ps, qkd, run, send, up, validate, version
+from deploy.cli import bench, demo, down, entangle, logs, ls, ps, qkd, run, send, up, validate, version
 from deploy.cli.screen import complain
 from deploy.errors import DeployError
 from nodes.errors import NodeError
@@ -38,6 +39,9 @@ def reporting(verb: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             complain("interrupted; everything that this command started has been ended")
             raise typer.Exit(130) from None
+        except asyncio.CancelledError:
+            complain("ended by SIGTERM; everything that this command started has been ended")
+            raise typer.Exit(143) from None
         except (*_OURS, BaseExceptionGroup) as error:
             cause = root_cause(error)
             if not isinstance(cause, _OURS):
@@ -48,5 +52,5 @@ def reporting(verb: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-for _module in (demo, up, ps, logs, down, ls, validate, run, entangle, qkd, send, version):
+for _module in (demo, up, ps, logs, down, ls, validate, run, entangle, qkd, send, bench, version):
     app.command(_module.NAME)(reporting(_module.command))

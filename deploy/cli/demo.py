@@ -75,7 +75,11 @@ class Demo:
         if not hashlib.sha256(source.read_bytes()).hexdigest() == arrived == transfer["sha256"]:
             raise CheckFailed("the file that arrived is not the file that was sent")
         return [
-            Line("BB84 over their fibre", f"QBER {qkd['qber']:.2%}, {qkd['secret_bits']} secret bits", "< 11 %: a key"),
+            Line(
+                "BB84 over their fibre",
+                f"QBER {qkd['qber']:.2%}, {qkd['secret_bits']} secret bits",
+                "< 11 %: a key",
+            ),
             Line("1 MiB, AES-256-GCM over MQTT", f"SHA-256 {arrived[:16]}… agrees", "the same at both ends"),
         ]
 
@@ -88,7 +92,13 @@ class Demo:
         qkd = summed([returned["qkd"]])
         if not qkd["aborted"] or target.exists():
             raise CheckFailed("Eve was on the fibre and the key was not refused")
-        return [Line("The same with Eve listening", f"QBER {qkd['qber']:.2%}, refused, no file sent", "25 %: Eve is seen")]
+        return [
+            Line(
+                "The same with Eve listening",
+                f"QBER {qkd['qber']:.2%}, refused, no file sent",
+                "25 %: Eve is seen",
+            )
+        ]
 
     async def _do(self, title: str, job: Job) -> RunResult:
         with counting(title, job.rounds) as step:
@@ -112,9 +122,15 @@ async def _demo() -> None:
     with Registry().scratch() as directory, tempfile.TemporaryDirectory() as files:
         async with Laboratory(planned, directory) as laboratory:
             processes = laboratory.status()
-            out.print(f"[green]✓[/] Lab [bold]{LAB}[/]: {len(processes)} processes [dim]({time.monotonic() - started:.1f} s)[/]")
+            out.print(
+                f"[green]✓[/] Lab [bold]{LAB}[/]: {len(processes)} processes "
+                f"[dim]({time.monotonic() - started:.1f} s)[/]"
+            )
             for process in processes:
-                out.print(f"    {process.name:8} pid {process.pid}" + (f", port {process.port}" if process.port else ""))
+                out.print(
+                    f"    {process.name:8} pid {process.pid}"
+                    + (f", port {process.port}" if process.port else "")
+                )
             demo = Demo(laboratory, Path(files))
             for job in (demo.swap, demo.bell_test, demo.teleport, demo.send, demo.eavesdrop):
                 lines += await job()
@@ -128,7 +144,9 @@ def _summary(lines: list[Line], seconds: float) -> None:
     for line in lines:
         table.add_row(line.what, line.result, line.expected)
     out.print(table)
-    out.print("Next: bellwire run teleport --lab alice-bob --rounds 100; write a protocol of your own: nodes/README.md")
+    out.print(
+        "Next: bellwire run teleport --lab alice-bob --rounds 100; write a protocol of your own: nodes/README.md"
+    )
 
 
 def _figure(result: RunResult, mean: str, error: str) -> str:

@@ -35,4 +35,6 @@ async def _end(directory: LabDirectory) -> None:
         async with asyncio.timeout(_DEADLINE):
             await asyncio.to_thread(directory.wait_released)
     except TimeoutError:
-        raise LabFailed(f"lab '{directory.name}' has not ended within {_DEADLINE:g} s; see its logs") from None
+        raise LabFailed(
+            f"lab '{directory.name}' has not ended within {_DEADLINE:g} s; see its logs"
+        ) from None

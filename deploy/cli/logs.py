@@ -17,7 +17,9 @@ NAME = "logs"
 
 
 def command(
-    process: Annotated[str | None, typer.Argument(help="A node, 'broker' or 'state'; all when left out.")] = None,
+    process: Annotated[
+        str | None, typer.Argument(help="A node, 'broker' or 'state'; all when left out.")
+    ] = None,
     running: Annotated[str | None, typer.Option("-l", "--running", metavar="NAME", help="The lab.")] = None,
 ) -> None:
     """Print the logs of a lab that is up.

@@ -11,26 +11,33 @@ from deploy.errors import UsageError
 
 LabOption = Annotated[
     str | None,
-    typer.Option("--lab", metavar="FILE", help="Bring this lab up for the job: a lab file, or the name of a ready lab."),
+    typer.Option(
+        "--lab", metavar="FILE", help="Bring this lab up for the job: a lab file, or the name of a ready lab."
+    ),
 ]
 RunningOption = Annotated[
-    str | None, typer.Option("-l", "--running", metavar="NAME", help="Use a lab that is up (see 'bellwire ls').")
+    str | None,
+    typer.Option("-l", "--running", metavar="NAME", help="Use a lab that is up (see 'bellwire ls')."),
 ]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, help="Seed all dice, in place of the lab file's seed.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 DeadlineOption = Annotated[
-    float, typer.Option("--deadline", metavar="SECONDS", min=0.1, help="The longest that any single wait may take.")
+    float,
+    typer.Option("--deadline", metavar="SECONDS", min=0.1, help="The longest that any single wait may take."),
 ]
 TapOption = Annotated[
-    str | None, typer.Option("--tap", metavar="NAME", help="Switch this eavesdropper of the lab file on for the job.")
+    str | None,
+    typer.Option("--tap", metavar="NAME", help="Switch this eavesdropper of the lab file on for the job."),
 ]
 RoleOption = Annotated[
-    list[str] | None, typer.Option("--role", metavar="ROLE=NODE", help="Say who plays a role. Repeat for more.")
+    list[str] | None,
+    typer.Option("--role", metavar="ROLE=NODE", help="Say who plays a role. Repeat for more."),
 ]
 ParameterOption = Annotated[
-    list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Set a program's parameter. Repeat for more.")
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="Set a program's parameter. Repeat for more."),
 ]
 
 

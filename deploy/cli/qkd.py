@@ -20,7 +20,9 @@ NAME = "qkd"
 def command(
     first: Annotated[str, typer.Argument(metavar="A", help="The node that sends photons.")],
     second: Annotated[str, typer.Argument(metavar="B", help="The node that measures them.")],
-    blocks: Annotated[int, typer.Option("--blocks", min=1, help="How many blocks, each with a key of its own.")] = 1,
+    blocks: Annotated[
+        int, typer.Option("--blocks", min=1, help="How many blocks, each with a key of its own.")
+    ] = 1,
     pulses: Annotated[int, typer.Option("--pulses", min=1, help="Photons per block.")] = 100_000,
     lab: LabOption = None,
     running: RunningOption = None,
@@ -75,7 +77,10 @@ def summed(reports: list[dict[str, Any]]) -> dict[str, Any]:
 def print_qkd(document: dict[str, Any]) -> None:
     """Print the sums."""
     qber = "-" if document["qber"] is None else f"{document['qber']:.4%}"
-    out.print(f"[bold]BB84[/], {document['pulses']} photons, {document['duration_s']:.4g} s emulated, {document['wall_s']:.2f} s real")
+    out.print(
+        f"[bold]BB84[/], {document['pulses']} photons: "
+        f"{document['duration_s']:.4g} s emulated, {document['wall_s']:.2f} s real"
+    )
     out.print(f"  sifted     {document['sifted_bits']} bits")
     out.print(f"  QBER       {qber}  (from {document['sampled_bits']} sampled bits)")
     out.print(f"  leaked     {document['leaked_bits']} bits in error correction")

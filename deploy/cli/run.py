@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +28,9 @@ NAME = "run"
 
 
 def command(
-    app: Annotated[str, typer.Argument(metavar="APP", help="teleport, swap, entangle, chsh, bb84, or ./a_file.py")],
+    app: Annotated[
+        str, typer.Argument(metavar="APP", help="teleport, swap, entangle, chsh, bb84, or ./a_file.py")
+    ],
     lab: LabOption = None,
     running: RunningOption = None,
     rounds: Annotated[int, typer.Option("--rounds", "-n", min=1, help="How often to run it.")] = 1,
@@ -55,8 +58,8 @@ def command(
 
 async def run_job(job: Job, lab: str | None, running: str | None, seed: int | None) -> RunResult:
     """Do one job, with progress on the terminal."""
-    async with open_lab(lab, running, seed) as handle:
-        with counting(f"Running {job.app}", job.rounds) as step:
+    async with open_lab(job, lab, running, seed) as handle:
+        with counting(f"Running {Path(job.app).stem}", job.rounds) as step:
             return await handle.run(job, step)
 
 
@@ -78,7 +81,9 @@ def document_of(result: RunResult) -> dict[str, Any]:
 
 def print_result(result: RunResult) -> None:
     """Print a run's figures, one a line; what the roles returned where the program has no referee."""
-    out.print(f"[bold]{result.program}[/], {result.rounds} rounds: {result.duration:g} s emulated, {result.wall:.2f} s real")
+    out.print(
+        f"[bold]{result.program}[/], {result.rounds} rounds: {result.duration:g} s emulated, {result.wall:.2f} s real"
+    )
     for name, figure in result.figures.items():
         if not name.endswith("_stderr"):
             error = result.figures.get(f"{name.removesuffix('_mean')}_stderr")

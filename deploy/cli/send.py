@@ -25,7 +25,8 @@ def command(
     receiver: Annotated[str, typer.Argument(metavar="TO", help="The node that receives.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to send.")],
     target: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Where it arrives; TO/NAME in this directory otherwise.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Where it arrives; TO/NAME in this directory otherwise."),
     ] = None,
     pulses: Annotated[int, typer.Option("--pulses", min=1, help="Photons spent on the key.")] = 100_000,
     lab: LabOption = None,
@@ -52,7 +53,10 @@ def command(
         emit_json("send", document)
     elif not document["aborted"]:
         out.print(f"[green]{source.name} arrived[/] at {arrives}", soft_wrap=True)
-        out.print(f"  {document['bytes']} bytes, SHA-256 {document['sha256']}, verified by {receiver}", soft_wrap=True)
+        out.print(
+            f"  {document['size_bytes']} bytes, SHA-256 {document['sha256']}, verified by {receiver}",
+            soft_wrap=True,
+        )
         out.print(f"  under a key of {document['secret_bits']} secret bits, QBER {document['qber']:.3%}")
     if document["aborted"]:
         raise CheckFailed(f"the key was refused and nothing was sent: {document['reason']}")
@@ -60,7 +64,7 @@ def command(
 
 def send_document(returned: dict[str, Any], arrives: Path) -> dict[str, Any]:
     """Return the JSON fields of a transfer: those of the key, and the file's where one arrived."""
-    transfer = returned["transfer"] or {"bytes": 0, "sha256": None, "chunks": 0}
+    transfer = returned["transfer"] or {"name": None, "size_bytes": 0, "sha256": None, "chunks": 0}
     return summed([returned["qkd"]]) | transfer | {"out": str(arrives) if returned["transfer"] else None}
 
 

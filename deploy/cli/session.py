@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from deploy.cli.screen import say
 from deploy.control import RemoteLab
 from deploy.errors import UsageError
-from deploy.jobs import Job
+from deploy.jobs import Job, request_for
 from deploy.laboratory import Laboratory
 from deploy.plan import plan
 from deploy.registry import Registry
@@ -29,10 +29,11 @@ class LabHandle(Protocol):
 
 
 @asynccontextmanager
-async def open_lab(lab: str | None, running: str | None, seed: int | None = None) -> AsyncIterator[LabHandle]:
-    """Give a lab to the block: the file ``lab``, virtual clock, for as long as the block, or the one called ``running``.
-
-    With neither, take the only lab that is up.
+async def open_lab(
+    job: Job, lab: str | None, running: str | None, seed: int | None
+) -> AsyncIterator[LabHandle]:
+    """Give the block a lab for ``job``: the file ``lab``, virtual clock, for as long as the block, or the one called
+    ``running``; with neither, the only one that is up. A job that the lab cannot do brings nothing up.
     """
     if lab is not None and running is not None:
         raise UsageError("give either --lab FILE or -l NAME, not both")
@@ -43,6 +44,7 @@ async def open_lab(lab: str | None, running: str | None, seed: int | None = None
         yield RemoteLab(registry.find(running).socket)
         return
     planned = plan(load(find(lab)), default_mode="virtual", seed=seed)
+    request_for(job, planned)
     with registry.scratch() as directory:
         say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
         async with Laboratory(planned, directory) as laboratory:

@@ -25,7 +25,9 @@ NAME = "up"
 
 def command(
     lab: Annotated[str, typer.Argument(metavar="LAB", help="A lab file, or the name of a ready lab.")],
-    detach: Annotated[bool, typer.Option("-d", "--detach", help="Return when it is up; end it with 'bellwire down'.")] = False,
+    detach: Annotated[
+        bool, typer.Option("-d", "--detach", help="Return when it is up; end it with 'bellwire down'.")
+    ] = False,
     seed: SeedOption = None,
 ) -> None:
     """Bring a lab up in real time and keep it up until Ctrl-C, or in the background with -d.
@@ -41,9 +43,15 @@ def command(
             lambda ready: finish(_keep_up(planned, str(valid.file), ready)),
             lambda text: registry.write_last_words(planned.lab, text),
         )
-        say(f"Lab [bold]{planned.lab}[/] is up. 'bellwire ps' shows it, 'bellwire down {planned.lab}' ends it.")
+        say(
+            f"Lab [bold]{planned.lab}[/] is up. 'bellwire ps' shows it, 'bellwire down {planned.lab}' ends it."
+        )
     else:
-        finish(_keep_up(planned, str(valid.file), lambda: say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")))
+        finish(
+            _keep_up(
+                planned, str(valid.file), lambda: say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")
+            )
+        )
 
 
 async def _keep_up(planned: Plan, file: str, ready: Callable[[], None]) -> None:

@@ -28,9 +28,13 @@ def command(
         emit_json("validate", {"valid": True, **_document(valid)})
         return
     out.print(f"[green]{valid.file} is valid.[/] Lab [bold]{valid.name}[/]", soft_wrap=True)
-    print_table("Nodes", ["node", "kind", "memories", "T1", "T2"], [_node_row(valid, name) for name in valid.nodes])
     print_table(
-        "Links", ["link", "from", "to", "length", "transmission", "pairs", "pulses"], [_link_row(valid, name) for name in valid.links]
+        "Nodes", ["node", "kind", "memories", "T1", "T2"], [_node_row(valid, name) for name in valid.nodes]
+    )
+    print_table(
+        "Links",
+        ["link", "from", "to", "length", "transmission", "pairs", "pulses"],
+        [_link_row(valid, name) for name in valid.links],
     )
 
 
@@ -38,7 +42,9 @@ def _document(lab: Lab) -> dict[str, Any]:
     return {
         "lab": lab.name,
         "file": str(lab.file),
-        "nodes": [{"name": name, "memories": node.devices.memories.count} for name, node in lab.nodes.items()],
+        "nodes": [
+            {"name": name, "memories": node.devices.memories.count} for name, node in lab.nodes.items()
+        ],
         "links": [
             {
                 "name": name,

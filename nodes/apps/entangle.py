@@ -1,7 +1,7 @@
 """Deliver entangled pairs to two parties, neighbours or not, and judge them.
 
-    Alice                         Bob
-    1  keep her half              1  keep his half
+Alice                         Bob
+1  keep her half              1  keep his half
 """
 
 from __future__ import annotations

@@ -30,9 +30,7 @@ class Correction:
     z: int
 
 
-async def alice(
-    psi: Annotated[Qubit, Unknown()], half: Annotated[Qubit, HalfWith("bob")], bob: Peer
-) -> None:
+async def alice(psi: Annotated[Qubit, Unknown()], half: Annotated[Qubit, HalfWith("bob")], bob: Peer) -> None:
     """Consume ``psi`` and ``half``; Bob's half becomes ``psi``."""
     psi.cnot(half)  # 1
     psi.h()

@@ -7,8 +7,8 @@
 
 Nothing is sent that is not authenticated: the peer is an ``AuthenticatedPeer``. Whether there is a key both
 parties decide alike from what both know, so neither needs to be told; who fails alone (a forged message, a
-deadline) withdraws and so tells the other why. Only the loss of the very last message leaves a key at
-one end, Bob's, and Alice knows.
+deadline) withdraws and so tells the other why. Only the loss of the very last message leaves a key at one end;
+it is Bob's, and Alice knows that it may be.
 
 The failure probability of a run is shared equally: the keys may differ, the estimate may be wrong, and the
 hashed key may not be uniform. A wrong estimate of probability P costs 2 sqrt(P) of secrecy (M. Tomamichel and

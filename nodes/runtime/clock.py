@@ -59,8 +59,7 @@ class RealTimeClock:
 
     async def until(self, time: float) -> None:
         """Wait for an emulated time; a time that has passed is no wait."""
-        while (remaining := time - self._read()) > 0:
-            await asyncio.sleep(remaining / self._scale)
+        await asyncio.sleep(max(0.0, time - self._read()) / self._scale)
 
 
 def _not_negative(duration: float) -> float:

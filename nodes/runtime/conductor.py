@@ -15,7 +15,7 @@ from nodes.errors import DeadlinePassed, PeerGone, RunFailed
 from nodes.runtime.causes import root_cause
 from nodes.runtime.judge import Judge
 from nodes.runtime.mail import PostOffice
-from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunClosed, RunOrder, RunOver, SwapPath
+from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunOrder, RunOver, SwapPath
 from nodes.runtime.programs import Program, Scalar, load
 from shared_state.client import OracleClient
 
@@ -88,7 +88,9 @@ class Conductor:
             self._state_changed.clear()
             await self._state_changed.wait()
 
-    async def run(self, request: RunRequest, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
+    async def run(
+        self, request: RunRequest, progress: Callable[[int], None] = lambda judged: None
+    ) -> RunResult:
         """Run a program to its end; ``progress`` hears how many rounds have been judged.
 
         Raise ``ProgramInvalid`` before anything starts, ``RunFailed`` naming the node where it failed. Whatever
@@ -127,12 +129,19 @@ class Conductor:
         )
 
     async def _follow(
-        self, run: str, parts: Mapping[str, str], request: RunRequest, judge: Judge, progress: Callable[[int], None]
+        self,
+        run: str,
+        parts: Mapping[str, str],
+        request: RunRequest,
+        judge: Judge,
+        progress: Callable[[int], None],
     ) -> float:
         """Take the reports of all nodes until the last has played its part; return the emulated time of its end."""
         try:
             async with asyncio.TaskGroup() as group:
-                ends = [group.create_task(self._listen(run, node, role, judge)) for node, role in parts.items()]
+                ends = [
+                    group.create_task(self._listen(run, node, role, judge)) for node, role in parts.items()
+                ]
                 group.create_task(judge.judge(request.rounds, progress))
         except BaseExceptionGroup as failures:
             raise root_cause(failures) from failures

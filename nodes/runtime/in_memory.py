@@ -32,12 +32,14 @@ Wrap = Callable[[Bus], Bus]
 async def in_memory_lab(world: WorldConfig, wrap: Wrap = lambda bus: bus) -> AsyncIterator[Conductor]:
     """Run the nodes of ``world`` inside the block and give their conductor.
 
-    ``wrap`` may put something between each node and its bus, a ``broker.faulty.FaultyBus`` say. Classical messages take the
-    delay of the fibres on the way.
+    ``wrap`` may put something between each node and its bus, a ``broker.faulty.FaultyBus`` say. Classical messages
+    take the delay of the fibres on the way.
     """
     lab = "in-memory"
     tokens = {name: f"token of {name}" for name in world.nodes}
-    service = Service(ServerConfig(lab, world, tokens, "token of the oracle"), asyncio.get_running_loop().time)
+    service = Service(
+        ServerConfig(lab, world, tokens, "token of the oracle"), asyncio.get_running_loop().time
+    )
     broker = MemoryBroker()
     async with AsyncExitStack() as resources:
         stop = await resources.enter_async_context(attendants())
@@ -67,9 +69,7 @@ def pair_route(world: WorldConfig, first: str, last: str) -> list[str]:
 
 
 def _surroundings(world: WorldConfig, name: str) -> Surroundings:
-    links = {
-        _other_end(link, name): title for title, link in world.links.items() if name in link.endpoints
-    }
+    links = {_other_end(link, name): title for title, link in world.links.items() if name in link.endpoints}
     delays = {
         there: sum(_delay(world, a, b) for a, b in pairwise(chain))
         for there, chain in _chains(list(world.links.values()), name).items()

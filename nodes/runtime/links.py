@@ -57,7 +57,9 @@ class FibreLink:
     async def measure_pulses(self, bases: Bits) -> Clicks:
         """Measure the peer's next train of pulses."""
         clock, client = self.register.clock, self.register.client
-        detection = await self._within(client.measure_pulses(clock.now(), self.tag, self.link, bases), "pulses")
+        detection = await self._within(
+            client.measure_pulses(clock.now(), self.tag, self.link, bases), "pulses"
+        )
         await clock.until(detection.time)
         return Clicks(detection.clicked, detection.bits)
 

@@ -46,7 +46,9 @@ class PostOffice:
     What the lab's control party sends goes to ``orders`` instead.
     """
 
-    def __init__(self, bus: Bus, lab: str, on_status: Callable[[str, dict[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self, bus: Bus, lab: str, on_status: Callable[[str, dict[str, Any]], None] | None = None
+    ) -> None:
         self._bus = bus
         self._lab = lab
         self._on_status = on_status

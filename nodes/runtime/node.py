@@ -142,5 +142,7 @@ def _role(order: RunOrder) -> Role | None:
         return None
     program = load(order.program)
     if order.role not in program.roles:
-        raise ProgramInvalid(f"{order.program} has no role '{order.role}'; there are: {', '.join(program.roles)}")
+        raise ProgramInvalid(
+            f"{order.program} has no role '{order.role}'; there are: {', '.join(program.roles)}"
+        )
     return program.roles[order.role]

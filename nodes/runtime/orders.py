@@ -1,11 +1,11 @@
 """What the lab's control party and the nodes say to each other, over the same bus as everybody.
 
-    control                                node
-    RunOrder          --->                           play a role, or relay, in a run
-                      <---                 RoundsPlayed   as rounds end, several at a time
-                      <---                 PartPlayed     when all rounds are over, or why they are not
-    RunOver           --->                           stop if you still play, clean up, forget the run
-                      <---                 RunClosed      nothing of the run is left here
+control                                node
+RunOrder          --->                           play a role, or relay, in a run
+                  <---                 RoundsPlayed   as rounds end, several at a time
+                  <---                 PartPlayed     when all rounds are over, or why they are not
+RunOver           --->                           stop if you still play, clean up, forget the run
+                  <---                 RunClosed      nothing of the run is left here
 """
 
 from __future__ import annotations

@@ -32,7 +32,12 @@ class BusPeer:
     async def send(self, message: object) -> None:
         """Send a message, stamped with the emulated time."""
         await self.office.send(
-            self.name, self.session, self.protocol, codec.kind_of(message), codec.fields_of(message), self.clock.now()
+            self.name,
+            self.session,
+            self.protocol,
+            codec.kind_of(message),
+            codec.fields_of(message),
+            self.clock.now(),
         )
 
     async def receive(self, kind: type[MessageT]) -> MessageT:

@@ -44,7 +44,9 @@ class Register:
     def identifier(self, qubit: Qubit) -> int:
         """Return the id of a live qubit of this run; raise ``QubitGone`` for any other."""
         if not isinstance(qubit, HeldQubit) or self._live.get(qubit.identifier) is not qubit:
-            raise QubitGone(f"{qubit!r} is not held here: it was measured, sent, discarded or handed over before")
+            raise QubitGone(
+                f"{qubit!r} is not held here: it was measured, sent, discarded or handed over before"
+            )
         return qubit.identifier
 
     async def hand_over(self, qubits: Sequence[Qubit]) -> list[int]:

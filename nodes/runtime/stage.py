@@ -109,7 +109,10 @@ class Stage:
                 ends = {role.name, need.role}
                 index = seen[need.role]
                 seen[need.role] += 1
-                yield need, next(p for p in self.order.paths if {p.first, p.last} == ends and p.index == index)
+                yield (
+                    need,
+                    next(p for p in self.order.paths if {p.first, p.last} == ends and p.index == index),
+                )
 
     async def _half(self, path: SwapPath, session: str) -> Qubit:
         """Take part in making a pair along ``path`` as one of its ends; the last node applies all corrections."""
@@ -127,7 +130,9 @@ class Stage:
         left, right = await asyncio.gather(
             self._link(nodes[here - 1], tag).pair(), self._link(nodes[here + 1], tag).pair()
         )
-        await swap.charlie(left.qubit, right.qubit, self._peer(nodes[-1], f"{session}:{path.service}", "swap"))
+        await swap.charlie(
+            left.qubit, right.qubit, self._peer(nodes[-1], f"{session}:{path.service}", "swap")
+        )
 
     async def _unknown_qubit(self) -> tuple[Qubit, StateVector]:
         """Prepare a Haar-random pure state with one gate; return it with its state vector."""
@@ -160,5 +165,7 @@ class Stage:
 
     def _secret(self, node: str) -> bytes:
         if node not in self.surroundings.secrets:
-            raise ProgramInvalid(f"'{self.surroundings.name}' shares no secret with '{node}': no link connects them")
+            raise ProgramInvalid(
+                f"'{self.surroundings.name}' shares no secret with '{node}': no link connects them"
+            )
         return self.surroundings.secrets[node]

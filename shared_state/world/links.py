@@ -73,12 +73,15 @@ class Links:
         self._settle = settle
         self._taps = dict(nature.world.taps)
         self._paths: dict[tuple[str, str], Path] = {}
-        self._states = {name: werner_state(link.source.fidelity) for name, link in self._links.items()}
+        self._sources = {name: link.source for name, link in self._links.items() if link.source is not None}
+        self._states = {name: werner_state(source.fidelity) for name, source in self._sources.items()}
         self._pairs: Counter[str] = Counter()
 
     def pair(self, ticket: Ticket, node: str, at: float, run: str, link: str) -> None:
         """Ask for a heralded pair; its generation starts when both ends have asked."""
         peer = self._peer(node, run, link)
+        if link not in self._sources:
+            raise BadRequest(f"link {link!r} has no source of pairs; give it one, or swap over other links.")
         self._nature.presence.check_peer(peer, run)
         ask = Ask(ticket, node, at, Place("pair", link, run, ""))
         self._nature.ledger.reserve(node, run)
@@ -219,7 +222,7 @@ class Links:
         """Deliver a pair to both ends: the link's first endpoint holds the first half."""
         nature, link = self._nature, first.place.link
         source = nature.dice.stream(f"link/{link}/source")
-        time = max(first.at, second.at) + waiting_time(self._links[link].source, source)
+        time = max(first.at, second.at) + waiting_time(self._sources[link], source)
         nature.clock.observe(time)
         self._pairs[link] += 1
         pair = f"{link}/{self._pairs[link]}"
@@ -249,7 +252,7 @@ class Links:
     def _check_in_flight(self, node: str) -> None:
         if self.queues.in_flight[node] > MAX_IN_FLIGHT:
             raise LimitExceeded(
-                f"the light that {node} has sent and nobody has received takes up more than {MAX_IN_FLIGHT} bytes: "
+                f"what {node} has sent and nobody has received takes up more than {MAX_IN_FLIGHT} bytes: "
                 "wait until the other end receives."
             )
 

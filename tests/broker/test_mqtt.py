@@ -129,9 +129,12 @@ async def test_a_message_under_anothers_name_never_arrives(
 ) -> None:
     spoofed = new_envelope(sender="control", body={"order": "surrender"})
     async with new_broker() as broker, new_bus("bob", broker) as bob, new_bus("alice", broker) as alice:
-        async with stranger(broker, users, "charlie") as charlie:
-            await charlie.publish(str(spoofed.topic), encode(spoofed), qos=1)
-            await charlie.publish(str(new_envelope(sender="alice").topic), encode(spoofed), qos=1)
+        # Brokers confirm and drop it; mosquitto 2.0 throws the forger out, besides.
+        for topic in (spoofed.topic, new_envelope(sender="alice").topic):
+            client = stranger(broker, users, "charlie")
+            with suppress(aiomqtt.MqttError):
+                async with client:
+                    await client.publish(str(topic), encode(spoofed), qos=1)
         await alice.publish(new_envelope())
         assert await contents(bob, 1) == [new_envelope()]
 
@@ -155,25 +158,33 @@ async def test_a_forged_envelope_on_ones_own_topic_is_dropped_and_recorded(
 async def test_anothers_inbox_cannot_be_read(
     new_broker: NewBroker, new_bus: NewBus, new_envelope: Make, users: dict[str, str], topic: str
 ) -> None:
-    async with new_broker() as broker, new_bus("alice", broker) as alice, new_bus("bob", broker) as bob:
-        async with stranger(broker, users, "charlie") as charlie:
-            await charlie.subscribe(topic, qos=1)
-            await alice.publish(new_envelope())
-            await contents(bob, 1)
-            await charlie.publish("lab/charlie/pub/events", b"own", qos=1)
-            assert len(charlie.messages) == (topic != "lab/+/to/bob/#" and broker.program == "mosquitto")
+    async with (
+        new_broker() as broker,
+        new_bus("alice", broker) as alice,
+        new_bus("bob", broker) as bob,
+        stranger(broker, users, "charlie") as charlie,
+    ):
+        await charlie.subscribe(topic, qos=1)
+        await alice.publish(new_envelope())
+        await contents(bob, 1)
+        await charlie.publish("lab/charlie/pub/events", b"own", qos=1)
+        # What mosquitto lets through of a wide subscription is what is open to Charlie anyway.
+        assert len(charlie.messages) == (topic != "lab/+/to/bob/#" and broker.program == "mosquitto")
 
 
 async def test_the_monitor_reads_everything(
     new_broker: NewBroker, new_bus: NewBus, new_envelope: Make, users: dict[str, str]
 ) -> None:
-    async with new_broker() as broker, new_bus("alice", broker) as alice:
-        async with stranger(broker, users, "monitor") as monitor:
-            await monitor.subscribe("lab/#", qos=1)
-            await alice.publish(new_envelope())
-            async with asyncio.timeout(5):
-                message = await anext(aiter(monitor.messages))
-            assert message.topic.value == str(new_envelope().topic)
+    async with (
+        new_broker() as broker,
+        new_bus("alice", broker) as alice,
+        stranger(broker, users, "monitor") as monitor,
+    ):
+        await monitor.subscribe("lab/#", qos=1)
+        await alice.publish(new_envelope())
+        async with asyncio.timeout(5):
+            message = await anext(aiter(monitor.messages))
+        assert message.topic.value == str(new_envelope().topic)
 
 
 async def test_a_client_id_cannot_be_hijacked(

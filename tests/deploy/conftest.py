@@ -28,7 +28,7 @@ def read(tmp_path: Path) -> ReadLab:
 
 @pytest.fixture
 def problems(read: ReadLab) -> ReadProblems:
-    """Load a lab file of the given text, which must be invalid; return its problems as ``line:column: message``."""
+    """Load an invalid lab file of the given text; return its problems as ``line:column: message``."""
 
     def problems(text: str) -> list[str]:
         with pytest.raises(LabFileInvalid) as caught:

@@ -40,7 +40,7 @@ name: metro
 seed: 42
 runtime: {launcher: process, broker: "mqtt://host:1883", clock: {mode: real-time, scale: 0.5}, max_qubits: 10}
 nodes:
-  north: {kind: hub, gates: {single_fidelity: 99.9 %, two_fidelity: 0.99, readout_fidelity: 0.995}}
+  north: {kind: hub, gates: {single_fidelity: 0.999, two_fidelity: 0.99, readout_fidelity: 0.995}}
   south: {memories: {count: 6, t1: 10 s, t2: 300 ms}}
 kinds: {hub: {memories: {count: 2}}}
 links:
@@ -64,8 +64,8 @@ apps:
     assert lab.runtime == Runtime("process", "mqtt://host:1883", "real-time", 0.5, 10)
     assert lab.nodes["north"].kind == "hub"
     assert lab.nodes["north"].devices.memories == MemoryConfig(count=2)
-    assert lab.nodes["north"].devices.gates == GateConfig(pytest.approx(0.999), 0.99, 0.995)
-    assert lab.nodes["south"].devices.memories == MemoryConfig(6, 10.0, pytest.approx(0.3))
+    assert lab.nodes["north"].devices.gates == GateConfig(0.999, 0.99, 0.995)
+    assert lab.nodes["south"].devices.memories == MemoryConfig(6, 10.0, 0.3)
     trunk = lab.links["trunk"]
     assert trunk.endpoints == ("north", "south")
     assert trunk.devices.fibre == FibreConfig(18e3, 0.21, 1.5, 1.8e8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.errors import LabFileInvalid, LabNotFound
+from deploy.labfile import AppKeys, ClockKeys, LabFile, LinkKeys, MemoryKeys, NodeKeys, TapKeys
 from deploy.topology import MAX_BYTES, Lab, find, load, shipped
 
 ReadLab = Callable[[str], Lab]
@@ -171,6 +171,7 @@ REFERENCES = [
         HEAD + "apps: {t: {program: teleport, roles: {bob: bobb}}}",
         "2:44: unknown node 'bobb'; did you mean 'bob'?",
     ),
+    (HEAD + "taps: {eve: {link: fibre}}", "2:20: unknown link 'fibre'; there is none here"),
     (HEAD + "apps: {t: {program: ./gone.py}}", "2:21: no program file './gone.py' in "),
 ]
 
@@ -193,7 +194,7 @@ def test_a_mistake_is_told_by_line_and_column_with_what_to_write(
     problems: ReadProblems, text: str, expected: str
 ) -> None:
     told = problems(text)
-    assert any(expected in each and each.startswith(expected[:4]) or expected in each for each in told), told
+    assert any(expected in each for each in told), told
 
 
 def test_all_problems_of_a_file_are_told_together_in_the_order_of_the_file(problems: ReadProblems) -> None:
@@ -215,10 +216,15 @@ apps:
 nodes: {}
 """
     )
-    positions = [tuple(map(int, each.split(":")[:2])) for each in told]
-    assert positions == [
-        (1, 7), (3, 36), (4, 17), (6, 24), (7, 13), (8, 45), (9, 5), (11, 30), (11, 46), (13, 19), (13, 39), (14, 1),
-    ]  # fmt: skip
+    positions = [":".join(each.split(":")[:2]) for each in told]
+    assert " ".join(positions) == "1:7 3:35 4:17 6:24 7:13 8:45 9:5 11:30 11:46 13:19 13:39 14:1"
+
+
+def test_a_missing_list_of_nodes_is_not_told_again_for_every_mention_of_one(problems: ReadProblems) -> None:
+    told = problems(
+        link("length: 1 km\napps: {t: {program: teleport, roles: {a: alice}}}").removeprefix(HEAD)
+    )
+    assert told == ["1:1: nodes: missing; write nodes: {alice: , bob: }"]
 
 
 def test_a_problem_names_the_file_as_the_user_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +239,7 @@ def test_a_problem_names_the_file_as_the_user_did(tmp_path: Path, monkeypatch: p
 def test_a_file_whose_name_cannot_name_a_lab_is_asked_for_a_name(tmp_path: Path) -> None:
     file = tmp_path / "my lab.v2.yaml"
     file.write_text("nodes: {a: }")
-    with pytest.raises(LabFileInvalid, match="1:1: the lab has no name, .*; write name: my-lab-v2$"):
+    with pytest.raises(LabFileInvalid, match=r"1:1: the lab has no name, .*; write name: my-lab-v2$"):
         load(file)
 
 
@@ -244,16 +250,8 @@ def test_a_file_that_is_not_there_is_a_problem_of_the_file_as_a_whole(tmp_path: 
         load(tmp_path / "gone.yaml")
     with pytest.raises(LabFileInvalid, match=r"cannot be read \(Is a directory\)"):
         load(tmp_path)
-    with pytest.raises(LabFileInvalid, match="cannot be read .*null byte"):
+    with pytest.raises(LabFileInvalid, match=r"cannot be read .*null byte"):
         load(Path("a\0b"))
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_file_that_may_not_be_read_is_a_problem_of_the_file_as_a_whole(tmp_path: Path) -> None:
-    file = tmp_path / "lab.yaml"
-    file.touch(mode=0o000)
-    with pytest.raises(LabFileInvalid, match=r"cannot be read \(Permission denied\)"):
-        load(file)
 
 
 def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
@@ -282,7 +280,7 @@ def test_a_lab_is_found_by_its_path_and_by_the_name_it_ships_under(tmp_path: Pat
     file.touch()
     assert find(str(file)) == file
     assert find("alice-bob") == shipped()["alice-bob"]
-    with pytest.raises(LabNotFound, match="unknown lab 'alice-bo'; did you mean 'alice-bob'?"):
+    with pytest.raises(LabNotFound, match=r"unknown lab 'alice-bo'; did you mean 'alice-bob'?"):
         find("alice-bo")
 
 
@@ -294,14 +292,13 @@ def test_a_file_in_the_working_directory_comes_before_a_shipped_lab(
     assert find("alice-bob") == Path("alice-bob")
 
 
+_SECTIONS = (LabFile, LinkKeys, NodeKeys, MemoryKeys, TapKeys, AppKeys, ClockKeys)
 _WORDS = st.sampled_from(
-    "name seed runtime defaults kinds nodes links taps apps memories gates count t1 t2 kind endpoints length source "
-    "rate fidelity classical extra_delay qkd detectors link at fraction enabled program roles clock mode scale fibre "
-    "attenuation alice bob alice-bob".split()
+    ["alice", "bob", "alice-bob", *(key for section in _SECTIONS for key in section.model_fields)]
 )
 _SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), _WORDS,
-    st.sampled_from(["20 km", "3 s", "1 ms", "10 kHz", "0.3", "5 %", "werner", "virtual", "./x.py", "0.2 dB/km"]),
+    st.sampled_from(["20 km", "3 s", "1 ms", "10 kHz", "0.3", "5 %", "werner", "virtual", "./x.py"]),
 )  # fmt: skip
 _VALUES = st.recursive(
     _SCALARS,
@@ -323,7 +320,11 @@ _LABS = st.fixed_dictionaries(
 @given(st.one_of(_VALUES, _LABS).map(lambda value: yaml.safe_dump(value, allow_unicode=True)) | st.text())
 def test_any_text_is_a_lab_or_invalid_and_nothing_else(read: ReadLab, text: str) -> None:
     try:
-        assert read(text).nodes
+        lab = read(text)
     except LabFileInvalid as invalid:
-        assert invalid.problems
-        assert all("\n" not in each.message for each in invalid.problems)
+        messages = [each.message for each in invalid.problems]
+    else:
+        assert lab.nodes
+        return
+    assert messages
+    assert not any("\n" in each for each in messages)

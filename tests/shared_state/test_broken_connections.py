@@ -21,7 +21,7 @@ Damage = Literal["request lost", "request truncated", "answer lost"]
 
 
 class FaultyDialler:
-    """Reaches a service over connections that break: at the n-th write in one of three ways, or on ``cut``."""
+    """Reaches a service over connections that break: at a write, in one of three ways, or on ``cut``."""
 
     def __init__(self, service: Service, breaks: dict[int, Damage] | None = None) -> None:
         self._inner = LocalDialler(service)
@@ -118,7 +118,7 @@ async def conversation(alice: NodeClient, charlie: NodeClient) -> list[object]:
 
 
 async def outcomes(config: ServerConfig, breaks: dict[int, Damage]) -> tuple[list[object], int, int]:
-    """Hold the conversation over a line that breaks; return what was learned, and how many writes and dials."""
+    """Converse over a line that breaks; return what was learned, and the numbers of writes and dials."""
     service = Service(config, lambda: 0.0)
     dialler = FaultyDialler(service, breaks)
     async with await NodeClient.local(service, name="charlie") as charlie:

@@ -126,6 +126,7 @@ async def test_who_does_not_say_hello_is_shown_out(service: Service, wall: list[
         ({"version": VERSION + 1}, "wrong-version"),
         ({"resume": "alice/0"}, "session-expired"),
         ({"role": "god"}, "malformed-frame"),
+        ({"version": None}, "malformed-frame"),
     ],
 )
 async def test_a_wrong_hello_is_refused_for_its_reason(

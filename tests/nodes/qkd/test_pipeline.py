@@ -65,7 +65,7 @@ async def test_both_parties_get_the_same_key(
     distil: Distil, misalignment: float, transmission: float
 ) -> None:
     alice, bob = await distil(
-        1, pulses=round(200_000 / transmission), misalignment=misalignment, transmission=transmission
+        1, pulses=round(100_000 / transmission), misalignment=misalignment, transmission=transmission
     )
     assert not alice.report.aborted
     assert alice.key == bob.key

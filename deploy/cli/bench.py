@@ -1,0 +1,40 @@
+"""``bellwire bench``: how fast this machine runs a lab, beside what its loopback and broker can do at best."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deploy.bench import measure
+from deploy.cli.options import JsonOption
+from deploy.cli.screen import emit_json, print_table, say
+from deploy.cli.session import finish
+
+NAME = "bench"
+
+
+def command(
+    rounds: Annotated[int, typer.Option("--rounds", min=10, help="Rounds of each measurement.")] = 2000,
+    broker: Annotated[str, typer.Option("--broker", help="embedded, mosquitto or auto.")] = "embedded",
+    json: JsonOption = False,
+) -> None:
+    """Measure pairs, teleportations, swaps and sifted bits per wall second, beside bare round trips in the same run.
+
+    Example: bellwire bench --broker mosquitto
+    """
+    say(f"Measuring {rounds} rounds of each on the {broker} broker ...")
+    measurements = finish(measure(rounds, broker))
+    if json:
+        emit_json("bench", {"broker": broker, **{m.key: m.rate for m in measurements}})
+        return
+    rows = [
+        [
+            m.what,
+            f"{m.rate:,.0f} /s",
+            f"{m.rate / measurements[0].rate:.3f}",
+            f"{m.rate / measurements[1].rate:.3f}",
+        ]
+        for m in measurements
+    ]
+    print_table("Per wall second", ["what", "rate", "per echo", "per MQTT round trip"], rows)
