@@ -161,7 +161,7 @@ class MqttBus:
         now = asyncio.get_running_loop().time
         lost_at = now()
         for pause in _growing_pauses():
-            # The pause comes first, or two parties under one name would throw each other out without end.
+            # The pause comes first, or two parties under one name would throw each other out without a rest.
             await asyncio.sleep(pause)
             try:
                 await self._hold_connection()

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from broker.programs.choose import Choice, choose
 from broker.programs.program import BrokerConfig
@@ -41,11 +41,11 @@ class BrokerPart:
     """Run a broker program."""
 
     config: BrokerConfig
-    choice: Choice
+    choice: str
 
     async def serve(self, ready: Ready) -> None:
         """Serve until cancelled."""
-        async with choose(self.config, self.choice) as broker:
+        async with choose(self.config, cast(Choice, self.choice)) as broker:
             ready(broker.port)
             await broker.watch()
 

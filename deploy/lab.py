@@ -38,13 +38,11 @@ class Link:
     """What connects two nodes: the quantum devices and the classical channel beside them.
 
     ``extra_delay`` in seconds is what a classical message takes on top of the propagation through the fibre.
-    ``makes_pairs`` is false for a link that the lab file gives to key distribution alone.
     """
 
     name: str
     devices: LinkDevices
     extra_delay: float = 0.0
-    makes_pairs: bool = True
 
     @property
     def endpoints(self) -> tuple[str, str]:

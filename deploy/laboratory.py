@@ -95,7 +95,7 @@ class Laboratory:
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""
-        return await self._unless_trouble(self._oracle.census())
+        return await self._unless_trouble(self._conductor.census())
 
     async def failed(self) -> BaseException:
         """Wait until the lab can no longer work; return why."""

@@ -84,7 +84,7 @@ def plan(lab: Lab, *, default_mode: ClockMode = "virtual", seed: int | None = No
             (first, last): route.nodes
             for first in lab.nodes
             for last, route in shortest_paths(
-                first, [link for link in lab.links.values() if link.makes_pairs]
+                first, [link for link in lab.links.values() if link.devices.source is not None]
             ).items()
         },
     )

@@ -88,15 +88,16 @@ def _link(link: LinkKeys) -> Link:
     devices = LinkDevices(
         endpoints=link.endpoints,
         fibre=FibreConfig(**fibre),
-        source=SourceConfig(**link.source.written()),
+        # Who writes qkd and no source has a fibre for pulses; who writes neither wants a link that does all.
+        source=SourceConfig(**link.source.written())
+        if link.source.written() or not link.qkd.written()
+        else None,
         pulses=PulseConfig(**pulses),
     )
     return Link(
         name=link.name or "-".join(link.endpoints),
         devices=devices,
         extra_delay=link.classical.extra_delay or 0.0,
-        # Who writes qkd and no source has a fibre for pulses; who writes neither wants a link that does all.
-        makes_pairs=bool(link.source.written()) or not link.qkd.written(),
     )
 
 

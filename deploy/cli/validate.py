@@ -73,5 +73,5 @@ def _link_row(lab: Lab, name: str) -> list[str]:
         f"{link.length / 1000:g} km",
         f"{transmission(link.devices.fibre):.4g}",
         f"{source.rate:g} Hz, F {source.fidelity:g}" if source else "-",
-        f"{pulses.pulse_rate:g} Hz" if pulses else "-",
+        f"{pulses.pulse_rate:g} Hz",
     ]

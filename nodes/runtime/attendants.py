@@ -14,12 +14,17 @@ Attend = Callable[[Coroutine[Any, Any, None]], None]
 async def attendants() -> AsyncIterator[Attend]:
     """Give the block a function that starts a coroutine beside it; cancel what still runs at the end.
 
-    An error in one of them cancels the block and is raised in an exception group.
+    An error in one of them cancels the block and is raised in an exception group; one in the block is raised as it is.
     """
+    failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
         tasks: list[asyncio.Task[None]] = []
         try:
             yield lambda work: tasks.append(group.create_task(work))
+        except Exception as error:  # noqa: BLE001 - raised again below, outside of the group that would wrap it
+            failure = error
         finally:
             for task in tasks:
                 task.cancel()
+    if failure is not None:
+        raise failure

@@ -17,7 +17,7 @@ from nodes.runtime.judge import Judge
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunOrder, RunOver, SwapPath
 from nodes.runtime.programs import Program, Scalar, load
-from shared_state.client import OracleClient
+from shared_state.client import Census, OracleClient
 
 _CLEANUP_DEADLINE = 10.0
 
@@ -78,6 +78,10 @@ class Conductor:
         """Give the lab up: what is running is not cleaned up any more, since nobody can hear."""
         self._abandoned = True
 
+    async def census(self) -> Census:
+        """Count what the quantum world holds."""
+        return await self._oracle.census()
+
     def states(self) -> dict[str, str]:
         """Return what each node last said of itself: ready, left or lost."""
         return dict(self._states)
@@ -102,6 +106,7 @@ class Conductor:
         parts |= {node: "" for path in paths for node in path.nodes if node not in parts}
         self._runs += 1
         run = f"run-{self._runs}"
+        self._office.begin_run(run)
         judge = Judge(program, self._oracle)
         started_at, started = await self._oracle.now(), time.monotonic()
         reason = "the lab called it off"

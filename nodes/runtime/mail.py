@@ -7,19 +7,21 @@ may be before this node has heard of the run, until the round or the run ends he
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker.bus import Announcement, Bus
 from broker.envelope import Envelope
+from broker.errors import InboxOverflow
 from broker.inbox import Sequencer
 from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime.orders import CONTROL
 
 _IN_FLIGHT = 16
-_KEPT_RUNS = 256
+_KEPT_STRANGERS = 256
+"""For how many runs that are over, or that this party has not heard of, mail is recognised."""
 
 
 @dataclass(slots=True)
@@ -32,11 +34,13 @@ class _Mailbox:
 
 @dataclass(slots=True)
 class _RunMail:
-    """The mail of one run. ``ended`` runs receive none; their entry stays so that late mail is recognised."""
+    """The mail of one run: ``known`` once this party takes part in it; ``ended`` afterwards, so that late mail is
+    recognised."""
 
     boxes: dict[tuple[str, str], _Mailbox] = field(default_factory=dict)
     sequencer: Sequencer = field(default_factory=Sequencer)
     sent: dict[tuple[str, str], int] = field(default_factory=dict)
+    known: bool = False
     ended: bool = False
 
 
@@ -52,7 +56,7 @@ class PostOffice:
         self._bus = bus
         self._lab = lab
         self._on_status = on_status
-        self._runs: OrderedDict[str, _RunMail] = OrderedDict()
+        self._runs: dict[str, _RunMail] = {}
         self._outbox: asyncio.Queue[Envelope] = asyncio.Queue(maxsize=64)
         self._gone: set[str] = set()
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
@@ -128,6 +132,10 @@ class PostOffice:
         for sent in [sent for sent in mail.sent if _belongs(sent[1], session)]:
             del mail.sent[sent]
 
+    def begin_run(self, run: str) -> None:
+        """Take part in a run: from here on its mail is kept until ``end_run``, whatever comes for others."""
+        self._run(run).known = True
+
     def end_run(self, run: str) -> None:
         """Forget all mail of a run; what still comes for it is dropped."""
         self._runs[run] = _RunMail(ended=True)
@@ -148,7 +156,11 @@ class PostOffice:
         mail = self._run(envelope.session)
         if mail.ended:
             return
-        for ready in mail.sequencer.accept(envelope):
+        try:
+            due = mail.sequencer.accept(envelope)
+        except InboxOverflow:
+            return  # a message is missing for good; who waits for it learns so from the deadline
+        for ready in due:
             if ready.sender == CONTROL:
                 self.orders.put_nowait(ready)
                 continue
@@ -159,9 +171,10 @@ class PostOffice:
     def _run(self, session: str) -> _RunMail:
         run = session.partition(":")[0]
         if run not in self._runs:
+            strangers = [name for name, mail in self._runs.items() if not mail.known]
+            if len(strangers) >= _KEPT_STRANGERS:
+                del self._runs[strangers[0]]
             self._runs[run] = _RunMail()
-            while len(self._runs) > _KEPT_RUNS:
-                self._runs.popitem(last=False)
         return self._runs[run]
 
     def _box(self, session: str, sender: str) -> _Mailbox:

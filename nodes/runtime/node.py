@@ -61,6 +61,7 @@ class Node:
                 match envelope.kind:
                     case "RunOrder" if envelope.session not in self._parts:
                         stage = self._stage(codec.build(RunOrder, envelope.body))
+                        self._office.begin_run(stage.order.run)
                         self._parts[stage.order.run] = _Part(stage, group.create_task(self._play(stage)))
                     case "RunOver":
                         group.create_task(self._close(envelope.session, codec.build(RunOver, envelope.body)))

@@ -9,10 +9,10 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from nodes.errors import NodeError, ProtocolViolation
 from nodes.ports import Bits, Clicks, Coin, Half, Peer, QuantumLink, Qubit
+from nodes.runtime.coin import make_coin as make_coin_of_stream
 
 MessageT = TypeVar("MessageT")
 Tamper = Callable[[str, int, object], Sequence[object]]
@@ -99,31 +99,6 @@ class PhotonLink:
 
 
 @dataclass
-class SeededCoin:
-    """A ``Coin`` over a numpy generator."""
-
-    rng: np.random.Generator
-
-    def bits(self, count: int, probability: float = 0.5) -> Bits:
-        return (self.rng.random(count) < probability).astype(np.uint8)
-
-    def integers(self, high: int, count: int) -> NDArray[np.int64]:
-        return self.rng.integers(0, high, count)
-
-    def choose(self, population: int, count: int) -> NDArray[np.int64]:
-        return np.sort(self.rng.choice(population, count, replace=False))
-
-    def permutation(self, population: int) -> NDArray[np.int64]:
-        return self.rng.permutation(population)
-
-    def uniform(self) -> float:
-        return float(self.rng.random())
-
-    def secret(self, length: int) -> bytes:
-        return self.rng.bytes(length)
-
-
-@dataclass
 class StillClock:
     """A ``Clock`` that moves only by ``sleep``."""
 
@@ -168,7 +143,7 @@ def make_coin() -> Callable[..., Coin]:
     """Return a maker of coins with a seed."""
 
     def made(*seed: int) -> Coin:
-        return SeededCoin(np.random.default_rng(seed))
+        return make_coin_of_stream(0, *map(str, seed))
 
     return made
 

@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from broker.programs.embedded import EmbeddedBroker
 from broker.programs.lab_broker import LimitedReader
 from broker.programs.mosquitto import MosquittoBroker
 from broker.programs.mosquitto_config import write_files
-from broker.programs.program import MAX_PACKET, BrokerConfig, BrokerProgram
+from broker.programs.program import BrokerConfig, BrokerProgram
 
 NewBroker = Callable[..., BrokerProgram]
 NEEDS_MOSQUITTO = pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
@@ -49,12 +50,10 @@ async def test_garbage_on_the_port_leaves_the_broker_alive(new_broker: NewBroker
     async with new_broker() as broker, asyncio.timeout(5):
         for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x10\xff\xff\xff\x7f" + bytes(100), os.urandom(1000)):
             reader, writer = await asyncio.open_connection("127.0.0.1", broker.port)
-            writer.write(garbage)
-            writer.write_eof()
-            try:
+            with suppress(OSError):  # it may hang up before all is written
+                writer.write(garbage)
+                writer.write_eof()
                 await reader.read()
-            except ConnectionResetError:
-                pass
             writer.close()
         assert answers(broker.port)
 

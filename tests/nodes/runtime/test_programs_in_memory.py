@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from math import sqrt
 
 import pytest
@@ -9,20 +11,24 @@ import pytest
 from nodes.errors import ProgramInvalid
 from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
-from shared_state.config import GateConfig
+from shared_state.config import GateConfig, WorldConfig
+
+Chain = Callable[..., WorldConfig]
 
 TWO = {"alice": "alice", "bob": "bob"}
 THREE = {"alice": "alice", "charlie": "charlie", "bob": "bob"}
 
 
-async def test_bob_receives_the_state_alice_gave_up(chain):
+async def test_bob_receives_the_state_alice_gave_up(chain: Chain) -> None:
     async with in_memory_lab(chain("alice", "bob")) as lab:
         result = await lab.run(RunRequest("teleport", TWO, rounds=50))
     assert result.figures["fidelity_mean"] == pytest.approx(1.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("fidelity", [0.25, 0.5, 0.7, 0.85, 0.97])
-async def test_teleportation_over_a_werner_pair_has_the_average_fidelity_of_the_textbook(chain, fidelity):
+async def test_teleportation_over_a_werner_pair_has_the_average_fidelity_of_the_textbook(
+    chain: Chain, fidelity: float
+) -> None:
     # For every input state a Werner pair gives exactly (2F + 1)/3 (Horodecki et al., PRA 60, 1888, 1999).
     async with in_memory_lab(chain("alice", "bob", fidelity=fidelity)) as lab:
         result = await lab.run(RunRequest("teleport", TWO, rounds=20))
@@ -30,7 +36,7 @@ async def test_teleportation_over_a_werner_pair_has_the_average_fidelity_of_the_
 
 
 @pytest.mark.parametrize("fidelity", [0.6, 0.8, 0.95, 1.0])
-async def test_a_swapped_pair_has_the_fidelity_of_the_textbook(chain, fidelity):
+async def test_a_swapped_pair_has_the_fidelity_of_the_textbook(chain: Chain, fidelity: float) -> None:
     async with in_memory_lab(chain("alice", "charlie", "bob", fidelity=fidelity)) as lab:
         result = await lab.run(RunRequest("swap", THREE, rounds=20))
     expected = fidelity**2 + (1 - fidelity) ** 2 / 3
@@ -38,7 +44,9 @@ async def test_a_swapped_pair_has_the_fidelity_of_the_textbook(chain, fidelity):
 
 
 @pytest.mark.parametrize("repeaters", [0, 1, 2, 4])
-async def test_a_pair_over_any_number_of_repeaters_is_what_swapping_makes_of_its_links(chain, repeaters):
+async def test_a_pair_over_any_number_of_repeaters_is_what_swapping_makes_of_its_links(
+    chain: Chain, repeaters: int
+) -> None:
     # n links of Werner parameter w give 1/4 + 3/4 w^n.
     names = ["alice", *(f"r{number}" for number in range(repeaters)), "bob"]
     async with in_memory_lab(chain(*names, fidelity=0.95)) as lab:
@@ -48,22 +56,27 @@ async def test_a_pair_over_any_number_of_repeaters_is_what_swapping_makes_of_its
     assert result.paths == [names]
 
 
-async def test_readout_errors_of_the_repeater_spoil_the_swap_as_briegel_says(chain):
-    # The mean over outcomes and flips; 4,000 rounds, each 0 or 1 within noise: 4.9 sigma is a false alarm of 1e-6.
+async def test_readout_errors_of_the_repeater_spoil_the_swap_as_briegel_says(chain: Chain) -> None:
+    # The mean over outcomes and flips; 1,500 rounds, each 0 or 1 within noise: 4.9 sigma is a false alarm of 1e-6.
     gates = GateConfig(readout_fidelity=0.9)
     async with in_memory_lab(chain("alice", "charlie", "bob", gates=gates)) as lab:
-        result = await lab.run(RunRequest("swap", THREE, rounds=4000))
+        result = await lab.run(RunRequest("swap", THREE, rounds=1500))
     expected = 0.25 + 0.75 * (4 * 0.9**2 - 1) / 3
-    assert abs(result.figures["fidelity_mean"] - expected) < 4.9 * sqrt(expected * (1 - expected) / 4000)
+    mean = result.figures["fidelity_mean"]
+    assert mean is not None
+    assert abs(mean - expected) < 4.9 * sqrt(expected * (1 - expected) / 1500)
 
 
-async def test_the_bell_test_gives_tsirelsons_bound_without_noise(chain):
+async def test_the_bell_test_gives_tsirelsons_bound_without_noise(chain: Chain) -> None:
     async with in_memory_lab(chain("alice", "bob")) as lab:
-        result = await lab.run(RunRequest("chsh", TWO, rounds=4000))
-    assert abs(result.figures["s"] - 2 * sqrt(2)) < 4.9 * result.figures["s_stderr"]  # false alarm 1e-6
+        result = await lab.run(RunRequest("chsh", TWO, rounds=1500))
+    s, error = result.figures["s"], result.figures["s_stderr"]
+    assert s is not None
+    assert error is not None
+    assert abs(s - 2 * sqrt(2)) < 4.9 * error  # false alarm 1e-6
 
 
-async def test_the_same_seed_gives_the_same_run_and_another_one_does_not(chain):
+async def test_the_same_seed_gives_the_same_run_and_another_one_does_not(chain: Chain) -> None:
     async def run(seed: int) -> list[object]:
         async with in_memory_lab(chain("alice", "bob", fidelity=0.9, seed=seed)) as lab:
             result = await lab.run(RunRequest("chsh", TWO, rounds=40))
@@ -73,9 +86,7 @@ async def test_the_same_seed_gives_the_same_run_and_another_one_does_not(chain):
     assert await run(7) != await run(8)
 
 
-async def test_runs_side_by_side_do_not_disturb_each_other(chain):
-    import asyncio
-
+async def test_runs_side_by_side_do_not_disturb_each_other(chain: Chain) -> None:
     async with in_memory_lab(chain("alice", "charlie", "bob")) as lab, asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(lab.run(RunRequest(program, roles, rounds=20)))
@@ -85,7 +96,7 @@ async def test_runs_side_by_side_do_not_disturb_each_other(chain):
         assert task.result().figures["fidelity_mean"] == pytest.approx(1.0, abs=1e-9)
 
 
-async def test_a_pair_without_a_chain_of_sources_is_refused_before_anything_starts(chain):
+async def test_a_pair_without_a_chain_of_sources_is_refused_before_anything_starts(chain: Chain) -> None:
     world = chain("alice", "bob")
     world.nodes["hermit"] = world.nodes["alice"]
     async with in_memory_lab(world) as lab:

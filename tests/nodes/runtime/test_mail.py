@@ -1,0 +1,118 @@
+"""A node's mail: sessions apart, order kept, late mail dropped, departures noticed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
+
+import pytest
+
+from broker.bus import Bus
+from broker.faulty import FaultyBus
+from broker.memory import MemoryBroker
+from nodes.errors import DeadlinePassed, PeerGone
+from nodes.runtime.attendants import attendants
+from nodes.runtime.mail import PostOffice
+from nodes.runtime.orders import CONTROL
+
+
+@asynccontextmanager
+async def _offices(
+    *names: str, wrap: Callable[[Bus], Bus] = lambda bus: bus
+) -> AsyncIterator[list[PostOffice]]:
+    broker = MemoryBroker()
+    async with AsyncExitStack() as resources:
+        attend = await resources.enter_async_context(attendants())
+        offices = []
+        for name in names:
+            bus = await resources.enter_async_context(wrap(broker.bus(name, "lab", announcements=True)))
+            offices.append(PostOffice(bus, "lab"))
+            attend(offices[-1].sort())
+            attend(offices[-1].dispatch())
+        yield offices
+
+
+async def _send(office: PostOffice, recipient: str, session: str, number: int) -> None:
+    await office.send(recipient, session, "test", "Number", {"number": number}, 0.0)
+
+
+async def _receive(office: PostOffice, sender: str, session: str, deadline: float = 5.0) -> int:
+    envelope = await office.receive(sender, session, "a number", deadline)
+    number: int = envelope.body["number"]
+    return number
+
+
+async def test_each_session_gets_its_own_messages_in_order() -> None:
+    async with _offices("alice", "bob") as (alice, bob):
+        for number in range(20):
+            await _send(alice, "bob", f"run-1:{number % 3}", number)
+        for session in range(3):
+            expected = [number for number in range(20) if number % 3 == session]
+            assert [await _receive(bob, "alice", f"run-1:{session}") for _ in expected] == expected
+
+
+async def test_mail_that_came_before_the_run_was_known_is_kept() -> None:
+    async with _offices("alice", "bob") as (alice, bob):
+        await _send(alice, "bob", "run-9:0", 42)
+        await alice.flush()
+        assert await _receive(bob, "alice", "run-9:0") == 42
+
+
+async def test_mail_for_a_run_that_is_over_is_dropped_and_the_next_run_is_not_disturbed() -> None:
+    async with _offices("alice", "bob") as (alice, bob):
+        bob.end_run("run-1")
+        await _send(alice, "bob", "run-1:0", 1)
+        await _send(alice, "bob", "run-2:0", 2)
+        assert await _receive(bob, "alice", "run-2:0") == 2
+        with pytest.raises(DeadlinePassed, match="'alice' did not send a number"):
+            await _receive(bob, "alice", "run-1:0", deadline=0.05)
+
+
+async def test_a_round_that_ended_takes_its_services_along_and_no_other_round() -> None:
+    async with _offices("alice", "bob") as (alice, bob):
+        for session in ("run-1:1", "run-1:1:swap", "run-1:10"):
+            await _send(alice, "bob", session, 7)
+        assert await _receive(bob, "alice", "run-1:1") == 7
+        bob.end_round("run-1:1")
+        assert await _receive(bob, "alice", "run-1:10") == 7
+        with pytest.raises(DeadlinePassed):
+            await _receive(bob, "alice", "run-1:1:swap", deadline=0.05)
+
+
+async def test_who_waits_for_a_party_that_leaves_is_told_at_once_and_keeps_what_it_had_sent() -> None:
+    broker = MemoryBroker()
+    async with _offices("bob") as _, AsyncExitStack() as resources:
+        attend = await resources.enter_async_context(attendants())
+        bus = await resources.enter_async_context(broker.bus("bob", "lab", announcements=True))
+        bob = PostOffice(bus, "lab")
+        attend(bob.sort())
+        async with broker.bus("alice", "lab") as alice_bus, attendants() as attend_alice:
+            alice = PostOffice(alice_bus, "lab")
+            attend_alice(alice.dispatch())
+            await _send(alice, "bob", "run-1:0", 1)
+            await alice.flush()
+        assert await _receive(bob, "alice", "run-1:0") == 1
+        with pytest.raises(PeerGone, match="node 'alice' left while a number was awaited"):
+            await _receive(bob, "alice", "run-1:0", deadline=60.0)
+
+
+async def test_a_deadline_says_which_message_is_lost_when_later_ones_came() -> None:
+    numbers = count()
+    async with _offices(
+        "alice", "bob", wrap=lambda bus: FaultyBus(bus, lambda e: [] if next(numbers) == 1 else [e])
+    ) as (alice, bob):
+        for number in range(4):
+            await _send(alice, "bob", "run-1:0", number)
+        assert await _receive(bob, "alice", "run-1:0") == 0
+        with pytest.raises(DeadlinePassed, match="message number 1 is lost; later ones came"):
+            await _receive(bob, "alice", "run-1:0", deadline=0.1)
+
+
+async def test_orders_of_the_control_party_do_not_mix_with_mail() -> None:
+    async with _offices(CONTROL, "bob") as (control, bob):
+        await _send(control, "bob", "run-1", 1)
+        async with asyncio.timeout(5):
+            order = await bob.orders.get()
+    assert (order.session, order.body) == ("run-1", {"number": 1})
