@@ -85,7 +85,10 @@ class Part(Protocol):
 def main(part: Part, pipe: Connection, log: Path) -> None:
     """Be a child process: serve ``part``, write to ``log``, obey the pipe. Does not return before the end."""
     _write_to(log)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the launcher, which then ends its children
+    # Ctrl-C is for the launcher, which then ends its children. A terminal sends it to its whole session: this process
+    # leaves it, for a broker program that it runs would not ignore the signal.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(part, pipe))

@@ -8,11 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from broker.errors import BrokerError
-from deploy.errors import DeployError, LabFailed, Reported
-from nodes.errors import NodeError
+from deploy.errors import LabFailed, Reported
 from nodes.runtime.causes import root_cause
-from shared_state.errors import SharedStateError
 
 
 def in_background(body: Callable[[Callable[[], None]], None], last_words: Callable[[str], None]) -> None:
@@ -55,11 +52,12 @@ def _be_background(
 
     try:
         body(lambda: tell("up"))
-    except (DeployError, NodeError, BrokerError, SharedStateError, BaseExceptionGroup) as error:
+    except BaseException as error:  # noqa: BLE001 - nobody sees a traceback here, so whatever it was is told
         cause = root_cause(error)
+        message = str(cause) or type(cause).__name__
         if told:
-            last_words(str(cause))
+            last_words(message)
         else:
-            tell({"exit_code": getattr(cause, "exit_code", 1), "message": str(cause)})
+            tell({"exit_code": getattr(cause, "exit_code", 1), "message": message})
     finally:
         os._exit(0)

@@ -46,8 +46,8 @@ class Laboratory:
     """The lab that ``plan`` describes. Use as an async context manager: entered, all nodes are ready.
 
     ``directory`` holds its logs and the broker's files. Entering raises ``ProcessDied`` with the log of the process
-    that could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab lives
-    on. The end of the broker or of the shared-state server ends the lab.
+    that could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab
+    lives on. The end of the broker or of the shared-state server ends the lab.
     """
 
     def __init__(self, plan: Plan, directory: Path) -> None:

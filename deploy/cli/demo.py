@@ -51,9 +51,9 @@ class Demo:
 
     async def bell_test(self) -> list[Line]:
         """Show by measurements alone that no local hidden variables explain the pairs."""
-        result = await self._do("They prove it with a Bell test", Job("chsh", rounds=600))
+        result = await self._do("They prove it with a Bell test", Job("chsh", rounds=1000))
         s = _figure(result, "s", "s_stderr")
-        return [Line("Bell test, 600 pairs", f"S = {s}", "> 2: no local hidden variables")]
+        return [Line("Bell test, 1,000 pairs", f"S = {s}", "> 2: no local hidden variables")]
 
     async def teleport(self) -> list[Line]:
         """Move unknown states from Alice to Bob."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import typing
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -87,9 +88,9 @@ class Judge:
         referee = self._program.referee
         assert referee is not None
         arguments: dict[str, object] = {}
-        for name, hint in typing.get_type_hints(referee).items():
-            if name == "return":
-                continue
+        hints = typing.get_type_hints(referee)
+        for name in inspect.signature(referee).parameters:
+            hint = hints.get(name)
             if hint is RefereePort:
                 arguments[name] = OracleReferee(self._oracle)
             elif name in known:
