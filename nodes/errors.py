@@ -9,6 +9,7 @@
     ├── TransferFailed         a file did not arrive, and nothing of it was left behind
     ├── PeerGone               the peer's process ended or its connection was lost for good
     ├── DeadlinePassed         what was awaited did not come in time
+    │   (also PeerWithdrew in nodes.qkd.authentication, PrecisionLost in nodes.qkd.toeplitz)
     ├── QubitGone              the program uses a qubit that it no longer holds (mine)
     ├── ProgramInvalid         a program file that cannot be run, or asked for with the wrong roles or parameters (mine)
     ├── RunCancelled           the lab called the run off, because another role failed or the user did

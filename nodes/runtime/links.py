@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from nodes.errors import DeadlinePassed, PeerGone
+from nodes.errors import DeadlinePassed
 from nodes.ports import Bits, Clicks, Half, Qubit
-from nodes.runtime.qubits import Register
-from shared_state.errors import PeerError
-
-AnswerT = TypeVar("AnswerT")
+from nodes.runtime.qubits import AnswerT, Register, answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,6 @@ class FibreLink:
     async def _within(self, request: Coroutine[Any, Any, AnswerT], awaited: str) -> AnswerT:
         try:
             async with asyncio.timeout(self.deadline):
-                return await request
+                return await answered(request, awaited)
         except TimeoutError:
             raise DeadlinePassed(self.peer, self.deadline, awaited) from None
-        except PeerError as error:
-            raise PeerGone(error.node or self.peer, awaited) from error

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nodes.errors import QubitGone
+from nodes.errors import PeerGone, QubitGone
 from nodes.ports import Basis, BellOutcome, Qubit
 from nodes.runtime.clock import RunClock
 from shared_state.client import NodeClient
+from shared_state.errors import PeerError
+
+AnswerT = TypeVar("AnswerT")
+
+
+async def answered(request: Coroutine[Any, Any, AnswerT], awaited: str) -> AnswerT:
+    """Await Nature's answer; raise ``PeerGone`` when it is that the party at the other end has gone."""
+    try:
+        return await request
+    except PeerError as error:
+        raise PeerGone(error.node, awaited) from error
 
 
 class Register:
@@ -132,14 +144,15 @@ class HeldQubit:
         """Measure and consume the qubit."""
         register = self._register
         identifier = register.release(self)
-        return await register.client.measure(register.clock.now(), identifier, basis)
+        return await answered(register.client.measure(register.clock.now(), identifier, basis), "an outcome")
 
     async def bell_measure(self, other: Qubit) -> BellOutcome:
         """Measure both qubits in the Bell basis and consume them."""
         register = self._register
         register.identifier(other)
         mine, its = register.release(self), register.release(other)
-        return BellOutcome(*await register.client.bell_measure(register.clock.now(), mine, its))
+        outcome = await answered(register.client.bell_measure(register.clock.now(), mine, its), "an outcome")
+        return BellOutcome(*outcome)
 
     async def discard(self) -> None:
         """Give the qubit up."""

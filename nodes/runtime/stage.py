@@ -76,14 +76,19 @@ class Stage:
             return await pack(returned, unknown, self.register)
 
     async def _supply(self, role: Role, session: str, unknown: dict[str, StateVector]) -> dict[str, Any]:
-        """Make the arguments of one round; all halves are asked for at once, so that no two roles wait crosswise."""
-        arguments = {need.name: self._simple(need, session) for need in role.needs if need.kind != "half"}
-        for need in role.needs:
-            if need.kind == "unknown":
-                arguments[need.name], unknown[need.name] = await self._unknown_qubit()
+        """Make the arguments of one round.
+
+        All halves are asked for at once, so that no two roles wait crosswise; qubits in unknown states are prepared
+        when the halves are there, so that they do not age while these are made.
+        """
+        made_here = ("half", "unknown")
+        arguments = {need.name: self._simple(need, session) for need in role.needs if need.kind not in made_here}
         halves = list(self._halves(role))
         async with asyncio.TaskGroup() as group:
             tasks = {need.name: group.create_task(self._half(path, session)) for need, path in halves}
+        for need in role.needs:
+            if need.kind == "unknown":
+                arguments[need.name], unknown[need.name] = await self._unknown_qubit()
         return arguments | {name: task.result() for name, task in tasks.items()}
 
     def _simple(self, need: Need, session: str) -> object:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from math import sqrt
+from math import exp, inf, sqrt
 
 import pytest
 
 from nodes.errors import ProgramInvalid
 from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
-from shared_state.config import GateConfig, WorldConfig
+from shared_state.config import GateConfig, MemoryConfig, WorldConfig
 
 Chain = Callable[..., WorldConfig]
 
@@ -54,6 +54,25 @@ async def test_a_pair_over_any_number_of_repeaters_is_what_swapping_makes_of_its
     w = (4 * 0.95 - 1) / 3
     assert result.figures["fidelity_mean"] == pytest.approx(0.25 + 0.75 * w ** (repeaters + 1), abs=1e-9)
     assert result.paths == [names]
+
+
+@pytest.mark.parametrize("length", [1e3, 50e3, 300e3])
+@pytest.mark.parametrize(("t1", "t2"), [(inf, 1e-3), (10e-3, 2e-3), (0.2e-3, 0.3e-3), (inf, inf)])
+async def test_bobs_half_ages_while_alices_message_is_on_its_way(
+    chain: Chain, length: float, t1: float, t2: float
+) -> None:
+    # One side of |Phi+> ages for t = L/v: F = (1 + e^(-t/T1))/4 + e^(-t/T2)/2 (closed form of relaxation with one
+    # ideal side), and teleportation gives (2F + 1)/3 on average. Individual inputs differ; the mean over random ones is
+    # within 4.9 standard errors (false alarm 1e-6).
+    world = chain("alice", "bob", length=length, memories=MemoryConfig(t1=t1, t2=t2))
+    async with in_memory_lab(world) as lab:
+        result = await lab.run(RunRequest("teleport", TWO, rounds=150))
+    t = length / 2e8
+    pair = (1 + exp(-t / t1)) / 4 + exp(-t / t2) / 2
+    mean, error = result.figures["fidelity_mean"], result.figures["fidelity_stderr"]
+    assert mean is not None
+    assert error is not None
+    assert abs(mean - (2 * pair + 1) / 3) < 4.9 * error + 1e-9
 
 
 async def test_readout_errors_of_the_repeater_spoil_the_swap_as_briegel_says(chain: Chain) -> None:
