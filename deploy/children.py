@@ -21,19 +21,23 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol, cast
 
+from broker.errors import BrokerError
 from broker.programs.choose import Choice, choose
 from broker.programs.program import BrokerConfig
 from broker.telemetry import JsonLinesSink
+from nodes.errors import NodeError
 from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
 from nodes.runtime.process import serve as serve_node
 from shared_state.config import ServerConfig
+from shared_state.errors import SharedStateError
 from shared_state.server import serve as serve_state
 
 Ready = Callable[[int], None]
 """Tells the launcher that the child serves, on this port (0 where it listens on none)."""
 
 _GRACE = 3.0
+_SELF_EXPLANATORY = (BrokerError, NodeError, SharedStateError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ def main(part: Part, pipe: Connection, log: Path) -> None:
         pass
     except BaseException as error:  # noqa: BLE001 - the launcher is told, whatever it was
         cause = root_cause(error)
-        traceback.print_exception(cause)
+        known = isinstance(cause, _SELF_EXPLANATORY)
+        traceback.print_exception(cause, limit=0 if known else None, chain=not known)
         _tell(pipe, ("failed", type(cause).__name__, str(cause)))
         sys.exit(1)
 

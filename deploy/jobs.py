@@ -10,7 +10,7 @@ from deploy.errors import NotFound, UsageError
 from deploy.plan import Plan
 from deploy.wording import unknown
 from nodes.errors import ProgramInvalid
-from nodes.runtime.conductor import RunRequest
+from nodes.runtime.conductor import RunRequest, swap_paths
 from nodes.runtime.programs import PROGRAMS, Program, load, parse_parameters
 
 
@@ -59,7 +59,20 @@ def request_for(job: Job, plan: Plan) -> RunRequest:
         parameters = parse_parameters(program, job.parameters)
     except ProgramInvalid as error:
         raise UsageError(str(error)) from error
+    _check_equipment(program, roles, job, plan)
     return RunRequest(reference, roles, job.rounds, parameters, job.deadline)
+
+
+def _check_equipment(program: Program, roles: Mapping[str, str], job: Job, plan: Plan) -> None:
+    """Raise ``NotFound`` when the lab lacks a tap, a link or a chain of sources that the job needs."""
+    if job.tap is not None and job.tap not in plan.world.taps:
+        raise NotFound(unknown("tap", job.tap, plan.world.taps))
+    swap_paths(program, roles, plan.entanglement_route)
+    for role in program.roles.values():
+        for need in role.needs:
+            node, other = roles[role.name], roles.get(need.role, "")
+            if need.kind in ("link", "secret") and other not in [end.peer for end in plan.nodes[node].links]:
+                raise NotFound(f"no link connects '{node}' and '{other}'; this program needs one")
 
 
 def _load(reference: str) -> Program:

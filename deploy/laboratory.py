@@ -81,7 +81,7 @@ class Laboratory:
                 return await self._unless_trouble(self._conductor.run(request, progress))
         except RunFailed as failure:
             for child in self.supervisor.dead():
-                if failure.cause == "PeerGone":
+                if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
                     raise child.died() from failure
             raise (DeadlineExceeded if failure.cause == "DeadlinePassed" else RunUnsuccessful)(
                 str(failure)
@@ -172,13 +172,14 @@ class Laboratory:
             raise root_cause(group_error) from None
 
     async def _guard(self) -> None:
-        """Wait for the end of a process that the lab cannot do without; raise ``ProcessDied``."""
+        """Wait for the end of a process that the lab cannot do without; raise ``ProcessDied``. A node is mourned."""
         while True:
             try:
                 await self.supervisor.watch()
             except ProcessDied as death:
                 if death.name in (BROKER, STATE):
                     raise
+                await self._conductor.mourn(death.name)
 
     async def _note_trouble(self, work: Coroutine[Any, Any, None]) -> None:
         try:

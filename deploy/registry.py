@@ -13,9 +13,10 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from deploy.errors import DeployError, NotFound, UsageError
 
@@ -134,12 +135,7 @@ class Registry:
         Raise ``UsageError`` when the lab is up already.
         """
         path = self._base / "labs" / name
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (path / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"lab '{name}' is up already; 'bellwire down {name}' ends it") from None
+        with _locked(path):
             self._last_words(name).unlink(missing_ok=True)
             try:
                 yield LabDirectory(path)
@@ -151,6 +147,28 @@ class Registry:
         """Give a lab that lives as long as one command a directory of its own inside the block."""
         with tempfile.TemporaryDirectory(prefix="run-", dir=self._base, ignore_cleanup_errors=True) as path:
             yield Path(path)
+
+
+def _locked(path: Path) -> IO[str]:
+    """Make a lab's directory and lock it; return the file that holds the lock. Raise ``UsageError`` when it is held.
+
+    Who lists labs locks each for a moment, too, and removes a directory that nobody holds, perhaps just before it is
+    locked here: neither may pass for a supervisor, or leave this one with a lock that nobody can find.
+    """
+    while True:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with ExitStack() as opened, suppress(FileNotFoundError):
+            lock = opened.enter_context((path / "lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not LabDirectory(path).alive():
+                    continue
+                advice = f"'bellwire down {path.name}' ends it"
+                raise UsageError(f"lab '{path.name}' is up already; {advice}") from None
+            if os.path.samestat(os.fstat(lock.fileno()), (path / "lock").stat()):
+                opened.pop_all()
+                return lock
 
 
 def _make_private(base: Path) -> None:

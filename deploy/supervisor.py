@@ -141,8 +141,8 @@ class Supervisor:
             case ("ready", int(port)):
                 child.port = port
                 child.ready.set()
-            case ("failed", str(), str(text)):
-                child.failure = text
+            case ("failed", str(cause), str(text)):
+                child.failure = text or cause
 
     def _bury(self, child: Child) -> None:
         loop = asyncio.get_running_loop()

@@ -174,7 +174,10 @@ class Coin(Protocol):
         """Draw a number uniformly from [0, 1)."""
 
     def secret(self, length: int) -> bytes:
-        """Draw ``length`` random bytes."""
+        """Draw ``length`` random bytes, the same again in a run with the same seed."""
+
+    def unique(self, length: int) -> bytes:
+        """Draw ``length`` bytes that never come again, not in a run with the same seed either: for nonces and ids."""
 
 
 class SharedSecret(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import Literal
+from typing import Literal, get_args
 
 from broker.errors import ProgramMissing
 from broker.programs.embedded import EmbeddedBroker
@@ -26,6 +26,8 @@ def choose(config: BrokerConfig, choice: Choice = "auto") -> BrokerProgram:
 
     Raises ``ProgramMissing`` when mosquitto is asked for by name and not installed.
     """
+    if choice not in get_args(Choice):
+        raise ProgramMissing(f"There is no broker {choice!r}: choose one of {', '.join(get_args(Choice))}.")
     executable = None if choice == "embedded" else find_mosquitto()
     if executable:
         return MosquittoBroker(config, executable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,9 @@ NAME = "bench"
 
 def command(
     rounds: Annotated[int, typer.Option("--rounds", min=10, help="Rounds of each measurement.")] = 2000,
-    broker: Annotated[str, typer.Option("--broker", help="embedded, mosquitto or auto.")] = "embedded",
+    broker: Annotated[
+        Literal["embedded", "mosquitto", "auto"], typer.Option("--broker", help="The broker to measure on.")
+    ] = "embedded",
     json: JsonOption = False,
 ) -> None:
     """Measure pairs, teleportations, swaps and sifted bits per wall second, beside bare round trips in the same run.

@@ -16,7 +16,7 @@ def command(json: JsonOption = False) -> None:
     """List the labs that are up, and the ready labs that come with Bellwire."""
     records = [directory.read() for directory in Registry().running()]
     if json:
-        emit_json("ls", {"running": [asdict(record) for record in records], "ready": shipped()})
+        emit_json("ls", {"running": [asdict(record) for record in records], "ready": list(shipped())})
         return
     rows = [[r.name, ", ".join(r.nodes), r.clock, str(r.pid), r.started] for r in records]
     if rows:

@@ -87,7 +87,8 @@ def print_result(result: RunResult) -> None:
     for name, figure in result.figures.items():
         if not name.endswith("_stderr"):
             error = result.figures.get(f"{name.removesuffix('_mean')}_stderr")
-            out.print(f"  {name:18} {figure:.9g}" + (f" ± {error:.2g}" if error is not None else ""))
+            value = "-" if figure is None else f"{figure:.9g}"
+            out.print(f"  {name:18} {value}" + (f" ± {error:.2g}" if error is not None else ""))
     if not result.figures:
         for number, returned in enumerate(result.returned[:20]):
             out.print(f"  round {number}: {returned}", markup=False)

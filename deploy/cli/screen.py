@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -38,8 +39,9 @@ def say(message: str) -> None:
 
 
 def emit_json(schema: str, document: Mapping[str, Any]) -> None:
-    """Print the command's one JSON document."""
-    print(json.dumps({"schema": f"bellwire.{schema}/1", **document}, allow_nan=False), file=sys.stdout)  # noqa: T201
+    """Print the command's one JSON document; a number that JSON does not have becomes null."""
+    finite = _finite({"schema": f"bellwire.{schema}/1", **document})
+    print(json.dumps(finite, allow_nan=False), file=sys.stdout)  # noqa: T201
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -73,3 +75,14 @@ def counting(what: str, total: int) -> Iterator[Step]:
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float():
+            return value if isfinite(value) else None
+        case dict():
+            return {key: _finite(element) for key, element in value.items()}
+        case list() | tuple():
+            return [_finite(element) for element in value]
+    return value

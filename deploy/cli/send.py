@@ -14,7 +14,7 @@ from deploy.cli.qkd import summed
 from deploy.cli.run import run_job
 from deploy.cli.screen import emit_json, out
 from deploy.cli.session import finish
-from deploy.errors import CheckFailed, NotFound
+from deploy.errors import CheckFailed, NotFound, UsageError
 from deploy.jobs import Job
 
 NAME = "send"
@@ -70,6 +70,8 @@ def send_document(returned: dict[str, Any], arrives: Path) -> dict[str, Any]:
 
 def readable(file: Path) -> Path:
     """Return the absolute path of a file that can be read; raise ``NotFound`` with the reason."""
+    if file.exists() and not file.is_file():
+        raise NotFound(f"{file} is not a file that could be sent")
     try:
         with file.open("rb"):
             return file.resolve()
@@ -81,9 +83,16 @@ def readable(file: Path) -> Path:
 def destination(target: Path | None, receiver: str, name: str) -> Iterator[Path]:
     """Give the path at which the file arrives; a folder made for it goes again when nothing did."""
     arrives = (target or Path(receiver) / name).absolute()
+    if arrives.exists() and not arrives.is_file():
+        raise UsageError(f"{arrives} exists and is not a file; choose another --out")
     made = target is None and not arrives.parent.exists()
-    if made:
-        arrives.parent.mkdir()
+    try:
+        if made:
+            arrives.parent.mkdir()
+    except OSError as error:
+        raise NotFound(
+            f"cannot make the folder {arrives.parent}: {error.strerror}; choose another --out"
+        ) from error
     if not arrives.parent.is_dir():
         raise NotFound(f"there is no folder {arrives.parent}; make it first")
     try:

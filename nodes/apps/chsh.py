@@ -12,7 +12,7 @@ Nobody needs an oracle for this: S is computed from what the parties saw.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan, pi, sqrt
+from math import pi, sqrt
 from statistics import fmean
 from typing import Annotated
 
@@ -45,13 +45,13 @@ async def referee(oracle: Referee, alice: Trial, bob: Trial) -> dict[str, float]
     return {"a": alice.setting, "b": bob.setting, "product": (-1) ** (alice.outcome ^ bob.outcome)}
 
 
-def summarise(rounds: list[dict[str, float]]) -> dict[str, float]:
-    """Return S and its standard error sqrt(sum over settings of (1 - E^2)/N); nan where a setting never came up."""
+def summarise(rounds: list[dict[str, float]]) -> dict[str, float | None]:
+    """Return S and its standard error sqrt(sum over settings of (1 - E^2)/N); None where a setting never came up."""
     s, variance = 0.0, 0.0
     for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
         products = [trial["product"] for trial in rounds if (trial["a"], trial["b"]) == (a, b)]
         if not products:
-            return {"s": nan, "s_stderr": nan}
+            return {"s": None, "s_stderr": None}
         correlation = fmean(products)
         s += -correlation if a and b else correlation
         variance += (1 - correlation**2) / len(products)

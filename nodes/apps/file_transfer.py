@@ -105,7 +105,7 @@ async def send_file(
     """
     async with _telling(receiver):
         with _opened(source) as (file, size):
-            header = Header(coin.secret(TRANSFER_ID_BYTES), source.name, size, chunk_size, window)
+            header = Header(coin.unique(TRANSFER_ID_BYTES), source.name, size, chunk_size, window)
             await receiver.send(header)
             await receiver.receive(Progress)
             digest = await _send_chunks(file, source, header, key, receiver)
@@ -203,6 +203,8 @@ def _check(header: Header) -> None:
 def _check_destination(destination: Path) -> None:
     if destination.is_dir():
         raise TransferFailed(f"{destination} is a folder; name the file that is to be written")
+    if destination.exists() and not destination.is_file():
+        raise TransferFailed(f"{destination} is no ordinary file; it is not replaced")
     if not destination.parent.is_dir():
         raise TransferFailed(
             f"there is no folder {destination.parent}; make it, or choose another destination"

@@ -1,6 +1,13 @@
-"""Nested exception groups, as task groups raise them, reduced to what went wrong."""
+"""Nested exception groups, as task groups raise them, reduced to what went wrong; and that in a sentence."""
 
 from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+from broker.errors import BrokerError
+from nodes.errors import NodeError
+from shared_state.errors import SharedStateError
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -8,3 +15,17 @@ def root_cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def story(error: BaseException, program: str = "") -> str:
+    """Say what went wrong: in the error's own words; one that is not this project's tells its kind and its line, too.
+
+    The line is the last one in the file ``program`` where the error has come through it.
+    """
+    if isinstance(error, (NodeError, BrokerError, SharedStateError)):
+        return str(error)
+    kind, said = type(error).__name__, str(error)
+    everywhere = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in everywhere if frame.filename == program] or everywhere
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{kind}: {said}{place}" if said else f"{kind}{place}"

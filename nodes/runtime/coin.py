@@ -46,6 +46,10 @@ class ByteCoin:
         """Draw ``length`` random bytes."""
         return self._random_bytes(length)
 
+    def unique(self, length: int) -> bytes:
+        """Draw ``length`` bytes from the operating system, whatever the seed."""
+        return os.urandom(length)
+
     def _uniforms(self, count: int) -> NDArray[np.float64]:
         words = np.frombuffer(self._random_bytes(8 * count), dtype=np.uint64)
         return np.asarray((words >> np.uint64(11)) * 2.0**-53, dtype=np.float64)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker.bus import Bus
 from nodes import codec
-from nodes.errors import DeadlinePassed, PeerGone, RunFailed
-from nodes.runtime.causes import root_cause
+from nodes.errors import DeadlinePassed, NodeError, PeerGone, ProgramInvalid, RunFailed
+from nodes.runtime.causes import root_cause, story
 from nodes.runtime.judge import Judge
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunOrder, RunOver, SwapPath
 from nodes.runtime.programs import Program, Scalar, load
 from shared_state.client import Census, OracleClient
+from shared_state.errors import SharedStateError
 
 _CLEANUP_DEADLINE = 10.0
+_LAST_WILL_DEADLINE = 1.0
 
 Route = Callable[[str, str], Sequence[str]]
 """The chain of nodes along which two nodes make pairs, both ends included; raises when there is none."""
@@ -92,6 +95,19 @@ class Conductor:
             self._state_changed.clear()
             await self._state_changed.wait()
 
+    async def mourn(self, node: str) -> None:
+        """Note that a node's process has ended, so that no run waits for its reports.
+
+        The broker tells everyone of its last will, usually at once: its peers are to hear of it before the run that
+        they share is called off. A process that has left in disorder may have withdrawn it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WILL_DEADLINE):
+                while self._states.get(node) == "ready":
+                    self._state_changed.clear()
+                    await self._state_changed.wait()
+        self._office.note_status(node, {"state": "lost"})
+
     async def run(
         self, request: RunRequest, progress: Callable[[int], None] = lambda judged: None
     ) -> RunResult:
@@ -121,12 +137,14 @@ class Conductor:
             raise
         finally:
             await self._close(run, parts, judge, reason)
+        with _blaming(request.program):
+            figures = judge.figures()
         return RunResult(
             run=run,
             program=program.name,
             roles=dict(request.roles),
             rounds=request.rounds,
-            figures=judge.figures(),
+            figures=figures,
             returned=judge.returned,
             paths=[list(path.nodes) for path in paths],
             duration=ended_at - started_at,
@@ -147,7 +165,8 @@ class Conductor:
                 ends = [
                     group.create_task(self._listen(run, node, role, judge)) for node, role in parts.items()
                 ]
-                group.create_task(judge.judge(request.rounds, progress))
+                with _blaming(request.program):
+                    await judge.judge(request.rounds, progress)
         except BaseExceptionGroup as failures:
             raise root_cause(failures) from failures
         return max(end.result() for end in ends)
@@ -197,6 +216,17 @@ class Conductor:
     def _note_status(self, node: str, body: dict[str, Any]) -> None:
         self._states[node] = str(body.get("state"))
         self._state_changed.set()
+
+
+@contextmanager
+def _blaming(program: str) -> Iterator[None]:
+    """Tell of an error in a program's referee or summary as what it is."""
+    try:
+        yield
+    except (NodeError, SharedStateError):
+        raise
+    except Exception as error:
+        raise ProgramInvalid(f"the program's referee failed: {story(error, program)}") from error
 
 
 def swap_paths(program: Program, roles: Mapping[str, str], route: Route) -> tuple[SwapPath, ...]:

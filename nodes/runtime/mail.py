@@ -71,7 +71,7 @@ class PostOffice:
         async for delivery in self._bus.deliveries():
             match delivery.content:
                 case Announcement(sender, "status", body):
-                    self._note_status(sender, body)
+                    self.note_status(sender, body)
                 case Envelope() as envelope:
                     self._file(envelope)
                 case _:
@@ -140,7 +140,8 @@ class PostOffice:
         """Forget all mail of a run; what still comes for it is dropped."""
         self._runs[run] = _RunMail(ended=True)
 
-    def _note_status(self, sender: str, body: dict[str, Any]) -> None:
+    def note_status(self, sender: str, body: dict[str, Any]) -> None:
+        """Note what a party says of itself, or what is known of it; who waits for one that has left is told."""
         if body.get("state") == "ready":
             self._gone.discard(sender)
         else:

@@ -9,7 +9,7 @@ from broker.bus import Bus
 from broker.telemetry import Record, Sink
 from nodes import codec
 from nodes.errors import ProgramInvalid, RunCancelled
-from nodes.runtime.causes import root_cause
+from nodes.runtime.causes import root_cause, story
 from nodes.runtime.clock import RealTimeClock, RunClock, VirtualClock
 from nodes.runtime.coin import make_coin
 from nodes.runtime.mail import PostOffice
@@ -93,7 +93,7 @@ class Node:
         except asyncio.CancelledError:
             await self._finish(stage, RunCancelled("the run was called off"))
             raise
-        except Exception as error:  # noqa: BLE001 - a program may raise anything: its run ends, the node lives on
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a program may raise anything, and only its run ends
             await self._finish(stage, root_cause(error))
         else:
             await self._finish(stage, None)
@@ -113,7 +113,9 @@ class Node:
             await self._report(stage, RoundsPlayed(tuple(unreported)))
 
     async def _finish(self, stage: Stage, error: BaseException | None) -> None:
-        cause, message = ("", "") if error is None else (type(error).__name__, str(error))
+        cause, message = (
+            ("", "") if error is None else (type(error).__name__, story(error, stage.order.program))
+        )
         self._note("part.failed" if error else "part.played", stage.order.run, cause=cause, message=message)
         await self._report(stage, PartPlayed(stage.clock.now(), cause, message))
 

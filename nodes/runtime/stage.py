@@ -82,7 +82,9 @@ class Stage:
         when the halves are there, so that they do not age while these are made.
         """
         made_here = ("half", "unknown")
-        arguments = {need.name: self._simple(need, session) for need in role.needs if need.kind not in made_here}
+        arguments = {
+            need.name: self._simple(need, session) for need in role.needs if need.kind not in made_here
+        }
         halves = list(self._halves(role))
         async with asyncio.TaskGroup() as group:
             tasks = {need.name: group.create_task(self._half(path, session)) for need, path in halves}

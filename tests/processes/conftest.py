@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -31,6 +32,7 @@ from deploy.topology import find, load
 
 Lab = Callable[..., AbstractAsyncContextManager[Laboratory]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+Program = Callable[..., str]
 
 _COMMAND = (sys.executable, "-m", "deploy")
 _PATIENCE = 60.0
@@ -91,12 +93,27 @@ class Bellwire:
         self._started.append(process)
         return process
 
+    def wait_until_up(self, process: subprocess.Popen[str]) -> None:
+        """Wait until a lab that was started in the foreground says that it is up."""
+        assert process.stderr is not None
+        said = ""
+        while "is up." not in said:
+            line = process.stderr.readline()
+            assert line, f"the lab did not come up: {said}"
+            said += line
+
+    def wait_for(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of which no event tells; fail when it does not within twenty seconds."""
+        deadline, pause = time.monotonic() + _END_DEADLINE, threading.Event()
+        while not holds():
+            assert time.monotonic() < deadline, "what was waited for has not come about"
+            pause.wait(0.02)
+
     def processes(self) -> list[int]:
         """List all processes that live in this home."""
         mark = f"BELLWIRE_HOME={self.home}".encode()
-        return [
-            pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if mark in _environment(pid)
-        ]
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in pids if mark in _environment(pid)]
 
     def left_over(self) -> list[str]:
         """List what is in this home."""
@@ -176,6 +193,19 @@ def broker(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def lab_on(tmp_path: Path) -> Callable[[str], str]:
+    """Write the lab file of alice-bob for a broker, and return its path."""
+
+    def write(broker: str) -> str:
+        file = tmp_path / "pair.yaml"
+        links = "links:\n  - {endpoints: [alice, bob], length: 20 km}\n"
+        file.write_text(f"name: pair\nruntime: {{broker: '{broker}'}}\nnodes: {{alice: , bob: }}\n{links}")
+        return str(file)
+
+    return write
+
+
+@pytest.fixture
 def planned() -> Callable[..., Plan]:
     """Plan a lab, by its name or file, on a broker."""
 
@@ -208,14 +238,14 @@ def eventually() -> Eventually:
 
     async def wait(holds: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):
-            while not await holds():
+            while not await holds():  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0.02)
 
     return wait
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Callable[[str], str]:
+def program(tmp_path: Path) -> Program:
     """Write a program of one's own; return its path."""
 
     def write(text: str, name: str = "mine") -> str:

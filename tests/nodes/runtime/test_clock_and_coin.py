@@ -59,6 +59,10 @@ def test_a_named_stream_is_a_function_of_seed_and_names_alone() -> None:
     assert len(set(others)) == len(others)
 
 
+def test_unique_bytes_do_not_come_again_under_the_same_seed() -> None:
+    assert make_coin(1, "alice").unique(16) != make_coin(1, "alice").unique(16)
+
+
 def test_without_a_seed_no_two_coins_agree() -> None:
     assert make_coin(None, "alice").secret(32) != make_coin(None, "alice").secret(32)
 

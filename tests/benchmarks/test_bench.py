@@ -1,0 +1,31 @@
+"""``bellwire bench`` measures everything. No speed is demanded: figures belong to the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.processes
+def test_every_figure_is_measured_beside_the_floors(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy", "bench", "--rounds", "50", "--json"],
+        env=os.environ | {"BELLWIRE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document.pop("schema"), document.pop("broker")) == ("bellwire.bench/1", "embedded")
+    floors, runs = ("echo_hz", "mqtt_hz"), ("pairs_hz", "teleportations_hz", "swaps_hz", "sifted_bits_hz")
+    assert document.keys() == {*floors, *runs}
+    assert all(rate > 0 for rate in document.values())
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,136 @@
+"""The control plane carries jobs, progress, results and errors between a command and a lab that is up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from deploy.control import ControlPlane, RemoteLab
+from deploy.errors import ControlUnreachable, DeployError, ProcessDied, Reported
+from deploy.jobs import Job
+from deploy.laboratory import Laboratory, ProcessStatus
+from nodes.runtime.conductor import RunResult
+
+RESULT = RunResult(
+    "run-1", "teleport", {"alice": "a"}, 2, {"fidelity_mean": 1.0}, [{"alice": None}], [["a", "b"]], 0.5, 0.1
+)
+
+
+class FakeLab:
+    """A lab that does what its test says."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.error: Exception | None = None
+        self.begun, self.ended = asyncio.Event(), asyncio.Event()
+        self.waits = False
+
+    async def run(self, job: Job, progress: Callable[[int], None]) -> RunResult:
+        """Note the job, tell of two rounds, and return or raise."""
+        self.jobs.append(job)
+        self.begun.set()
+        try:
+            progress(1)
+            progress(2)
+            if self.waits:
+                await asyncio.Event().wait()
+            if self.error is not None:
+                raise self.error
+            return RESULT
+        finally:
+            self.ended.set()
+
+    def status(self) -> list[ProcessStatus]:
+        """Return one process."""
+        return [ProcessStatus("alice", 7, "ready", 0)]
+
+
+@pytest.fixture
+def socket() -> Iterator[Path]:
+    """A path short enough for a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="bw-") as directory:
+        yield Path(directory) / "control.sock"
+
+
+@asynccontextmanager
+async def serving(
+    lab: FakeLab, socket: Path, down: Callable[[], None] = lambda: None
+) -> AsyncIterator[RemoteLab]:
+    """Serve a lab and give the command's view of it."""
+    async with asyncio.timeout(5), ControlPlane(cast(Laboratory, lab), down).serving(socket):
+        yield RemoteLab(socket)
+
+
+async def test_a_job_arrives_as_it_was_sent_and_its_result_comes_back(socket: Path) -> None:
+    lab, judged = FakeLab(), list[int]()
+    job = Job("teleport", {"alice": "a"}, 2, {"p": "1"}, 3.0, "eve")
+    async with serving(lab, socket) as remote:
+        assert await remote.run(job, judged.append) == RESULT
+    assert (lab.jobs, judged) == ([job], [1, 2])
+
+
+async def test_an_error_comes_back_with_its_message_and_exit_code(socket: Path) -> None:
+    lab = FakeLab()
+    lab.error = ProcessDied("bob", "was ended by signal 9", ["last line"])
+    async with serving(lab, socket) as remote:
+        with pytest.raises(Reported, match="process 'bob' was ended by signal 9") as reported:
+            await remote.run(Job("teleport"))
+    assert reported.value.exit_code == 5
+    assert "last line" in str(reported.value)
+
+
+async def test_the_status_of_all_processes_is_told(socket: Path) -> None:
+    async with serving(FakeLab(), socket) as remote:
+        assert await remote.status() == [{"name": "alice", "pid": 7, "state": "ready", "port": 0}]
+
+
+async def test_a_lab_is_told_to_go_down(socket: Path) -> None:
+    told = asyncio.Event()
+    async with serving(FakeLab(), socket, told.set) as remote:
+        await remote.down()
+        assert told.is_set()
+
+
+async def test_the_run_of_a_client_that_goes_away_ends(socket: Path) -> None:
+    lab = FakeLab()
+    lab.waits = True
+    async with serving(lab, socket) as remote:
+        running = asyncio.ensure_future(remote.run(Job("teleport")))
+        await lab.begun.wait()
+        running.cancel()
+        await lab.ended.wait()
+        assert len(await remote.status()) == 1
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"garbage\n", b'{"do": "dance"}\n', b"[]\n", b"\n", b'{"do": "run", "job": {"x": 1}}\n']
+)
+async def test_a_request_that_makes_no_sense_is_answered_with_an_error(
+    socket: Path, request_line: bytes
+) -> None:
+    async with serving(FakeLab(), socket) as remote:
+        reader, writer = await asyncio.open_unix_connection(socket)
+        writer.write(request_line)
+        answer: dict[str, Any] = json.loads(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+        assert answer["error"]["exit_code"] == 1
+        assert await remote.status()
+
+
+async def test_where_no_lab_listens_the_control_plane_is_unreachable(socket: Path) -> None:
+    with pytest.raises(ControlUnreachable, match="does not answer"):
+        await RemoteLab(socket).status()
+
+
+async def test_a_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match="cannot listen on"):
+        async with serving(FakeLab(), tmp_path / ("x" * 120)):
+            pass

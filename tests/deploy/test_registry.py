@@ -1,0 +1,170 @@
+"""Running labs are found by the locks that their supervisors hold."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from deploy.errors import DeployError, NotFound, UsageError
+from deploy.registry import LabRecord, Registry
+
+RECORD = LabRecord("metro", "metro.yaml", 42, "virtual", ["alice"], "today")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """A registry of its own."""
+    return Registry(tmp_path / "home")
+
+
+@pytest.fixture
+def up(registry: Registry) -> Iterator[ExitStack]:
+    """Holds labs until the end of the test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def names(registry: Registry) -> list[str]:
+    """Return the names of the labs that are up."""
+    return [directory.name for directory in registry.running()]
+
+
+def test_a_lab_is_up_exactly_as_long_as_it_is_claimed(registry: Registry) -> None:
+    assert names(registry) == []
+    with registry.claim("metro") as directory:
+        assert names(registry) == ["metro"]
+        assert directory.alive()
+    assert names(registry) == []
+    assert not directory.path.exists()
+
+
+def test_a_lab_is_up_once(registry: Registry, up: ExitStack) -> None:
+    up.enter_context(registry.claim("metro"))
+    with pytest.raises(UsageError, match="lab 'metro' is up already; 'bellwire down metro' ends it"):
+        up.enter_context(registry.claim("metro"))
+    assert names(registry) == ["metro"]
+
+
+def test_what_a_crashed_supervisor_left_is_removed_and_can_be_claimed_again(
+    registry: Registry, tmp_path: Path, up: ExitStack
+) -> None:
+    crashed = tmp_path / "home" / "labs" / "metro"
+    crashed.mkdir(parents=True)
+    (crashed / "lock").touch()
+    (crashed / "lab.json").write_text("{}")
+    with registry.claim("metro"):
+        assert names(registry) == ["metro"]
+    crashed.mkdir()
+    (crashed / "lock").touch()
+    assert names(registry) == []
+    assert not crashed.exists()
+
+
+def test_a_directory_removed_before_it_was_locked_is_made_and_locked_again(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, locking = tmp_path / "home" / "labs" / "metro", fcntl.flock
+    removals = [path]
+
+    def remove_first(file: IO[str], operation: int) -> None:
+        if removals:
+            shutil.rmtree(removals.pop())
+        locking(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with registry.claim("metro"):
+        assert names(registry) == ["metro"]
+
+
+def test_a_glance_at_the_lock_does_not_pass_for_a_supervisor(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "home" / "labs" / "metro"
+    path.mkdir(parents=True)
+    (path / "lock").touch()
+    glance, locking = (path / "lock").open(), fcntl.flock
+    fcntl.flock(glance, fcntl.LOCK_SH)
+
+    def look_away(file: IO[str], operation: int) -> None:
+        try:
+            locking(file, operation)
+        except BlockingIOError:
+            glance.close()
+            raise
+
+    monkeypatch.setattr(fcntl, "flock", look_away)
+    with registry.claim("metro"):
+        assert names(registry) == ["metro"]
+
+
+def test_a_lab_without_a_name_is_the_only_one(registry: Registry, up: ExitStack) -> None:
+    with pytest.raises(NotFound, match="no lab is up; start one"):
+        registry.find(None)
+    metro = up.enter_context(registry.claim("metro"))
+    assert registry.find(None) == registry.find("metro") == metro
+    with pytest.raises(NotFound, match="no lab 'hello' is up; there are: metro"):
+        registry.find("hello")
+    up.enter_context(registry.claim("hello"))
+    with pytest.raises(UsageError, match="several labs are up, say which: hello, metro"):
+        registry.find(None)
+
+
+def test_a_record_is_read_as_it_was_written(registry: Registry, up: ExitStack) -> None:
+    directory = up.enter_context(registry.claim("metro"))
+    with pytest.raises(NotFound, match="lab 'metro' is not up yet"):
+        directory.read()
+    directory.write(RECORD)
+    assert directory.read() == RECORD
+
+
+def test_last_words_are_told_until_the_lab_is_up_again(registry: Registry) -> None:
+    registry.write_last_words("metro", "process 'state' was ended by signal 9")
+    with pytest.raises(NotFound, match="lab 'metro' is not up any more: process 'state' was ended"):
+        registry.find("metro")
+    with registry.claim("metro"):
+        assert registry.find("metro").name == "metro"
+    with pytest.raises(NotFound, match="no lab is up"):
+        registry.find("metro")
+
+
+def test_who_waits_for_a_lab_to_end_is_woken_when_it_has(registry: Registry) -> None:
+    with registry.claim("metro") as directory:
+        waiting = threading.Thread(target=directory.wait_released)
+        waiting.start()
+        assert waiting.is_alive()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def test_a_scratch_directory_is_private_and_goes_with_its_block(registry: Registry) -> None:
+    with registry.scratch() as path, registry.scratch() as other:
+        assert path != other
+        assert path.stat().st_mode & 0o077 == 0
+        (path / "file").touch()
+    assert not path.exists()
+
+
+def test_a_base_that_others_can_enter_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    with pytest.raises(
+        DeployError, match="does not belong to this user alone; remove it, or set BELLWIRE_HOME"
+    ):
+        Registry(tmp_path)
+
+
+def test_the_base_is_made_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BELLWIRE_HOME", str(tmp_path / "deep" / "home"))
+    old = os.umask(0)
+    try:
+        Registry()
+    finally:
+        os.umask(old)
+    assert (tmp_path / "deep" / "home").stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,46 @@
+"""Every lab that ships comes up, and every program that ships runs; a test fails when one is missing here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy.jobs import Job
+from deploy.topology import shipped
+from nodes.runtime.programs import PROGRAMS
+
+if TYPE_CHECKING:
+    from tests.processes.conftest import Lab
+
+pytestmark = pytest.mark.processes
+
+JOBS = {
+    "alice-bob": [Job("teleport", rounds=5), Job("bb84")],
+    "alice-charlie-bob": [
+        Job("teleport"),
+        Job("swap"),
+        Job("entangle"),
+        Job("chsh", rounds=20),
+        Job("bb84"),
+        Job("send", parameters={"source": __file__}),
+    ],
+}
+
+
+def test_every_lab_and_every_program_is_tried() -> None:
+    assert JOBS.keys() == shipped().keys()
+    assert {job.app for jobs in JOBS.values() for job in jobs} == PROGRAMS.keys()
+
+
+@pytest.mark.parametrize("name", JOBS)
+async def test_a_ready_lab_does_its_jobs(name: str, lab: Lab, broker: str, tmp_path: Path) -> None:
+    async with lab(name, broker) as running:
+        for job in JOBS[name]:
+            if job.app == "send":
+                where = {"destination": str(tmp_path / "arrived")}
+                job = Job("send", parameters={**job.parameters, **where})
+            result = await running.run(job)
+            assert len(result.returned) == result.rounds == job.rounds
+            assert result.duration > 0
