@@ -37,6 +37,7 @@ class ControlPlane:
     def __init__(self, lab: Laboratory, down: Callable[[], None]) -> None:
         self._lab = lab
         self._down = down
+        self._serving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def serving(self, socket: Path) -> AsyncIterator[None]:
@@ -44,13 +45,22 @@ class ControlPlane:
         try:
             server = await asyncio.start_unix_server(self._serve, socket, limit=_LONGEST_LINE)
         except OSError as error:
-            raise DeployError(f"cannot listen on {socket}: {error.strerror or error}") from error
+            advice = "set BELLWIRE_HOME to a shorter path" if len(str(socket)) > 100 else "see BELLWIRE_HOME"
+            raise DeployError(f"cannot listen on {socket}: {error.strerror or error}; {advice}") from error
         try:
             yield
         finally:
             server.close()
+            for task in list(self._serving):
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        request: Any = None
         with suppress(ConnectionError):
             try:
                 request = json.loads(await reader.readline())
@@ -71,6 +81,8 @@ class ControlPlane:
             await writer.drain()
             writer.close()
             await writer.wait_closed()
+            if request == {"do": "down"}:
+                self._down()
 
     async def _do(self, request: dict[str, Any], writer: StreamWriter) -> Any:
         match request:
@@ -80,8 +92,7 @@ class ControlPlane:
             case {"do": "status"}:
                 return [asdict(status) for status in self._lab.status()]
             case {"do": "down"}:
-                self._down()
-                return None
+                return None  # the answer goes first, see _serve
         raise DeployError(f"the control plane does not know this request: {request}")
 
     async def _unless_left(self, reader: StreamReader, work: Any) -> Any:

@@ -55,13 +55,18 @@ class Credentials:
         return Access(_LOOPBACK, port, self._tokens[CONTROL])
 
     def node_config(self, node: NodePlan, broker: tuple[str, int], state_port: int) -> NodeConfig:
-        """Return what the process of ``node`` is told."""
+        """Return what the process of ``node`` is told.
+
+        Of parallel links the first in the lab file serves; photons prefer one that makes no pairs.
+        """
+        for_photons = sorted(node.links, key=lambda end: end.makes_pairs)
         return NodeConfig(
             lab=self._plan.lab,
             name=node.name,
             broker=self.broker_access(node.name, *broker),
             shared_state=Access(_LOOPBACK, state_port, self._tokens[node.name]),
-            links={end.peer: end.name for end in reversed(node.links)},
+            links={end.peer: end.name for end in reversed(for_photons)},
+            sources={end.peer: end.name for end in reversed(node.links) if end.makes_pairs},
             delays=node.delays,
             secrets={end.peer: self._shared[frozenset((node.name, end.peer))] for end in node.links},
             seed=self._plan.world.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -54,7 +55,8 @@ def _be_background(
         body(lambda: tell("up"))
     except BaseException as error:  # noqa: BLE001 - nobody sees a traceback here, so whatever it was is told
         cause = root_cause(error)
-        message = str(cause) or type(cause).__name__
+        ended = isinstance(cause, asyncio.CancelledError)
+        message = "its supervisor was told to end by SIGTERM" if ended else str(cause) or type(cause).__name__
         if told:
             last_words(message)
         else:

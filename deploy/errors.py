@@ -10,7 +10,9 @@
     ├── NotFound                4   no such lab is running, no such node, link, tap or file
     ├── ProcessDied             5   a process of the lab ended; carries its last log lines
     ├── LabFailed               1   the lab did not come up, or fell
-    ├── RunUnsuccessful         1   a run ended without a result (5 when a process died, 6 when a deadline passed)
+    ├── RunUnsuccessful         1   a run ended without a result
+    │   ├── DeadlineExceeded    6   because something awaited in it did not come in time
+    │   └── ResourceLimit       9   because it asked for more memories or entangled qubits than there are
     ├── CheckFailed             7   what was to hold does not: a key was refused
     ├── ControlUnreachable      8   the lab's control plane does not answer, or not to this user
     └── Reported                -   what a running lab reported, with its exit code
@@ -111,6 +113,12 @@ class DeadlineExceeded(RunUnsuccessful):
     """A run ended because something awaited in it did not come in time."""
 
     exit_code = 6
+
+
+class ResourceLimit(RunUnsuccessful):
+    """A run ended because it asked for more memories, entangled qubits or requests than the lab allows."""
+
+    exit_code = 9
 
 
 class CheckFailed(DeployError):

@@ -46,9 +46,14 @@ def request_for(job: Job, plan: Plan) -> RunRequest:
             raise UsageError(f"{job.app} has no role '{role}'; its roles: {', '.join(program.roles)}")
     roles = {role: job.roles.get(role) or preset.get(role) or role for role in program.roles}
     for role, node in roles.items():
-        if node not in plan.nodes:
-            hint = f"; say who plays it: --role {role}=NODE" if node == role else ""
-            raise NotFound(f"role '{role}': {unknown('node', node, plan.nodes)}{hint}")
+        if node not in plan.nodes and node != role:
+            raise NotFound(f"role '{role}': {unknown('node', node, plan.nodes)}")
+    if vacant := [role for role, node in roles.items() if node not in plan.nodes]:
+        options = " ".join(f"--role {role}=NODE" for role in vacant)
+        raise NotFound(
+            f"nobody plays {', '.join(vacant)}: the lab has no nodes of these names; add {options}, "
+            f"NODE one of {', '.join(plan.nodes)}"
+        )
     for role, node in roles.items():
         others = [other for other, taken in roles.items() if taken == node and other != role]
         if others:

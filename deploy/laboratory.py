@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,14 @@ from broker.errors import BrokerError
 from broker.mqtt import MqttBus
 from deploy.children import BrokerPart, NodePart, StatePart
 from deploy.credentials import MONITOR, Credentials, external_address, is_external
-from deploy.errors import DeadlineExceeded, DeployError, LabFailed, NotFound, ProcessDied, RunUnsuccessful
+from deploy.errors import (
+    DeadlineExceeded,
+    DeployError,
+    LabFailed,
+    ProcessDied,
+    ResourceLimit,
+    RunUnsuccessful,
+)
 from deploy.floors import mqtt_rate
 from deploy.jobs import Job, request_for
 from deploy.plan import Plan
@@ -30,6 +38,13 @@ ResultT = TypeVar("ResultT")
 
 _READY_DEADLINE = 20.0
 BROKER, STATE = "broker", "state"
+_UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
+    "DeadlinePassed": DeadlineExceeded,
+    "NoFreeMemory": ResourceLimit,
+    "ClusterTooLarge": ResourceLimit,
+    "LimitExceeded": ResourceLimit,
+}
+"""What a run's failure is to the user, by the name of its cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,7 @@ class Laboratory:
         self.supervisor = Supervisor(directory / "logs")
         self._credentials = Credentials(plan)
         self._resources = AsyncExitStack()
+        self._tap_users: Counter[str] = Counter()
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -83,9 +99,7 @@ class Laboratory:
             for child in self.supervisor.dead():
                 if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
                     raise child.died() from failure
-            raise (DeadlineExceeded if failure.cause == "DeadlinePassed" else RunUnsuccessful)(
-                str(failure)
-            ) from failure
+            raise _UNSUCCESSFUL.get(failure.cause, RunUnsuccessful)(str(failure)) from failure
 
     async def mqtt_rate(self, rounds: int) -> float:
         """Measure the lab's broker: see ``deploy.floors.mqtt_rate``."""
@@ -179,7 +193,7 @@ class Laboratory:
             except ProcessDied as death:
                 if death.name in (BROKER, STATE):
                     raise
-                await self._conductor.mourn(death.name)
+                self._conductor.mourn(death.name)
 
     async def _note_trouble(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -191,18 +205,18 @@ class Laboratory:
 
     @asynccontextmanager
     async def _tapped(self, tap: str | None) -> AsyncIterator[None]:
-        """Keep a tap of the lab file switched on inside the block."""
+        """Keep a tap of the lab file switched on inside the block, for every run that uses its link meanwhile."""
         if tap is None:
             yield
             return
-        if tap not in self.plan.world.taps:
-            there = ", ".join(self.plan.world.taps) or "none"
-            raise NotFound(f"the lab has no tap '{tap}'; its taps: {there}")
+        self._tap_users[tap] += 1
         await self._oracle.set_tap(tap, True)
         try:
             yield
         finally:
-            await self._oracle.set_tap(tap, self.plan.world.taps[tap].enabled)
+            self._tap_users[tap] -= 1
+            if not self._tap_users[tap]:
+                await self._oracle.set_tap(tap, self.plan.world.taps[tap].enabled)
 
     async def _unless_trouble(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Do the work; when the lab fails first, cancel it and raise why."""

@@ -12,11 +12,13 @@ from shared_state.config import ClockConfig, ClockMode, WorldConfig
 
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
-    """One node's end of a link: its name, the node at the other end, the classical delay in seconds."""
+    """One node's end of a link: its name, the node at the other end, the classical delay in seconds, and whether it
+    has a source of pairs."""
 
     name: str
     peer: str
     delay: float
+    makes_pairs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def plan(lab: Lab, *, default_mode: ClockMode = "virtual", seed: int | None = No
 
 def _node_plan(lab: Lab, name: str) -> NodePlan:
     ends = tuple(
-        LinkEnd(link.name, peer, link.classical_delay)
+        LinkEnd(link.name, peer, link.classical_delay, link.devices.source is not None)
         for link in lab.links.values()
         for end, peer in (link.endpoints, link.endpoints[::-1])
         if end == name

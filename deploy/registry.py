@@ -6,6 +6,7 @@ recognised, whatever process has its pid by now.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from secrets import token_hex
+from threading import Thread
 from typing import IO
 
 from deploy.errors import DeployError, NotFound, UsageError
@@ -23,7 +26,7 @@ from deploy.errors import DeployError, NotFound, UsageError
 
 @dataclass(frozen=True, slots=True)
 class LabRecord:
-    """What a running lab says of itself: its name, its file, its supervisor's process, its clock and broker."""
+    """What a running lab says of itself: its name, its file, its supervisor's process, its clock and nodes."""
 
     name: str
     file: str
@@ -54,21 +57,19 @@ class LabDirectory:
         """Return where its processes write their logs."""
         return self.path / "logs"
 
-    def alive(self) -> bool:
-        """Tell whether a supervisor holds this lab."""
-        try:
-            with (self.path / "lock").open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+    async def released(self) -> None:
+        """Wait until no supervisor holds this lab."""
+        loop, released = asyncio.get_running_loop(), asyncio.Event()
 
-    def wait_released(self) -> None:
-        """Wait, blocking, until no supervisor holds this lab."""
-        with suppress(FileNotFoundError), (self.path / "lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH)
+        def wait() -> None:
+            with suppress(FileNotFoundError), (self.path / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            with suppress(RuntimeError):  # nobody waits any more
+                loop.call_soon_threadsafe(released.set)
+
+        # A thread of an executor would keep a command alive that has given up waiting.
+        Thread(target=wait, daemon=True).start()
+        await released.wait()
 
     def write(self, record: LabRecord) -> None:
         """Write the lab's record, whole or not at all."""
@@ -96,15 +97,9 @@ class Registry:
         _make_private(self._base)
 
     def running(self) -> list[LabDirectory]:
-        """List the labs that are up, by name; remove what crashed ones left."""
-        found = []
-        for path in sorted((self._base / "labs").glob("*")):
-            directory = LabDirectory(path)
-            if directory.alive():
-                found.append(directory)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
-        return found
+        """List the labs that are up or coming up, by name; remove what crashed ones left."""
+        with self._undisturbed():
+            return [LabDirectory(path) for path in self._living("labs")]
 
     def find(self, name: str | None) -> LabDirectory:
         """Return the running lab ``name``, or the only one; raise ``NotFound``."""
@@ -114,9 +109,12 @@ class Registry:
         if name is None and len(running) == 1:
             return next(iter(running.values()))
         if not running:
-            raise NotFound("no lab is up; start one with 'bellwire up LAB -d', or name a lab file with --lab")
+            ended = "".join(f"\n{lab} ended: {words}" for lab, words in self.last_words().items())
+            raise NotFound(f"no lab is up; start one with 'bellwire up LAB -d'{ended}")
         if name is None:
-            raise UsageError(f"several labs are up, say which: {', '.join(running)}")
+            raise UsageError(
+                f"several labs are up, name one (run, qkd, send, logs: -l NAME): {', '.join(running)}"
+            )
         if name not in running:
             raise NotFound(f"no lab '{name}' is up; there are: {', '.join(running)}")
         return running[name]
@@ -124,6 +122,10 @@ class Registry:
     def write_last_words(self, name: str, text: str) -> None:
         """Keep why a lab in the background failed, for whoever asks for it next."""
         self._last_words(name).write_text(text)
+
+    def last_words(self) -> dict[str, str]:
+        """Return why labs in the background failed, by name, until they are up again."""
+        return {path.stem: path.read_text() for path in sorted(self._base.glob("*.last-words"))}
 
     def _last_words(self, name: str) -> Path:
         return self._base / f"{name}.last-words"
@@ -134,49 +136,73 @@ class Registry:
 
         Raise ``UsageError`` when the lab is up already.
         """
-        path = self._base / "labs" / name
-        with _locked(path):
+        with self._hold(self._base / "labs" / name) as path:
             self._last_words(name).unlink(missing_ok=True)
-            try:
-                yield LabDirectory(path)
-            finally:
-                shutil.rmtree(path, ignore_errors=True)
+            yield LabDirectory(path)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Give a lab that lives as long as one command a directory of its own inside the block."""
-        with tempfile.TemporaryDirectory(prefix="run-", dir=self._base, ignore_cleanup_errors=True) as path:
-            yield Path(path)
+        with self._undisturbed():
+            self._living("runs")
+        with self._hold(self._base / "runs" / token_hex(4)) as path:
+            yield path
 
-
-def _locked(path: Path) -> IO[str]:
-    """Make a lab's directory and lock it; return the file that holds the lock. Raise ``UsageError`` when it is held.
-
-    Who lists labs locks each for a moment, too, and removes a directory that nobody holds, perhaps just before it is
-    locked here: neither may pass for a supervisor, or leave this one with a lock that nobody can find.
-    """
-    while True:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with ExitStack() as opened, suppress(FileNotFoundError):
-            lock = opened.enter_context((path / "lock").open("w"))
+    @contextmanager
+    def _hold(self, path: Path) -> Iterator[Path]:
+        """Make a directory and hold its lock inside the block; remove it afterwards."""
+        with ExitStack() as held:
+            with self._undisturbed():
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = held.enter_context((path / "lock").open("w"))
+                if not _locked(lock):
+                    raise UsageError(f"lab '{path.name}' is up already; 'bellwire down {path.name}' ends it")
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not LabDirectory(path).alive():
+                yield path
+            finally:
+                with self._undisturbed():
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def _living(self, kind: str) -> list[Path]:
+        """List the directories that somebody holds, by name; remove the others."""
+        living = []
+        for path in sorted((self._base / kind).glob("*")):
+            with suppress(OSError), (path / "lock").open() as lock:
+                if not _locked(lock):
+                    living.append(path)
                     continue
-                advice = f"'bellwire down {path.name}' ends it"
-                raise UsageError(f"lab '{path.name}' is up already; {advice}") from None
-            if os.path.samestat(os.fstat(lock.fileno()), (path / "lock").stat()):
-                opened.pop_all()
-                return lock
+            shutil.rmtree(path, ignore_errors=True)
+        return living
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Keep other commands from making, listing or removing directories inside the block."""
+        with (self._base / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Take a lock unless a supervisor holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _make_private(base: Path) -> None:
     """Make the directory for this user alone; refuse one that somebody else could have prepared."""
-    with suppress(FileExistsError):
+    try:
         base.mkdir(mode=0o700, parents=True)
-    status = base.stat()
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise DeployError(
+            f"cannot make {base}: {error.strerror}; set BELLWIRE_HOME to another directory"
+        ) from error
+    status = base.lstat()
     if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
         raise DeployError(
-            f"{base} does not belong to this user alone; remove it, or set BELLWIRE_HOME to a directory of mode 700"
+            f"{base} does not belong to this user alone; make it so (chmod 700 {base}), or set BELLWIRE_HOME to another"
         )

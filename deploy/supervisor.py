@@ -18,6 +18,7 @@ from typing import Any
 
 from deploy.children import Part, main
 from deploy.errors import ProcessDied
+from deploy.logbook import last_lines
 
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 5.0
@@ -162,11 +163,3 @@ class Supervisor:
         if not child.pipe.closed:
             asyncio.get_running_loop().remove_reader(child.pipe.fileno())
             child.pipe.close()
-
-
-def last_lines(log: Path, count: int) -> list[str]:
-    """Return the last lines of a log file; none when it cannot be read."""
-    try:
-        return log.read_text(errors="replace").splitlines()[-count:]
-    except OSError:
-        return []

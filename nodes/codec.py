@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import msgpack
-from dacite import Config, DaciteError, from_dict
+from dacite import Config, DaciteError, WrongTypeError, from_dict
 
 from nodes.errors import ProtocolViolation
 
@@ -30,7 +30,7 @@ def fields_of(message: object) -> dict[str, Any]:
     Raises ``TypeError`` when ``message`` is no dataclass or a field holds something else.
     """
     if not is_dataclass(message) or isinstance(message, type):
-        raise TypeError(f"a message is an instance of a dataclass, not {message!r}")
+        raise TypeError(f"a message is an instance of a dataclass, not a {type(message).__name__}")
     return {field.name: _plain(getattr(message, field.name)) for field in fields(message)}
 
 
@@ -41,6 +41,10 @@ def build(kind: type[MessageT], received: Mapping[str, Any]) -> MessageT:
     """
     try:
         return from_dict(kind, _as_tuples(dict(received)), _STRICT)
+    except WrongTypeError as error:  # its own words would quote the value
+        raise ProtocolViolation(
+            f"field {error.field_path} of a {kind.__name__} cannot be a {type(error.value).__name__}"
+        ) from error
     except (DaciteError, TypeError, ValueError, RecursionError) as error:
         raise ProtocolViolation(f"the fields received are not those of a {kind.__name__}: {error}") from error
 
@@ -63,6 +67,11 @@ def decode(kind: type[MessageT], body: bytes) -> MessageT:
     if not isinstance(received, dict):
         raise ProtocolViolation(f"what came as a {kind.__name__} is not a map of fields")
     return build(kind, received)
+
+
+def printable(text: str) -> str:
+    """Return the text as a message can hold it: what is no Unicode, as in a file's name, shown as an escape."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _plain(value: object) -> Any:

@@ -56,7 +56,8 @@ class DeadlinePassed(NodeError):
 
     def __init__(self, peer: str, deadline: float, awaited: str = "a message") -> None:
         super().__init__(
-            f"node '{peer}' did not send {awaited} within {deadline:g} s; is its process alive and connected?"
+            f"node '{peer}' did not send {awaited} within {deadline:g} s; "
+            "does its role send it, and await the sending?"
         )
         self.peer = peer
         self.deadline = deadline
@@ -67,7 +68,7 @@ class QubitGone(NodeError):
 
 
 class ProgramInvalid(NodeError):
-    """A program cannot be run as asked: its file, its roles or its parameters are wrong."""
+    """A program cannot be run as asked: its file, its roles or parameters, or what it does with a port, are wrong."""
 
 
 class RunCancelled(NodeError):

@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nodes.errors import ProgramInvalid
+
 Basis = Literal["X", "Y", "Z"]
 Bits = NDArray[np.uint8]
 """An array of 0 and 1, one element a bit."""
@@ -180,14 +182,33 @@ class Coin(Protocol):
         """Draw ``length`` bytes that never come again, not in a run with the same seed either: for nonces and ids."""
 
 
-class SharedSecret(NamedTuple):
+class SharedSecret:
     """What this node shares with one peer since before the protocol: the root of message authentication.
 
-    ``session`` names the run and is the same at both ends; a key derived from (secret, session) is never derived twice.
+    ``session`` names the run and its round and is the same at both ends. The secret is given away once for every two
+    roles, so that no one-time key derived from (secret, session) comes twice; its ``repr`` does not show it.
     """
 
-    secret: bytes
-    session: str
+    __slots__ = ("_claimed", "_secret", "session")
+
+    def __init__(self, secret: bytes, session: str) -> None:
+        self.session = session
+        self._secret = secret
+        self._claimed: set[frozenset[str]] = set()
+
+    def __repr__(self) -> str:
+        return f"<SharedSecret of {self.session}>"
+
+    def claim(self, role: str, peer_role: str) -> bytes:
+        """Return the secret for the messages between two roles. Raises ``ProgramInvalid`` the second time."""
+        roles = frozenset((role, peer_role))
+        if roles in self._claimed:
+            raise ProgramInvalid(
+                f"the secret shared in {self.session} authenticates the messages between '{role}' and "
+                f"'{peer_role}' already; make one AuthenticatedPeer and use it for the whole round"
+            )
+        self._claimed.add(roles)
+        return self._secret
 
 
 class HalfWith:

@@ -207,7 +207,10 @@ class NodeClient(_Client):
         await self._line.ask("hand_over", at, list(qubits))
 
     async def close_run(self, run: str) -> int:
-        """End this node's part of a run and return how many qubits that traced out."""
+        """End this node's part of a run and return how many qubits that traced out.
+
+        It cleans up in any case; then it raises the failure of a posted gate of the run, if one was kept.
+        """
         return _integer(await self._line.ask("close_run", run))
 
 
@@ -238,6 +241,10 @@ class OracleClient(_Client):
     async def discard(self, qubits: Sequence[int]) -> None:
         """Trace out qubits that were handed over."""
         await self._line.ask("discard_handed_over", list(qubits))
+
+    async def discard_run(self, run: str) -> int:
+        """Trace out all that was handed over of a run and its parts, ``run/...``; return how many qubits."""
+        return _integer(await self._line.ask("discard_run", run))
 
     async def set_tap(self, name: str, enabled: bool) -> None:
         """Attach or detach an eavesdropper; it acts on what enters the fibre from now on."""

@@ -6,10 +6,16 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from shared_state.config import ClockConfig
-from shared_state.errors import TimeReversed
+from shared_state.errors import BadRequest, TimeReversed
 
 ROUNDING: Final = 1e-12
 """Two ways to add up the same times differ by less than this, in seconds per second of emulated time."""
+SLACK: Final = 1.0
+"""So many wall seconds may lie between the time that a node states and the arrival of its request."""
+MAX_LEAP: Final = 1e6
+"""So many emulated seconds an operation in virtual time may lie ahead of all that went before."""
+MAX_TIME: Final = 1e9
+"""Emulated seconds in which virtual time ends: a float still tells a tenth of a microsecond there."""
 
 
 class LabClock(Protocol):
@@ -17,6 +23,12 @@ class LabClock(Protocol):
 
     def now(self) -> float:
         """Return the lab's emulated time."""
+
+    def accept(self, at: float) -> float:
+        """Return the time that counts for a request which states ``at``. Raises BadRequest."""
+
+    def story(self, run: str) -> str:
+        """Return the name of what ``run`` shares its course of time with: one device serves it in turn."""
 
     def observe(self, at: float) -> None:
         """Take note that something happens at ``at``."""
@@ -29,7 +41,7 @@ class RealTimeClock:
     """Emulated time runs ``scale`` times as fast as the wall clock.
 
     Requests of one node overtake each other by microseconds; an operation that comes too late happens at
-    once.
+    once. A stated time is believed within ``SLACK`` of the server's own: a qubit ages whatever its holder says.
     """
 
     def __init__(self, scale: float, monotonic: Callable[[], float]) -> None:
@@ -39,6 +51,14 @@ class RealTimeClock:
 
     def now(self) -> float:
         return (self._monotonic() - self._began) * self._scale
+
+    def accept(self, at: float) -> float:
+        now, slack = self.now(), SLACK * self._scale
+        return min(max(at, now - slack), now + slack)
+
+    def story(self, run: str) -> str:
+        """Return the lab's: all runs share its clock."""
+        return ""
 
     def observe(self, at: float) -> None:
         """Do nothing: this clock runs by itself."""
@@ -58,6 +78,19 @@ class VirtualClock:
 
     def now(self) -> float:
         return self._latest
+
+    def accept(self, at: float) -> float:
+        latest = min(self._latest + MAX_LEAP, MAX_TIME)
+        if at > latest:
+            raise BadRequest(
+                f"the operation is stated for {at!r} s, and the lab is at {self._latest!r} s: one operation "
+                f"leaps at most {MAX_LEAP:g} s ahead, and virtual time ends at {MAX_TIME:g} s."
+            )
+        return at
+
+    def story(self, run: str) -> str:
+        """Return the run without what follows a slash: runs have clocks of their own, parts of one share it."""
+        return run.partition("/")[0]
 
     def observe(self, at: float) -> None:
         self._latest = max(self._latest, at)

@@ -60,13 +60,17 @@ class _LocalWire:
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
-        self._loop.call_soon(self._service.receive, self._connection, data)
+        self._loop.call_soon(self._receive, data)
 
     def close(self) -> None:
         """Close after everything is sent."""
         if self._open:
             self._open = False
             self._loop.call_soon(self._hang_up)
+
+    def _receive(self, data: bytes) -> None:
+        if self._service.receive(self._connection, data):
+            self._loop.call_soon(self._receive, b"")
 
     def _ready(self, connection: Connection) -> None:
         data = connection.take_output()

@@ -41,7 +41,7 @@ class Dispatch:
         }  # fmt: skip
         self._views: Mapping[str, Callable[..., Any]] = {
             "fidelity": nature.fidelity, "discard_handed_over": nature.discard_handed_over,
-            "set_tap": links.set_tap, "now": nature.clock.now,
+            "discard_run": nature.discard_run, "set_tap": links.set_tap, "now": nature.clock.now,
         }  # fmt: skip
 
     def post(self, request: Request, values: Mapping[str, Any]) -> None:

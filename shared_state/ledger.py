@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from shared_state.errors import NoFreeMemory, NoSuchQubit, NotYours
+from shared_state.errors import LimitExceeded, NoFreeMemory, NoSuchQubit, NotYours
+
+MAX_HANDED_OVER: Final = 4096
+"""Qubits of one node that the referee keeps at a time."""
 
 
 class Bereavement(NamedTuple):
@@ -42,6 +45,16 @@ class Holding:
             self.partner.partner = None
             self.partner = None
 
+    def exchange(self, other: Holding) -> None:
+        """Exchange what is known of the two qubits' pairs: their states have changed places."""
+        if self.partner is not other:
+            self.partner, other.partner = other.partner, self.partner
+            for half in (self, other):
+                if half.partner is not None:
+                    half.partner.partner = half
+        self.pair, other.pair = other.pair, self.pair
+        self.bereaved, other.bereaved = other.bereaved, self.bereaved
+
 
 class Ledger:
     """The holdings of all nodes and of the referee, within the nodes' memory capacities.
@@ -55,7 +68,7 @@ class Ledger:
         self._next = {node: index for index, node in enumerate(capacities)}
         self._held: dict[str, dict[int, Holding]] = {node: {} for node in capacities}
         self._reserved: dict[str, Counter[str]] = {node: Counter() for node in capacities}
-        self._referee: dict[int, Holding] = {}
+        self._given: dict[str, dict[int, Holding]] = {node: {} for node in capacities}
 
     def check_free(self, node: str) -> None:
         """Raise NoFreeMemory, naming the runs that hold them, when all memories of the node are in use."""
@@ -89,11 +102,18 @@ class Ledger:
         """Free the memory."""
         del self._home(holding)[holding.qubit]
 
-    def hand_over(self, holding: Holding) -> None:
-        """Move a qubit from its holder to the referee."""
-        self.leave(holding)
-        holding.holder = None
-        self._referee[holding.qubit] = holding
+    def hand_over(self, node: str, holdings: Sequence[Holding]) -> None:
+        """Move qubits from their holder to the referee. They keep their run. Raises LimitExceeded."""
+        given = self._given[node]
+        if len(given) + len(holdings) > MAX_HANDED_OVER:
+            raise LimitExceeded(
+                f"the referee would hold {len(given) + len(holdings)} qubits of {node}, and the limit is "
+                f"{MAX_HANDED_OVER}: it must discard some first."
+            )
+        for holding in holdings:
+            self.leave(holding)
+            holding.holder = None
+            given[holding.qubit] = holding
 
     def held_by(self, node: str, qubit: int) -> Holding:
         """Return the node's holding of this id.
@@ -112,7 +132,7 @@ class Ledger:
 
     def find(self, qubit: int) -> Holding:
         """Return a holding of anybody. Raises NoSuchQubit."""
-        for home in (self._referee, *self._held.values()):
+        for home in (*self._given.values(), *self._held.values()):
             if qubit in home:
                 return home[qubit]
         raise NoSuchQubit(f"nobody holds qubit {qubit}.")
@@ -121,9 +141,10 @@ class Ledger:
         """Return what the node holds, all of it or that of one run."""
         return [holding for holding in self._held[node].values() if run is None or holding.run == run]
 
-    def of_referee(self) -> list[Holding]:
-        """Return what was handed over."""
-        return list(self._referee.values())
+    def of_referee(self, run: str | None = None) -> list[Holding]:
+        """Return what was handed over, all of it or that of one run and its parts, ``run/...``."""
+        given = [holding for home in self._given.values() for holding in home.values()]
+        return [holding for holding in given if run is None or f"{holding.run}/".startswith(f"{run}/")]
 
     def counts(self) -> dict[str, int]:
         """Return how many qubits each node holds."""
@@ -134,4 +155,7 @@ class Ledger:
         return sum(reserved.total() for reserved in self._reserved.values())
 
     def _home(self, holding: Holding) -> dict[int, Holding]:
-        return self._referee if holding.holder is None else self._held[holding.holder]
+        if holding.holder is not None:
+            return self._held[holding.holder]
+        giver = list(self._given)[holding.qubit % len(self._given)]  # see the class: the id tells
+        return self._given[giver]

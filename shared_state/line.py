@@ -17,6 +17,9 @@ CONNECT_WITHIN: Final = 10.0
 RETRY_AFTER: Final = 0.02
 MAX_UNAPPLIED: Final = 256
 """So many requests are kept for repetition before the server is asked how far it has come."""
+CHECK_EVERY: Final = 10.0
+PATIENCE: Final = 20.0
+"""A server that owes answers is asked for a sign of life so often, and gets so long to give one: wall seconds."""
 DELIVERS_QUBIT: Final = ("qubit", "pair", "receive")
 """The answers to these are lists whose first element is a qubit."""
 
@@ -106,19 +109,22 @@ class Line:
         self._say(operation, list(arguments))
         if self._conversation.unapplied > MAX_UNAPPLIED and not self._marked:
             self._marked = True
-            mark = self._answers[self._say("mark", [])] = self._loop.create_future()
-            mark.add_done_callback(self._passed)
+            self._mark().add_done_callback(self._passed)
 
     @asynccontextmanager
     async def kept_connected(self) -> AsyncIterator[None]:
-        """Connect again whenever the connection breaks, for as long as the server's lease."""
+        """Connect again whenever the connection breaks, for as long as the server's lease.
+
+        Give a server up that is connected and does not answer.
+        """
         self._kept = True
         async with asyncio.TaskGroup() as tasks:
-            keeper = tasks.create_task(self._keep_connected())
+            keepers = [tasks.create_task(self._keep_connected()), tasks.create_task(self._keep_answered())]
             try:
                 yield
             finally:
-                keeper.cancel()
+                for keeper in keepers:
+                    keeper.cancel()
 
     async def close(self) -> None:
         """Say goodbye, or nothing when nobody listens."""
@@ -190,6 +196,19 @@ class Line:
                 reason = str(error) or f"nobody has answered for {self.welcome.lease:g} s"
                 self._give_up(ServerLost(f"the server at {self._dialler} is gone: {reason}."))
 
+    async def _keep_answered(self) -> None:
+        while self._gone is None:
+            await asyncio.sleep(CHECK_EVERY)
+            if not self._answers or self._gone is not None:
+                continue
+            # an answer may rightly wait for another node for ever; a mark waits for nobody
+            patience = PATIENCE + self.welcome.lease
+            answered, _ = await asyncio.wait([self._mark()], timeout=patience)
+            if not answered:
+                self._give_up(
+                    ServerLost(f"the server at {self._dialler} is silent: no answer came for {patience:g} s.")
+                )
+
     async def _reconnect(self) -> None:
         while True:
             try:
@@ -197,6 +216,12 @@ class Line:
             except OSError:
                 # nothing tells when a server is back
                 await asyncio.sleep(RETRY_AFTER)
+
+    def _mark(self) -> asyncio.Future[Message]:
+        """Ask the server how far it has come."""
+        mark = self._answers[self._say("mark", [])] = self._loop.create_future()
+        mark.add_done_callback(_heed)
+        return mark
 
     def _say(self, operation: str, arguments: list[Message]) -> int:
         if self._gone is not None:
@@ -232,10 +257,8 @@ class Line:
             qubit = value[0] if operation in DELIVERS_QUBIT and isinstance(value, list) else None
         self.post("cancel", request, qubit)
 
-    def _passed(self, mark: asyncio.Future[Message]) -> None:
+    def _passed(self, _: asyncio.Future[Message]) -> None:
         self._marked = False
-        if not mark.cancelled():
-            mark.exception()  # nobody waits for it
 
     def _refuse(self, error: SharedStateError) -> None:
         if not self._welcomed.done():
@@ -258,3 +281,8 @@ class Line:
         for answer in waiting.values():
             if not answer.done():
                 answer.set_exception(ServerLost(error.message))
+
+
+def _heed(mark: asyncio.Future[Message]) -> None:
+    if not mark.cancelled():
+        mark.exception()  # nobody reads it, and asyncio would complain

@@ -14,14 +14,18 @@ from shared_state.service import Service
 
 
 class _Socket(asyncio.Protocol):
-    """One TCP connection. All requests of a read are answered in one write."""
+    """One TCP connection. All requests of a turn are answered in one write; only then it is read again."""
 
     _transport: asyncio.Transport
     _connection: Connection
+    _unfinished = False
+    _unread = False
+    _turn: asyncio.Handle | None = None
 
     def __init__(self, service: Service, changed: Callable[[], None]) -> None:
         self._service = service
         self._changed = changed
+        self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # asyncio switches Nagle's algorithm off on every TCP connection it accepts
@@ -30,7 +34,10 @@ class _Socket(asyncio.Protocol):
         self._changed()
 
     def data_received(self, data: bytes) -> None:
-        self._service.receive(self._connection, data)
+        self._unfinished = self._service.receive(self._connection, data)
+        if self._unfinished:
+            self._transport.pause_reading()
+            self._await_turn()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._service.closed(self._connection)
@@ -38,10 +45,26 @@ class _Socket(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         # who does not read its answers is not asked for more questions
+        self._unread = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._transport.resume_reading()
+        self._unread = False
+        self._await_turn()
+
+    def _await_turn(self) -> None:
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        """Go on with what was read, and then read again; while answers pile up, do neither."""
+        self._turn = None
+        if self._unread:
+            return
+        if self._unfinished:
+            self.data_received(b"")
+        if not self._unfinished and not self._unread:
+            self._transport.resume_reading()
 
     def _ready(self, connection: Connection) -> None:
         self._transport.write(connection.take_output())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from secrets import token_hex
 from typing import Final
 
@@ -29,6 +30,8 @@ from shared_state.world.nature import Nature
 
 HELLO_WITHIN: Final = 5.0
 """Wall seconds in which a new connection must say who it is."""
+TURN: Final = 0.005
+"""Wall seconds after which a connection that asks on and on lets the others have their turn."""
 _ALWAYS_ANSWERED: Final = ("mark", "bye")
 """These report no earlier failure: nobody reads their answers."""
 
@@ -53,16 +56,26 @@ class Service:
         self._connections[connection] = None
         return connection
 
-    def receive(self, connection: Connection, data: bytes) -> None:
-        """Take in what a connection has read."""
+    def receive(self, connection: Connection, data: bytes) -> bool:
+        """Take in what a connection has read, for one turn; tell whether there may be more to do.
+
+        If so, the shell calls again when the others have had their turn, with no data, and reads no more
+        until then.
+        """
         if connection.closing or connection not in self._connections:
-            return
+            return False
+        until = self._monotonic() + TURN
+        unfinished = False
         try:
-            for message in connection.decoder.messages(data):
-                self._hear(connection, message)
+            with closing(connection.decoder.messages(data)) as messages:
+                for message in messages:
+                    self._hear(connection, message)
+                    if unfinished := self._monotonic() > until:
+                        break
         except SharedStateError as error:
             connection.refuse(error)
         self._write()
+        return unfinished
 
     def closed(self, connection: Connection) -> None:
         """Note that a connection is gone. Its session's lease begins to run."""
@@ -162,6 +175,8 @@ class Service:
         run = ANY_RUN
         try:
             values = look_up(word, session.role).read(arguments)
+            if "at" in values:
+                values["at"] = self._nature.clock.accept(values["at"])
             if not OPERATIONS[word].answered:
                 run = self._dispatch.run_of(session.name, values)
                 self._dispatch.post(request, values)

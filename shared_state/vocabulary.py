@@ -169,6 +169,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "density_matrix": Operation({"qubits": qubits}, role="oracle"),
     "fidelity": Operation({"qubits": qubits, "target": vector}, role="oracle"),
     "discard_handed_over": Operation({"qubits": qubits}, role="oracle"),
+    "discard_run": Operation({"run": name}, role="oracle"),
     "set_tap": Operation({"name": name, "enabled": flag}, role="oracle"),
     "census": Operation({}, role="oracle"),
     "now": Operation({}, role="oracle"),

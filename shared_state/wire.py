@@ -14,7 +14,7 @@ exactly what the other has not seen, so nothing is lost and nothing is applied t
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Final, TypeAlias
 
 import msgpack
@@ -57,8 +57,10 @@ class Decoder:
         self.limit = limit
         self._buffer = bytearray()
 
-    def messages(self, data: bytes) -> Iterator[Message]:
-        """Take in what was read and yield the messages that it completes.
+    def messages(self, data: bytes) -> Generator[Message, None, None]:
+        """Take in what was read and yield the messages that are complete.
+
+        Those that are not fetched stay for the next call, once the generator is closed.
 
         Raises:
             WireError: the stream is not this protocol. What follows in it has no meaning.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
 from broker.errors import BrokerError
 from deploy.cli import bench, demo, down, entangle, logs, ls, ps, qkd, run, send, up, validate, version
-from deploy.cli.screen import complain
-from deploy.errors import DeployError
+from deploy.cli.screen import complain, emit_json, say
+from deploy.errors import CheckFailed, DeployError
 from nodes.errors import NodeError
 from nodes.runtime.causes import root_cause
 from shared_state.errors import SharedStateError
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="A quantum internet you can run: every node a process, real MQTT between them, one density matrix underneath.",
     epilog="First: bellwire demo. Then: bellwire run teleport --lab alice-bob --rounds 100",
     no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -37,20 +39,35 @@ def reporting(verb: Callable[..., None]) -> Callable[..., None]:
         try:
             verb(*args, **kwargs)
         except KeyboardInterrupt:
-            complain("interrupted; everything that this command started has been ended")
+            say("Interrupted: what this command started has been ended.")
             raise typer.Exit(130) from None
         except asyncio.CancelledError:
-            complain("ended by SIGTERM; everything that this command started has been ended")
+            say("Ended by SIGTERM, and with it what this command started.")
             raise typer.Exit(143) from None
         except (*_OURS, BaseExceptionGroup) as error:
             cause = root_cause(error)
             if not isinstance(cause, _OURS):
                 raise
+            code = getattr(cause, "exit_code", 1)
             complain(str(cause))
-            raise typer.Exit(getattr(cause, "exit_code", 1)) from None
+            if kwargs.get("json") and not isinstance(cause, CheckFailed):  # that one comes after the document
+                problems = [asdict(problem) for problem in getattr(cause, "problems", ())]
+                emit_json("error", {"error": str(cause), "exit_code": code, "problems": problems})
+            raise typer.Exit(code) from None
 
     return wrapped
 
 
 for _module in (demo, up, ps, logs, down, ls, validate, run, entangle, qkd, send, bench, version):
     app.command(_module.NAME)(reporting(_module.command))
+
+
+@app.callback()
+def _options(
+    shown: Annotated[
+        bool, typer.Option("--version", help="Print the versions and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if shown:
+        version.command()
+        raise typer.Exit

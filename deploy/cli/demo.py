@@ -9,10 +9,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.table import Table
-
 from deploy.cli.qkd import summed
-from deploy.cli.screen import counting, out
+from deploy.cli.screen import counting, figure, out, print_table
 from deploy.cli.session import finish
 from deploy.errors import CheckFailed
 from deploy.jobs import Job
@@ -46,19 +44,19 @@ class Demo:
     async def swap(self) -> list[Line]:
         """Entangle Alice and Bob, who share no source of pairs, through Charlie."""
         result = await self._do("Alice and Bob get entangled through Charlie's swap", Job("swap", rounds=100))
-        fidelity = _figure(result, "fidelity_mean", "fidelity_stderr")
+        fidelity = figure(result.figures["fidelity_mean"], result.figures["fidelity_stderr"])
         return [Line("100 pairs swapped by Charlie", f"fidelity {fidelity}", "> 0.5: entangled")]
 
     async def bell_test(self) -> list[Line]:
         """Show by measurements alone that no local hidden variables explain the pairs."""
         result = await self._do("They prove it with a Bell test", Job("chsh", rounds=1000))
-        s = _figure(result, "s", "s_stderr")
+        s = figure(result.figures["s"], result.figures["s_stderr"])
         return [Line("Bell test, 1,000 pairs", f"S = {s}", "> 2: no local hidden variables")]
 
     async def teleport(self) -> list[Line]:
         """Move unknown states from Alice to Bob."""
         result = await self._do("Alice teleports unknown qubits to Bob", Job("teleport", rounds=100))
-        fidelity = _figure(result, "fidelity_mean", "fidelity_stderr")
+        fidelity = figure(result.figures["fidelity_mean"], result.figures["fidelity_stderr"])
         return [Line("100 qubits teleported", f"fidelity {fidelity}", "> 2/3: quantum")]
 
     async def send(self) -> list[Line]:
@@ -138,17 +136,8 @@ async def _demo() -> None:
 
 
 def _summary(lines: list[Line], seconds: float) -> None:
-    table = Table(title=f"Done in {seconds:.1f} s", title_justify="left", header_style="bold")
-    for column in ("what", "result", "to be expected"):
-        table.add_column(column)
-    for line in lines:
-        table.add_row(line.what, line.result, line.expected)
-    out.print(table)
+    rows = [[line.what, line.result, line.expected] for line in lines]
+    print_table(f"Done in {seconds:.1f} s", ["what", "result", "to be expected"], rows)
     out.print(
-        "Next: bellwire run teleport --lab alice-bob --rounds 100; write a protocol of your own: nodes/README.md"
+        "Next: bellwire run teleport --lab alice-bob --rounds 100; and write a protocol: nodes/README.md"
     )
-
-
-def _figure(result: RunResult, mean: str, error: str) -> str:
-    value, uncertainty = result.figures[mean], result.figures[error]
-    return f"{value:.4f}" + (f" ± {uncertainty:.4f}" if uncertainty is not None else "")

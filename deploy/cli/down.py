@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import Annotated
 
 import typer
 
 from deploy.cli.screen import say
 from deploy.control import RemoteLab
-from deploy.errors import LabFailed
+from deploy.errors import ControlUnreachable, DeployError, LabFailed
 from deploy.registry import LabDirectory, Registry
 
 NAME = "down"
@@ -21,20 +23,31 @@ def command(
     name: Annotated[str | None, typer.Argument(help="The lab; may be left out when one is up.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="End all labs.")] = False,
 ) -> None:
-    """End a lab that is up: every process of it, and all it has left."""
+    """End a lab that is up: every process of it, and all it has left.
+
+    Example: bellwire down metro, or bellwire down --all
+    """
     registry = Registry()
+    failed: list[str] = []
     for directory in registry.running() if everything else [registry.find(name)]:
-        asyncio.run(_end(directory))
-        say(f"Lab [bold]{directory.name}[/] is down.")
+        try:
+            asyncio.run(_end(directory))
+            say(f"Lab [bold]{directory.name}[/] is down.")
+        except DeployError as error:
+            failed.append(str(error))
+    if failed:
+        raise LabFailed("; ".join(failed))
 
 
 async def _end(directory: LabDirectory) -> None:
     """Ask the lab to end; return when its supervisor has let go of it."""
-    await RemoteLab(directory.socket).down()
+    try:
+        await RemoteLab(directory.socket).down()
+    except ControlUnreachable:
+        os.kill(directory.read().pid, signal.SIGTERM)  # it is coming up, or stuck
     try:
         async with asyncio.timeout(_DEADLINE):
-            await asyncio.to_thread(directory.wait_released)
+            await directory.released()
     except TimeoutError:
-        raise LabFailed(
-            f"lab '{directory.name}' has not ended within {_DEADLINE:g} s; see its logs"
-        ) from None
+        advice = f"end its supervisor, process {directory.read().pid}"
+        raise LabFailed(f"lab '{directory.name}' has not ended within {_DEADLINE:g} s; {advice}") from None

@@ -8,7 +8,7 @@ import typer
 
 from deploy.cli.options import DeadlineOption, JsonOption, LabOption, RunningOption, SeedOption
 from deploy.cli.run import run_job
-from deploy.cli.screen import emit_json, out
+from deploy.cli.screen import emit_json, figure, out, quantity
 from deploy.cli.session import finish
 from deploy.jobs import Job
 
@@ -44,7 +44,8 @@ def command(
     if json:
         emit_json("entangle", document)
         return
-    mean, error = result.figures["fidelity_mean"], result.figures["fidelity_stderr"]
-    out.print(f"[bold]{pairs}[/] pairs along {' - '.join(result.paths[0])}")
-    out.print(f"  fidelity  {mean:.6f}" + (f" ± {error:.2g}" if error is not None else "") + "  (oracle)")
-    out.print(f"  rate      {document['rate_hz']:.6g} Hz emulated, one every {interval:.4g} s")
+    fidelity = figure(result.figures["fidelity_mean"], result.figures["fidelity_stderr"])
+    out.print(f"[bold]{pairs}[/] {'pair' if pairs == 1 else 'pairs'} along {' - '.join(result.paths[0])}")
+    out.print(f"  fidelity  {fidelity}  (oracle)")
+    if interval > 0:
+        out.print(f"  rate      {quantity(1 / interval, 'Hz')} emulated, one every {quantity(interval, 's')}")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json as json_format
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deploy.cli.screen import out
+from deploy.cli.screen import out, say
 from deploy.cli.session import finish
 from deploy.errors import NotFound
-from deploy.registry import Registry
+from deploy.logbook import readable
+from deploy.registry import LabDirectory, Registry
 from deploy.wording import unknown
+from nodes.runtime.attendants import attendants
 
 NAME = "logs"
 
@@ -37,22 +38,26 @@ def command(
         raise NotFound(unknown("process", process, logs))
     chosen = [logs[process]] if process else list(logs.values())
     if follow:
-        finish(_follow(chosen))
+        finish(_follow(directory, chosen))
+        say(f"Lab [bold]{directory.name}[/] is down.")
+        return
     for log in chosen:
         for line in log.read_text(errors="replace").splitlines():
             _print(log, line)
 
 
-async def _follow(logs: Iterable[Path]) -> None:
-    """Print lines as they are written, until interrupted."""
-    async with asyncio.TaskGroup() as group:
+async def _follow(directory: LabDirectory, logs: Iterable[Path]) -> None:
+    """Print lines as they are written, until the lab is down."""
+    async with attendants() as attend:
         for log in logs:
-            group.create_task(_tail(log))
+            attend(_tail(log))
+        await directory.released()
 
 
 async def _tail(log: Path) -> None:
     # The system's tail waits for the file system to tell of new lines; Python has nothing that does.
-    tail = await asyncio.create_subprocess_exec("tail", "-n", "+1", "-F", str(log), stdout=PIPE)
+    command = ("tail", "-n", "+1", "-f", str(log))
+    tail = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL)
     assert tail.stdout is not None
     try:
         async for line in tail.stdout:
@@ -63,14 +68,4 @@ async def _tail(log: Path) -> None:
 
 
 def _print(log: Path, line: str) -> None:
-    out.out(f"{log.stem:10} {_readable(line)}")
-
-
-def _readable(line: str) -> str:
-    """Write an event record as text; leave any other line as it is."""
-    try:
-        record = json_format.loads(line)
-        fields = " ".join(f"{key}={value}" for key, value in record["fields"].items() if value != "")
-        return f"{record['time']:12.6f} s  {record['name']:14} {record['session'] or '-':8} {fields}"
-    except (ValueError, KeyError, TypeError):
-        return line
+    out.out(f"{log.stem:10} {readable(line)}")

@@ -13,14 +13,22 @@ NAME = "ls"
 
 
 def command(json: JsonOption = False) -> None:
-    """List the labs that are up, and the ready labs that come with Bellwire."""
-    records = [directory.read() for directory in Registry().running()]
+    """List the labs that are up, and the ready labs that come with Bellwire.
+
+    Example: bellwire ls --json
+    """
+    registry = Registry()
+    records = [directory.read() for directory in registry.running()]
+    ended = registry.last_words()
     if json:
-        emit_json("ls", {"running": [asdict(record) for record in records], "ready": list(shipped())})
+        running = [asdict(record) for record in records]
+        emit_json("ls", {"running": running, "ended": ended, "ready": list(shipped())})
         return
     rows = [[r.name, ", ".join(r.nodes), r.clock, str(r.pid), r.started] for r in records]
     if rows:
         print_table("Labs that are up", ["lab", "nodes", "clock", "pid", "since"], rows)
     else:
         out.print("No lab is up.")
+    for name, words in ended.items():
+        out.print(f"{name} ended: {words}", markup=False, soft_wrap=True)
     out.print(f"Ready labs: {', '.join(shipped())}")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the command line."""
-    from deploy.cli.app import app
+    try:
+        from deploy.cli.app import app
 
-    app()
+        app()
+    except KeyboardInterrupt:  # before a command has begun, or after it has ended
+        sys.exit(130)

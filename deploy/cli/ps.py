@@ -19,7 +19,10 @@ def command(
     name: Annotated[str | None, typer.Argument(help="The lab; may be left out when one is up.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the processes of a lab that is up, and how they are."""
+    """Show the processes of a lab that is up, and how they are.
+
+    Example: bellwire ps metro
+    """
     directory = Registry().find(name)
     status = asyncio.run(RemoteLab(directory.socket).status())
     if json:

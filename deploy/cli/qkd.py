@@ -8,10 +8,11 @@ import typer
 
 from deploy.cli.options import DeadlineOption, JsonOption, LabOption, RunningOption, SeedOption, TapOption
 from deploy.cli.run import run_job
-from deploy.cli.screen import emit_json, out
+from deploy.cli.screen import emit_json, out, quantity
 from deploy.cli.session import finish
 from deploy.errors import CheckFailed
 from deploy.jobs import Job
+from nodes.qkd.pipeline import MOST_PULSES
 from nodes.runtime.conductor import RunResult
 
 NAME = "qkd"
@@ -23,7 +24,9 @@ def command(
     blocks: Annotated[
         int, typer.Option("--blocks", min=1, help="How many blocks, each with a key of its own.")
     ] = 1,
-    pulses: Annotated[int, typer.Option("--pulses", min=1, help="Photons per block.")] = 100_000,
+    pulses: Annotated[
+        int, typer.Option("--pulses", min=1, max=MOST_PULSES, help="Photons per block.")
+    ] = 100_000,
     lab: LabOption = None,
     running: RunningOption = None,
     seed: SeedOption = None,
@@ -49,7 +52,7 @@ def command(
 
 def qkd_document(result: RunResult) -> dict[str, Any]:
     """Add the blocks of a run up; fields as in ``QkdReport``, rates emulated."""
-    reports = [returned["alice"] for returned in result.returned]
+    reports = [returned["bob"] for returned in result.returned]
     return summed(reports) | {"blocks": len(reports), "wall_s": result.wall}
 
 
@@ -79,7 +82,7 @@ def print_qkd(document: dict[str, Any]) -> None:
     qber = "-" if document["qber"] is None else f"{document['qber']:.4%}"
     out.print(
         f"[bold]BB84[/], {document['pulses']} photons: "
-        f"{document['duration_s']:.4g} s emulated, {document['wall_s']:.2f} s real"
+        f"{quantity(document['duration_s'], 's')} emulated, {document['wall_s']:.2f} s real"
     )
     out.print(f"  sifted     {document['sifted_bits']} bits")
     out.print(f"  QBER       {qber}  (from {document['sampled_bits']} sampled bits)")
@@ -89,4 +92,4 @@ def print_qkd(document: dict[str, Any]) -> None:
 
 def _rate(document: dict[str, Any]) -> str:
     rate = document["secret_rate_bps"]
-    return f", {rate:.4g} bit/s emulated" if rate else ""
+    return f", {quantity(rate, 'bit/s')} emulated" if rate else ""

@@ -19,12 +19,13 @@ from deploy.cli.options import (
     absolute_program,
     pairs,
 )
-from deploy.cli.screen import counting, emit_json, out
+from deploy.cli.screen import counting, emit_json, figure, out, quantity
 from deploy.cli.session import finish, open_lab
 from deploy.jobs import Job
 from nodes.runtime.conductor import RunResult
 
 NAME = "run"
+_SHOWN = 20
 
 
 def command(
@@ -81,14 +82,15 @@ def document_of(result: RunResult) -> dict[str, Any]:
 
 def print_result(result: RunResult) -> None:
     """Print a run's figures, one a line; what the roles returned where the program has no referee."""
-    out.print(
-        f"[bold]{result.program}[/], {result.rounds} rounds: {result.duration:g} s emulated, {result.wall:.2f} s real"
-    )
-    for name, figure in result.figures.items():
+    rounds = "1 round" if result.rounds == 1 else f"{result.rounds} rounds"
+    times = f"{quantity(result.duration, 's')} emulated, {result.wall:.2f} s real"
+    out.print(f"[bold]{result.program}[/], {rounds}: {times}")
+    for name, value in result.figures.items():
         if not name.endswith("_stderr"):
             error = result.figures.get(f"{name.removesuffix('_mean')}_stderr")
-            value = "-" if figure is None else f"{figure:.9g}"
-            out.print(f"  {name:18} {value}" + (f" ± {error:.2g}" if error is not None else ""))
+            out.print(f"  {name:18} {figure(value, error)}")
     if not result.figures:
-        for number, returned in enumerate(result.returned[:20]):
-            out.print(f"  round {number}: {returned}", markup=False)
+        for number, returned in enumerate(result.returned[:_SHOWN]):
+            out.print(f"  round {number}: {returned}", markup=False, soft_wrap=True)
+        if len(result.returned) > _SHOWN:
+            out.print(f"  ... and {len(result.returned) - _SHOWN} more; --json has them all")

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import Any
 
 from rich.console import Console
@@ -47,8 +47,7 @@ def emit_json(schema: str, document: Mapping[str, Any]) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on stdout; tab-separated lines where stdout is no terminal."""
     if not out.is_terminal:
-        for row in [columns, *rows]:
-            out.out("\t".join(row))
+        sys.stdout.writelines("\t".join(row) + "\n" for row in [columns, *rows])
         return
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
@@ -56,6 +55,24 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     out.print(table)
+
+
+def figure(value: float | None, error: float | None = None) -> str:
+    """Write a figure with its standard error, to the second digit of that; '-' for one that there is not."""
+    if value is None:
+        return "-"
+    if error is None or error < 1e-12:
+        return f"{value:.9g}"
+    decimals = min(12, max(0, 1 - floor(log10(error))))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """Write a quantity with the prefix of its unit that suits it: 295 µs, 10 kHz."""
+    if value == 0 or not isfinite(value):
+        return f"{value:g} {unit}"
+    power = max(-4, min(4, floor(log10(abs(value)) / 3)))
+    return f"{value / 1000**power:.4g} {'pnµm kMGT'[power + 4].strip()}{unit}"
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from deploy.cli.screen import emit_json, out
 from deploy.cli.session import finish
 from deploy.errors import CheckFailed, NotFound, UsageError
 from deploy.jobs import Job
+from nodes.qkd.pipeline import MOST_PULSES
 
 NAME = "send"
 
@@ -26,9 +27,15 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to send.")],
     target: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Where it arrives; TO/NAME in this directory otherwise."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Where it arrives, replacing what is there; TO/NAME in this directory otherwise.",
+        ),
     ] = None,
-    pulses: Annotated[int, typer.Option("--pulses", min=1, help="Photons spent on the key.")] = 100_000,
+    pulses: Annotated[
+        int, typer.Option("--pulses", min=1, max=MOST_PULSES, help="Photons spent on the key.")
+    ] = 100_000,
     lab: LabOption = None,
     running: RunningOption = None,
     seed: SeedOption = None,

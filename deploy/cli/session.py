@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-from deploy.cli.screen import say
+from deploy.cli.screen import err, say
 from deploy.control import RemoteLab
 from deploy.errors import UsageError
 from deploy.jobs import Job, request_for
 from deploy.laboratory import Laboratory
+from deploy.logbook import printed
 from deploy.plan import plan
 from deploy.registry import Registry
 from deploy.topology import find, load
@@ -47,8 +48,13 @@ async def open_lab(
     request_for(job, planned)
     with registry.scratch() as directory:
         say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
-        async with Laboratory(planned, directory) as laboratory:
-            yield laboratory
+        try:
+            async with Laboratory(planned, directory) as laboratory:
+                yield laboratory
+        finally:
+            for name in planned.nodes:
+                for line in printed(directory / "logs" / f"{name}.log"):
+                    err.print(f"{name}: {line}", markup=False, soft_wrap=True)
 
 
 def finish(work: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -58,11 +58,11 @@ async def _keep_up(planned: Plan, file: str, ready: Callable[[], None]) -> None:
     """Keep the lab up until it is told to go down; raise what makes it fail."""
     down = asyncio.Event()
     with Registry().claim(planned.lab) as directory:
+        directory.write(_record(planned, file))
         async with (
             Laboratory(planned, directory.path) as laboratory,
             ControlPlane(laboratory, down.set).serving(directory.socket),
         ):
-            directory.write(_record(planned, file))
             ready()
             async with asyncio.TaskGroup() as group:
                 failing = group.create_task(laboratory.failed())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any
 
 import typer
 
 from deploy.cli.options import JsonOption
-from deploy.cli.screen import emit_json, out, print_table
+from deploy.cli.screen import emit_json, out, print_table, quantity
 from deploy.lab import Lab
 from deploy.topology import find, load
 from shared_state.world.fibre import transmission
@@ -61,7 +62,12 @@ def _document(lab: Lab) -> dict[str, Any]:
 def _node_row(lab: Lab, name: str) -> list[str]:
     node = lab.nodes[name]
     memories = node.devices.memories
-    return [name, node.kind or "-", str(memories.count), f"{memories.t1:g} s", f"{memories.t2:g} s"]
+    return [
+        name,
+        node.kind or "-",
+        str(memories.count),
+        *(quantity(time, "s") if isfinite(time) else "ideal" for time in (memories.t1, memories.t2)),
+    ]
 
 
 def _link_row(lab: Lab, name: str) -> list[str]:
@@ -72,6 +78,6 @@ def _link_row(lab: Lab, name: str) -> list[str]:
         *link.endpoints,
         f"{link.length / 1000:g} km",
         f"{transmission(link.devices.fibre):.4g}",
-        f"{source.rate:g} Hz, F {source.fidelity:g}" if source else "-",
-        f"{pulses.pulse_rate:g} Hz",
+        f"{quantity(source.rate, 'Hz')}, F {source.fidelity:g}" if source else "-",
+        quantity(pulses.pulse_rate, "Hz"),
     ]

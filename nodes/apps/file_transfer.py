@@ -22,7 +22,7 @@ import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
@@ -30,8 +30,8 @@ from typing import BinaryIO
 
 from nodes.apps.atomic_file import AtomicFile
 from nodes.apps.sealing import TRANSFER_ID_BYTES, SegmentCipher
-from nodes.codec import encode
-from nodes.errors import AuthenticationFailed, NodeError, ProtocolViolation, TransferFailed
+from nodes.codec import encode, printable
+from nodes.errors import AuthenticationFailed, ProtocolViolation, TransferFailed
 from nodes.ports import Coin
 from nodes.qkd.authentication import AuthenticatedPeer, PeerWithdrew
 
@@ -45,7 +45,7 @@ class Header:
     """What is going to come: ``size`` bytes in chunks of ``chunk_size``, acknowledged every ``window``.
 
     ``transfer`` is 16 random bytes that no other transfer has; ``name`` is the file's name at the sender,
-    without its folder, for information only.
+    without its folder and with escapes for what is no Unicode, for information only.
     """
 
     transfer: bytes
@@ -105,7 +105,8 @@ async def send_file(
     """
     async with _telling(receiver):
         with _opened(source) as (file, size):
-            header = Header(coin.unique(TRANSFER_ID_BYTES), source.name, size, chunk_size, window)
+            name = printable(source.name)
+            header = Header(coin.unique(TRANSFER_ID_BYTES), name, size, chunk_size, window)
             await receiver.send(header)
             await receiver.receive(Progress)
             digest = await _send_chunks(file, source, header, key, receiver)
@@ -116,19 +117,20 @@ async def send_file(
 async def receive_file(destination: Path, key: bytes, sender: AuthenticatedPeer) -> TransferReport:
     """Receive a file under ``key`` and put it at ``destination``, in place of what may be there.
 
-    Raises ``TransferFailed`` when it did not arrive complete and unaltered or cannot be written; nothing of
-    it is left then, and ``destination`` is as it was.
+    A symbolic link is followed: the file takes the place of what it leads to. Raises ``TransferFailed``
+    when the file did not arrive complete and unaltered or cannot be written; nothing of it is left then, and
+    ``destination`` is as it was.
     """
     async with _telling(sender):
         header = await sender.receive(Header)
         _check(header)
-        with _disk(f"{destination} cannot be written"):
-            _check_destination(destination)
+        with _disk(f"{_shown(destination)} cannot be written"):
+            destination = _followed(destination)
             arriving = AtomicFile(destination)
         with arriving:
             await sender.send(Progress(0))
             digest = await _receive_chunks(arriving, destination, header, key, sender)
-            with _disk(f"{destination} cannot be written"):
+            with _disk(f"{_shown(destination)} cannot be written"):
                 await asyncio.to_thread(os.fsync, arriving.descriptor)
                 arriving.commit()
         await sender.send(Complete())
@@ -143,14 +145,14 @@ async def _send_chunks(
     for number in range(header.chunks()):
         if number >= 2 * header.window and number % header.window == 0:
             await receiver.receive(Progress)
-        with _disk(f"{source} cannot be read"):
+        with _disk(f"{_shown(source)} cannot be read"):
             chunk = file.read(header.chunk_size)
         if len(chunk) != _length(header, number):
-            raise TransferFailed(f"{source} changed while it was sent; send it again")
+            raise TransferFailed(f"{_shown(source)} changed while it was sent; send it again")
         hashed.update(chunk)
         await receiver.send(Segment(cipher.seal(chunk, last=False)))
     if file.read(1):
-        raise TransferFailed(f"{source} grew while it was sent; send it again")
+        raise TransferFailed(f"{_shown(source)} grew while it was sent; send it again")
     await receiver.send(Segment(cipher.seal(hashed.digest(), last=True)))
     for _ in range(_acknowledgements_left(header)):
         await receiver.receive(Progress)
@@ -170,7 +172,7 @@ async def _receive_chunks(
                 f"chunk {number} of the file has {len(chunk)} bytes and not what was announced"
             )
         hashed.update(chunk)
-        with _disk(f"{destination} cannot be written"):
+        with _disk(f"{_shown(destination)} cannot be written"):
             arriving.write(chunk)
         if (number + 1) % header.window == 0:
             await sender.send(Progress(number + 1))
@@ -200,27 +202,36 @@ def _check(header: Header) -> None:
         )
 
 
-def _check_destination(destination: Path) -> None:
-    if destination.is_dir():
-        raise TransferFailed(f"{destination} is a folder; name the file that is to be written")
-    if destination.exists() and not destination.is_file():
-        raise TransferFailed(f"{destination} is no ordinary file; it is not replaced")
-    if not destination.parent.is_dir():
+def _followed(destination: Path) -> Path:
+    """Return where ``destination`` leads when it is a symbolic link. Raises unless a file can go there."""
+    place = Path(os.path.realpath(destination))
+    if place.is_symlink():  # one that is left when all are followed leads back to itself
+        raise TransferFailed(f"{_shown(place)} is a symbolic link in a circle; choose another destination")
+    if place.is_dir():
+        raise TransferFailed(f"{_shown(place)} is a folder; name the file that is to be written")
+    if place.exists() and not place.is_file():
+        raise TransferFailed(f"{_shown(place)} is no ordinary file; it is not replaced")
+    if not place.parent.is_dir():
         raise TransferFailed(
-            f"there is no folder {destination.parent}; make it, or choose another destination"
+            f"there is no folder {_shown(place.parent)}; make it, or choose another destination"
         )
+    return place
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))
 
 
 @contextmanager
 def _opened(source: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Open a regular file for reading; yield it and its size."""
-    with _disk(f"{source} cannot be read"):
+    with _disk(f"{_shown(source)} cannot be read"):
         # without O_NONBLOCK the opening of a named pipe would wait for its writer
         descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise TransferFailed(f"{source} is not a regular file; pack a folder into an archive first")
+        raise TransferFailed(f"{_shown(source)} is not a regular file; pack a folder into an archive first")
     with os.fdopen(descriptor, "rb") as file:
         yield file, status.st_size
 
@@ -241,9 +252,8 @@ async def _telling(peer: AuthenticatedPeer) -> AsyncIterator[None]:
         yield
     except PeerWithdrew as failure:
         raise TransferFailed(f"{peer.name} gave up: {failure.reason}") from failure
-    except NodeError as failure:
-        with suppress(NodeError):  # the peer may be what failed; the first failure is the one to report
-            await peer.withdraw(str(failure))
+    except Exception as failure:
+        await peer.give_up(failure)
         if isinstance(failure, AuthenticationFailed | ProtocolViolation):
             raise TransferFailed(str(failure)) from failure
         raise

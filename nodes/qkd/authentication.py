@@ -3,9 +3,10 @@
 A message travels as ``Tagged``: its bytes and a tag that only the two holders of the shared secret can make.
 The tag is Poly1305 (D. J. Bernstein, FSE 2005), the polynomial evaluation hash over 2^130 - 5 at a secret
 point r, plus a one-time pad s: r serves one direction of one session, s one message. A forgery of L bytes
-succeeds with at most 8 ceil(L/16) / 2^106. The tag covers the direction, the number of the message, its kind
-and its bytes, so a forged, altered, replayed, reordered or withheld message is found out at the next
-``receive``.
+succeeds with at most 8 ceil(L/16) / 2^106, as long as no (r, s) serves two messages: a ``SharedSecret`` is
+given to one ``AuthenticatedPeer`` for every two roles. The tag covers the direction, the number of the
+message, its kind and its bytes, so a forged, altered, replayed, reordered or withheld message is found out at
+the next ``receive``.
 
 What this rests on: r and s are derived from the pre-shared secret by HKDF-SHA256 (RFC 5869), so the
 authentication is computationally secure, not information-theoretically; it becomes so when a pool of QKD key
@@ -14,6 +15,7 @@ supplies them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from nodes.codec import decode, encode, kind_of
+from nodes.codec import decode, encode, kind_of, printable
 from nodes.errors import AuthenticationFailed, NodeError, ProtocolViolation
 from nodes.ports import Peer, SharedSecret
 
@@ -56,13 +58,15 @@ class PeerWithdrew(NodeError):
 class AuthenticatedPeer:
     """A peer whose messages are certain to be its own; itself a ``Peer``.
 
-    ``role`` and ``peer_role`` tell the two directions apart and are swapped at the other end.
+    ``role`` and ``peer_role`` tell the two directions apart and are swapped at the other end. Raises
+    ``ProgramInvalid`` when ``secret`` has served the two roles before.
     """
 
     def __init__(self, peer: Peer, secret: SharedSecret, role: str, peer_role: str) -> None:
+        claimed = secret.claim(role, peer_role)
         self._peer = peer
-        self._outgoing = _Direction(secret, role, peer_role)
-        self._incoming = _Direction(secret, peer_role, role)
+        self._outgoing = _Direction(claimed, secret.session, role, peer_role)
+        self._incoming = _Direction(claimed, secret.session, peer_role, role)
 
     @property
     def name(self) -> str:
@@ -97,15 +101,26 @@ class AuthenticatedPeer:
 
     async def withdraw(self, reason: str) -> None:
         """Tell the peer, in place of the message it waits for, that there will be no more, and why."""
-        await self.send(Withdrawal(reason))
+        await self.send(Withdrawal(printable(reason)))
+
+    async def give_up(self, failure: Exception) -> None:
+        """Withdraw because of ``failure``: a ``NodeError`` is told in its words, any other by its kind only.
+
+        Raises nothing: the peer may be what failed, and ``failure`` is the one to report.
+        """
+        told = isinstance(failure, NodeError)
+        reason = str(failure) if told else f"its program failed ({type(failure).__name__}); see its log"
+        with suppress(Exception):
+            await self.withdraw(reason)
 
 
 class _Direction:
     """The keys of one direction: the point r of the session and a fresh s for every message."""
 
-    def __init__(self, secret: SharedSecret, sender: str, recipient: str) -> None:
+    def __init__(self, secret: bytes, session: str, sender: str, recipient: str) -> None:
         self.number = 0
         self._secret = secret
+        self._salt = session.encode()
         self._label = _joined(b"bellwire authentication", sender.encode(), recipient.encode())
         self._r = self._derived(b"r")
 
@@ -118,8 +133,8 @@ class _Direction:
         return authenticator
 
     def _derived(self, *labels: bytes) -> bytes:
-        salt, info = self._secret.session.encode(), _joined(self._label, *labels)
-        return HKDF(algorithm=SHA256(), length=16, salt=salt, info=info).derive(self._secret.secret)
+        info = _joined(self._label, *labels)
+        return HKDF(algorithm=SHA256(), length=16, salt=self._salt, info=info).derive(self._secret)
 
 
 def _joined(*parts: bytes) -> bytes:

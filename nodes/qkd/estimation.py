@@ -21,7 +21,7 @@ alike (P. W. Shor and J. Preskill, Phys. Rev. Lett. 85 (2000) 441).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import lgamma
 
 import numpy as np
@@ -62,7 +62,7 @@ class Estimate:
     probability asked for.
     """
 
-    key: Bits
+    key: Bits = field(repr=False)
     sampled: int
     qber: float
     qber_upper: float
@@ -92,13 +92,18 @@ async def sample_as_bob(sifted: Bits, fraction: float, failure: float, alice: Pe
 
 
 def sample_size(sifted: int, fraction: float) -> int:
-    """Return how many of ``sifted`` bits are sampled. Raises ``KeyRefused`` when there are too few."""
+    """Return how many of ``sifted`` bits are sampled. Raises ``KeyRefused`` when they or the rest are too few."""
     if sifted < FEWEST_SIFTED_BITS:
         raise KeyRefused(
             f"only {sifted} sifted bits came through the quantum channel and fewer than {FEWEST_SIFTED_BITS} "
             "say nothing about an eavesdropper; send more pulses or look for the loss"
         )
-    return max(1, round(fraction * sifted))
+    count = max(1, round(fraction * sifted))
+    if count >= sifted:
+        raise KeyRefused(
+            f"a sample of {fraction} of {sifted} sifted bits leaves none for the key; reveal a smaller fraction"
+        )
+    return count
 
 
 def divided(sifted: Bits, places: Bits) -> tuple[Bits, Bits]:

@@ -18,12 +18,11 @@ A. Leverrier, Quantum 1 (2017) 14), hence its share is halved and squared.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple
 
-from nodes.errors import AuthenticationFailed, KeyRefused, NodeError, ProgramInvalid
+from nodes.errors import AuthenticationFailed, KeyRefused, ProgramInvalid
 from nodes.ports import Clock, Coin, QuantumLink
 from nodes.qkd import amplification, bb84, cascade, estimation, verification
 from nodes.qkd.authentication import AuthenticatedPeer, PeerWithdrew
@@ -35,7 +34,7 @@ FEWEST_KEY_BITS = 256
 """A shorter key is refused: it could not fill an AES-256 key."""
 
 MOST_PULSES = 4_000_000
-"""More in one block would make a message longer than a mebibyte; distil several blocks instead."""
+"""With more, the seed of ``amplification`` could exceed a message's mebibyte: 2 bits a pulse if all are sifted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +107,8 @@ async def _alice(run: _Run, bob: AuthenticatedPeer, link: QuantumLink, coin: Coi
         sifted, settings.sample_fraction, (settings.share / 2) ** 2, bob, coin
     )
     run.judge(estimate)
-    key, leaked = await cascade.answer(estimate.key, bob)
-    length = run.charge(estimate, leaked)
+    key, parities = await cascade.answer(estimate.key, bob)
+    length = run.charge(estimate, parities)
     await verification.verify_as_alice(key, settings.share, bob, coin)
     return Key(await amplification.amplify_as_alice(key, length, bob, coin))
 
@@ -122,8 +121,9 @@ async def _bob(run: _Run, alice: AuthenticatedPeer, link: QuantumLink, coin: Coi
         sifted, settings.sample_fraction, (settings.share / 2) ** 2, alice
     )
     run.judge(estimate)
-    key, leaked = await cascade.correct(estimate.key, estimate.qber, alice, coin)
-    length = run.charge(estimate, leaked)
+    key, parities = await cascade.correct(estimate.key, estimate.qber, alice, coin)
+    run.note_corrected(int((key != estimate.key).sum()), key.size, parities)
+    length = run.charge(estimate, parities)
     await verification.verify_as_bob(key, settings.share, alice)
     return Key(await amplification.amplify_as_bob(key, length, alice))
 
@@ -133,9 +133,8 @@ async def _concluded(run: _Run, peer: AuthenticatedPeer, steps: Coroutine[Any, A
         key = await steps
     except (KeyRefused, PeerWithdrew) as refusal:
         return Distilled(run.aborted(refusal.reason), None)
-    except NodeError as failure:
-        with suppress(NodeError):  # the peer may be what failed; the first failure is the one to report
-            await peer.withdraw(str(failure))
+    except Exception as failure:
+        await peer.give_up(failure)
         if isinstance(failure, AuthenticationFailed):
             return Distilled(run.aborted(str(failure)), None)
         raise
@@ -165,12 +164,16 @@ class _Run:
         estimation.refuse_hopeless(estimate)
         self._secret_length(estimate, ceil(estimate.key.size * binary_entropy(estimate.qber)))
 
+    def note_corrected(self, errors: int, size: int, parities: int) -> None:
+        """Note how much the correction of ``errors`` among ``size`` bits took; only who corrected knows."""
+        limit = size * binary_entropy(errors / size)
+        self._report = replace(self._report, efficiency=parities / limit if limit else None)
+
     def charge(self, estimate: estimation.Estimate, parities: int) -> int:
         """Return the length of the secret key. Raise ``KeyRefused`` when it is too short."""
-        size, qber = estimate.key.size, estimate.qber
-        leaked = parities + verification.tag_length(self.settings.share)
-        efficiency = parities / (size * binary_entropy(qber)) if qber else None
-        self._report = replace(self._report, leaked_bits=leaked, efficiency=efficiency)
+        size = estimate.key.size
+        leaked = cascade.leakage(parities, size) + verification.tag_length(self.settings.share)
+        self._report = replace(self._report, leaked_bits=leaked)
         return self._secret_length(estimate, leaked)
 
     def concluded(self, secret_bits: int) -> QkdReport:

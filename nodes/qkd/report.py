@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QkdReport:
-    """The figures of one block, the same at both ends but for ``duration_s``.
+    """The figures of one block, the same at both ends but for ``duration_s`` and ``efficiency``.
 
-    ``sampled_bits`` were revealed to estimate ``qber``; with the failure probability of the run the error
-    rate of the rest exceeds ``qber_upper``. ``leaked_bits`` counts the parities and the verification tag.
-    ``efficiency`` is the parities over n h(``qber``), so it wavers with the sample. A figure is None when the
-    run did not get that far or (``efficiency``) no error was sampled. ``duration_s`` is emulated time. When
-    ``aborted``, there is no key and ``reason`` says why.
+    ``sampled_bits`` were revealed to estimate ``qber``; with the failure probability of the run the error rate of the
+    rest exceeds ``qber_upper``. ``leaked_bits`` counts the parities, what their number tells, and the verification tag.
+    ``efficiency`` is the number of parities divided by n h(e), Shannon's limit for n bits of which the fraction e was
+    wrong; only Bob, who corrects them, knows e. A figure is None when the run did not get that far, and ``efficiency``
+    also when nothing was wrong. ``duration_s`` is emulated time. When ``aborted``, ``reason`` says why there is no key.
     """
 
     pulses: int

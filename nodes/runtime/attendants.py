@@ -17,14 +17,17 @@ async def attendants() -> AsyncIterator[Attend]:
     An error in one of them cancels the block and is raised in an exception group; one in the block is raised as it is.
     """
     failure: Exception | None = None
-    async with asyncio.TaskGroup() as group:
-        tasks: list[asyncio.Task[None]] = []
-        try:
-            yield lambda work: tasks.append(group.create_task(work))
-        except Exception as error:  # noqa: BLE001 - raised again below, outside of the group that would wrap it
-            failure = error
-        finally:
-            for task in tasks:
-                task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks: list[asyncio.Task[None]] = []
+            try:
+                yield lambda work: tasks.append(group.create_task(work))
+            except Exception as error:  # noqa: BLE001 - raised again below, outside of the group that would wrap it
+                failure = error
+            finally:
+                for task in tasks:
+                    task.cancel()
+    except BaseExceptionGroup as attendants_failure:
+        raise attendants_failure from failure
     if failure is not None:
         raise failure

@@ -18,14 +18,14 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def story(error: BaseException, program: str = "") -> str:
-    """Say what went wrong: in the error's own words; one that is not this project's tells its kind and its line, too.
+    """Say what went wrong and at which line: the last one in the file ``program`` where the error came through it.
 
-    The line is the last one in the file ``program`` where the error has come through it.
+    This project's errors speak for themselves; any other tells its kind first.
     """
-    if isinstance(error, (NodeError, BrokerError, SharedStateError)):
-        return str(error)
     kind, said = type(error).__name__, str(error)
+    ours = isinstance(error, (NodeError, BrokerError, SharedStateError))
     everywhere = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in everywhere if frame.filename == program] or everywhere
+    frames = [frame for frame in everywhere if frame.filename == program] or ([] if ours else everywhere)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{kind}: {said}{place}" if said else f"{kind}{place}"
+    words = said if ours else ": ".join(filter(None, [kind, said]))
+    return words + place

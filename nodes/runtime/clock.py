@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 
@@ -63,6 +64,6 @@ class RealTimeClock:
 
 
 def _not_negative(duration: float) -> float:
-    if not duration >= 0:
-        raise ValueError(f"a clock cannot run backwards: sleep({duration})")
+    if not 0 <= duration < inf:
+        raise ValueError(f"a clock cannot run backwards or stand still: sleep({duration})")
     return duration

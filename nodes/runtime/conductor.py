@@ -22,7 +22,6 @@ from shared_state.client import Census, OracleClient
 from shared_state.errors import SharedStateError
 
 _CLEANUP_DEADLINE = 10.0
-_LAST_WILL_DEADLINE = 1.0
 
 Route = Callable[[str, str], Sequence[str]]
 """The chain of nodes along which two nodes make pairs, both ends included; raises when there is none."""
@@ -69,6 +68,7 @@ class Conductor:
         self._state_changed = asyncio.Event()
         self._runs = 0
         self._abandoned = False
+        self._latest = 0.0
 
     async def serve(self) -> None:
         """Carry the conductor's mail until cancelled; raise ``BrokerLost`` or ``ServerLost``."""
@@ -95,18 +95,9 @@ class Conductor:
             self._state_changed.clear()
             await self._state_changed.wait()
 
-    async def mourn(self, node: str) -> None:
-        """Note that a node's process has ended, so that no run waits for its reports.
-
-        The broker tells everyone of its last will, usually at once: its peers are to hear of it before the run that
-        they share is called off. A process that has left in disorder may have withdrawn it.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WILL_DEADLINE):
-                while self._states.get(node) == "ready":
-                    self._state_changed.clear()
-                    await self._state_changed.wait()
-        self._office.note_status(node, {"state": "lost"})
+    def mourn(self, node: str) -> None:
+        """Note that a node's process has ended: runs that it took part in are called off."""
+        self._office.note_status(node, "left")
 
     async def run(
         self, request: RunRequest, progress: Callable[[int], None] = lambda judged: None
@@ -122,21 +113,22 @@ class Conductor:
         parts |= {node: "" for path in paths for node in path.nodes if node not in parts}
         self._runs += 1
         run = f"run-{self._runs}"
-        self._office.begin_run(run)
+        self._office.begin_run(run, parts)
         judge = Judge(program, self._oracle)
-        started_at, started = await self._oracle.now(), time.monotonic()
+        started_at, started = await self._now(), time.monotonic()
         reason = "the lab called it off"
         try:
             for node, role in parts.items():
                 order = _order(run, request, role, paths, started_at)
                 await self._office.send(node, run, PROTOCOL, "RunOrder", codec.fields_of(order), started_at)
             ended_at = await self._follow(run, parts, request, judge, progress)
+            self._latest = max(self._latest, ended_at)
             reason = ""
         except RunFailed as failure:
             reason = str(failure)
             raise
         finally:
-            await self._close(run, parts, judge, reason)
+            await self._close(run, parts, reason)
         with _blaming(request.program):
             figures = judge.figures()
         return RunResult(
@@ -150,6 +142,10 @@ class Conductor:
             duration=ended_at - started_at,
             wall=time.monotonic() - started,
         )
+
+    async def _now(self) -> float:
+        """Return the emulated time: the lab's, or in virtual mode the latest end of a run."""
+        return self._latest if self._oracle.mode == "virtual" else await self._oracle.now()
 
     async def _follow(
         self,
@@ -187,34 +183,29 @@ class Conductor:
                         raise RunFailed(node, part.cause, part.message)
                     return part.at
 
-    async def _close(self, run: str, parts: Mapping[str, str], judge: Judge, reason: str) -> None:
+    async def _close(self, run: str, parts: Mapping[str, str], reason: str) -> None:
         """End the run everywhere and wait until nothing of it is left at any node that is still there."""
         if self._abandoned:
             return
-        over = codec.fields_of(RunOver(reason))
-        there = [node for node in parts if self._states.get(node) == "ready"]
-        for node in there:
-            await self._office.send(node, run, PROTOCOL, "RunOver", over, 0.0)
-        for node in there:
-            await self._await_closed(run, node, parts[node], judge)
-        await judge.discard_rest()
+        there = [node for node in parts if self._states.get(node) != "left"]
+        async with asyncio.TaskGroup() as group:
+            for node in there:
+                group.create_task(self._close_at(run, node, reason))
+        await self._oracle.discard_run(run)
         self._office.end_run(run)
 
-    async def _await_closed(self, run: str, node: str, role: str, judge: Judge) -> None:
-        while True:
-            try:
-                report = await self._office.receive(node, run, "that it closed the run", _CLEANUP_DEADLINE)
-            except (PeerGone, DeadlinePassed):
-                return  # the server traces out what a departed node held
-            match report.kind:
-                case "RunClosed":
-                    return
-                case "RoundsPlayed":
-                    for returned in codec.build(RoundsPlayed, report.body).rounds:
-                        judge.take(role, returned)
+    async def _close_at(self, run: str, node: str, reason: str) -> None:
+        """Tell a node that the run is over; wait until it holds nothing of it. The server cleans up behind one that is
+        not there any more."""
+        over = codec.fields_of(RunOver(reason))
+        await self._office.send(node, run, PROTOCOL, "RunOver", over, 0.0)
+        with suppress(PeerGone, DeadlinePassed):
+            closed = "that it closed the run"
+            while (await self._office.receive(node, run, closed, _CLEANUP_DEADLINE)).kind != "RunClosed":
+                pass  # reports that nobody will judge
 
-    def _note_status(self, node: str, body: dict[str, Any]) -> None:
-        self._states[node] = str(body.get("state"))
+    def _note_status(self, node: str, state: str) -> None:
+        self._states[node] = state
         self._state_changed.set()
 
 

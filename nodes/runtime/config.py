@@ -18,9 +18,9 @@ class Access:
 class NodeConfig:
     """One node.
 
-    ``links`` maps each neighbour to the name of the link with it; ``delays`` each reachable node to the classical
-    delay in seconds; ``secrets`` each neighbour to the secret shared with it, in hexadecimal. ``seed`` None takes the
-    dice from the operating system.
+    ``links`` maps each neighbour to the name of the link whose fibre carries photons to it, ``sources`` to the one
+    that makes pairs with it; ``delays`` each reachable node to the classical delay in seconds; ``secrets``
+    each neighbour to the secret shared with it, in hexadecimal. ``seed`` None takes the dice from the operating system.
     """
 
     lab: str
@@ -28,6 +28,7 @@ class NodeConfig:
     broker: Access
     shared_state: Access
     links: dict[str, str]
+    sources: dict[str, str]
     delays: dict[str, float]
     secrets: dict[str, str] = field(repr=False)
     seed: int | None = None

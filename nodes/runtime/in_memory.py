@@ -69,13 +69,16 @@ def pair_route(world: WorldConfig, first: str, last: str) -> list[str]:
 
 
 def _surroundings(world: WorldConfig, name: str) -> Surroundings:
-    links = {_other_end(link, name): title for title, link in world.links.items() if name in link.endpoints}
+    own = [(title, link) for title, link in world.links.items() if name in link.endpoints]
+    for_photons = sorted(own, key=lambda each: each[1].source is not None)
+    links = {_other_end(link, name): title for title, link in reversed(for_photons)}
     delays = {
         there: sum(_delay(world, a, b) for a, b in pairwise(chain))
         for there, chain in _chains(list(world.links.values()), name).items()
     }
     secrets = {peer: "/".join(sorted((name, peer))).encode() for peer in links}
-    return Surroundings(name, links, delays, secrets)
+    sources = {_other_end(link, name): title for title, link in reversed(own) if link.source is not None}
+    return Surroundings(name, links, sources, delays, secrets)
 
 
 def _chains(links: list[LinkDevices], start: str) -> dict[str, list[str]]:

@@ -67,12 +67,6 @@ class Judge:
             self.returned.append({role: _printable(value) for role, value in values.items()})
             progress(number + 1)
 
-    async def discard_rest(self) -> None:
-        """Discard the qubits of rounds that nobody will judge."""
-        for queue in self._waiting.values():
-            while not queue.empty():
-                await self._discard({"": unpack(queue.get_nowait())[0]})
-
     def figures(self) -> dict[str, float | None]:
         """Return the program's own summary, or the mean and the standard error of every figure."""
         if self._program.summarise is not None and self._judged:

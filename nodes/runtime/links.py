@@ -14,21 +14,26 @@ from nodes.runtime.qubits import AnswerT, Register, answered
 
 @dataclass(frozen=True, slots=True)
 class FibreLink:
-    """A ``nodes.ports.QuantumLink``: this node's end of ``link`` in one run.
+    """A ``nodes.ports.QuantumLink``: this node's end of what connects it with ``peer`` in one run.
 
-    Both ends meet under the same ``tag``; ``deadline`` bounds every wait for the peer, in wall seconds.
+    ``link`` carries photons, ``source`` makes pairs: one and the same link, but where two nodes have several.
+    ``source`` is empty where none makes pairs. Both ends meet under the same ``tag``; ``deadline`` bounds every
+    wait for the peer, in wall seconds.
     """
 
     register: Register
     tag: str
     link: str
+    source: str
     peer: str
     deadline: float
 
     async def pair(self) -> Half:
         """Wait for the next heralded pair."""
         clock, client = self.register.clock, self.register.client
-        delivery = await self._within(client.pair(clock.now(), self.tag, self.link), "its half of a pair")
+        delivery = await self._within(
+            client.pair(clock.now(), self.tag, self.source or self.link), "its half of a pair"
+        )
         half = Half(delivery.pair, self.register.adopt(delivery.qubit), delivery.time)
         await clock.until(delivery.time)
         return half

@@ -7,21 +7,27 @@ may be before this node has heard of the run, until the round or the run ends he
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker.bus import Announcement, Bus
-from broker.envelope import Envelope
+from broker.envelope import Envelope, encode
 from broker.errors import InboxOverflow
 from broker.inbox import Sequencer
 from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime.orders import CONTROL
+from nodes.runtime.presence import Presence
 
 _IN_FLIGHT = 16
-_KEPT_STRANGERS = 256
-"""For how many runs that are over, or that this party has not heard of, mail is recognised."""
+_RETURN_GRACE = 2.0
+_UNREAD_BYTES = 64 << 20
+"""How much of one sender's mail may lie unread; what comes beyond is lost, and who waits for it learns so."""
+_UNKNOWN_RUNS = 64
+"""For how many runs that this party has not heard of one sender's mail is kept."""
+_ENDED_RUNS = 4096
+"""How many runs that are over are remembered, so that their late mail is recognised."""
 
 
 @dataclass(slots=True)
@@ -34,31 +40,33 @@ class _Mailbox:
 
 @dataclass(slots=True)
 class _RunMail:
-    """The mail of one run: ``known`` once this party takes part in it; ``ended`` afterwards, so that late mail is
-    recognised."""
+    """The mail of one run. ``members`` are its parties, None while this one has not heard of it, and then ``opener``
+    is who sent the first message."""
 
+    opener: str
+    members: frozenset[str] | None = None
     boxes: dict[tuple[str, str], _Mailbox] = field(default_factory=dict)
     sequencer: Sequencer = field(default_factory=Sequencer)
-    sent: dict[tuple[str, str], int] = field(default_factory=dict)
-    known: bool = False
-    ended: bool = False
+    sent: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class PostOffice:
     """Sorts what arrives on the bus into mailboxes; numbers and dispatches what leaves.
 
-    What the lab's control party sends goes to ``orders`` instead.
+    What the lab's control party sends goes to ``orders`` instead. ``on_status`` hears of every party's state.
     """
 
     def __init__(
-        self, bus: Bus, lab: str, on_status: Callable[[str, dict[str, Any]], None] | None = None
+        self, bus: Bus, lab: str, on_status: Callable[[str, str], None] = lambda party, state: None
     ) -> None:
         self._bus = bus
         self._lab = lab
         self._on_status = on_status
         self._runs: dict[str, _RunMail] = {}
+        self._ended: dict[str, None] = {}
+        self._unread: Counter[str] = Counter()
         self._outbox: asyncio.Queue[Envelope] = asyncio.Queue(maxsize=64)
-        self._gone: set[str] = set()
+        self._presence = Presence(self._wake, _RETURN_GRACE)
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
 
     @property
@@ -71,7 +79,7 @@ class PostOffice:
         async for delivery in self._bus.deliveries():
             match delivery.content:
                 case Announcement(sender, "status", body):
-                    self.note_status(sender, body)
+                    self.note_status(sender, str(body.get("state")))
                 case Envelope() as envelope:
                     self._file(envelope)
                 case _:
@@ -90,13 +98,16 @@ class PostOffice:
     async def send(
         self, recipient: str, session: str, protocol: str, kind: str, body: dict[str, Any], sent_at: float
     ) -> None:
-        """Number a message and leave it to the dispatch; wait only while the outbox is full."""
-        numbers = self._run(session).sent
-        sequence = numbers.get((recipient, session), 0)
-        numbers[(recipient, session)] = sequence + 1
-        await self._outbox.put(
-            Envelope(self._lab, self.name, recipient, protocol, session, sequence, sent_at, kind, body)
-        )
+        """Number a message and leave it to the dispatch; wait only while the outbox is full.
+
+        Raise ``EnvelopeError`` for a message that cannot travel: too long, or holding what MessagePack cannot write.
+        """
+        sent = self._runs.setdefault(_run_of(session), _RunMail(self.name)).sent
+        sequence = sent[recipient, session]
+        envelope = Envelope(self._lab, self.name, recipient, protocol, session, sequence, sent_at, kind, body)
+        encode(envelope)  # here, where the sender can be told, and not in the dispatch, which serves all
+        sent[recipient, session] += 1
+        await self._outbox.put(envelope)
 
     async def receive(self, sender: str, session: str, awaited: str, deadline: float | None) -> Envelope:
         """Return the sender's next message of the session.
@@ -104,90 +115,108 @@ class PostOffice:
         Raise ``PeerGone`` when the sender has left and sent nothing more, ``DeadlinePassed`` after ``deadline``
         wall seconds (None waits for ever).
         """
-        box = self._box(session, sender)
+        mail = self._runs.setdefault(_run_of(session), _RunMail(self.name))
+        box = mail.boxes.setdefault((session, sender), _Mailbox())
         try:
             async with asyncio.timeout(deadline):
                 while not box.waiting:
-                    if sender in self._gone:
+                    if self._presence.gone(sender):
                         raise PeerGone(sender, awaited)
                     box.changed.clear()
                     await box.changed.wait()
         except TimeoutError:
             assert deadline is not None
-            missing = self._run(session).sequencer.gap(sender, session)
+            missing = mail.sequencer.gap(sender, session)
             lost = "" if missing is None else f" (its message number {missing} is lost; later ones came)"
             raise DeadlinePassed(sender, deadline, awaited + lost) from None
-        return box.waiting.popleft()
+        envelope = box.waiting.popleft()
+        self._unread[sender] -= _weight(envelope)
+        return envelope
 
-    async def flush(self) -> None:
-        """Wait until the broker has everything that was sent."""
-        await self._outbox.join()
+    def begin_run(self, run: str, members: Collection[str]) -> None:
+        """Take part in a run with ``members``: its mail is kept until ``end_run``, nobody else's is accepted."""
+        self._runs.setdefault(run, _RunMail(self.name)).members = frozenset(members)
 
     def end_round(self, session: str) -> None:
         """Forget the mail of a round and of the services that worked for it."""
-        mail = self._run(session)
+        mail = self._runs[_run_of(session)]
         for key in [key for key in mail.boxes if _belongs(key[0], session)]:
-            del mail.boxes[key]
+            self._throw_away(mail.boxes.pop(key))
             mail.sequencer.forget(key[0])
         for sent in [sent for sent in mail.sent if _belongs(sent[1], session)]:
             del mail.sent[sent]
 
-    def begin_run(self, run: str) -> None:
-        """Take part in a run: from here on its mail is kept until ``end_run``, whatever comes for others."""
-        self._run(run).known = True
-
     def end_run(self, run: str) -> None:
         """Forget all mail of a run; what still comes for it is dropped."""
-        self._runs[run] = _RunMail(ended=True)
+        self._forget(run)
+        self._ended[run] = None
+        if len(self._ended) > _ENDED_RUNS:
+            del self._ended[next(iter(self._ended))]
 
-    def note_status(self, sender: str, body: dict[str, Any]) -> None:
-        """Note what a party says of itself, or what is known of it; who waits for one that has left is told."""
-        if body.get("state") == "ready":
-            self._gone.discard(sender)
-        else:
-            self._gone.add(sender)
-            for mail in self._runs.values():
-                for (_, from_whom), box in mail.boxes.items():
-                    if from_whom == sender:
-                        box.changed.set()
-        if self._on_status is not None:
-            self._on_status(sender, body)
+    def note_status(self, party: str, state: str) -> None:
+        """Note what a party says of itself, or what is known of it; who waits for one that has gone is told."""
+        self._presence.note(party, state)
+        self._on_status(party, state)
 
     def _file(self, envelope: Envelope) -> None:
-        mail = self._run(envelope.session)
-        if mail.ended:
+        run, sender = _run_of(envelope.session), envelope.sender
+        if run in self._ended or self._unread[sender] + _weight(envelope) > _UNREAD_BYTES:
+            return
+        if run not in self._runs:
+            self._make_room(sender)
+            self._runs[run] = _RunMail(sender)
+        mail = self._runs[run]
+        if mail.members is not None and sender not in mail.members:
             return
         try:
             due = mail.sequencer.accept(envelope)
         except InboxOverflow:
             return  # a message is missing for good; who waits for it learns so from the deadline
         for ready in due:
-            if ready.sender == CONTROL:
+            if sender == CONTROL:
                 self.orders.put_nowait(ready)
                 continue
-            box = self._box(ready.session, ready.sender)
+            box = mail.boxes.setdefault((ready.session, sender), _Mailbox())
             box.waiting.append(ready)
+            self._unread[sender] += _weight(ready)
             box.changed.set()
 
-    def _run(self, session: str) -> _RunMail:
-        run = session.partition(":")[0]
-        if run not in self._runs:
-            strangers = [name for name, mail in self._runs.items() if not mail.known]
-            if len(strangers) >= _KEPT_STRANGERS:
-                del self._runs[strangers[0]]
-            self._runs[run] = _RunMail()
-        return self._runs[run]
+    def _make_room(self, opener: str) -> None:
+        """Forget the oldest unknown run that this sender has written of, if there are too many."""
+        unknown = [run for run, mail in self._runs.items() if mail.members is None and mail.opener == opener]
+        if len(unknown) >= _UNKNOWN_RUNS:
+            self._forget(unknown[0])
 
-    def _box(self, session: str, sender: str) -> _Mailbox:
-        return self._run(session).boxes.setdefault((session, sender), _Mailbox())
+    def _forget(self, run: str) -> None:
+        mail = self._runs.pop(run, None)
+        for box in mail.boxes.values() if mail else ():
+            self._throw_away(box)
+
+    def _throw_away(self, box: _Mailbox) -> None:
+        for envelope in box.waiting:
+            self._unread[envelope.sender] -= _weight(envelope)
+
+    def _wake(self, party: str) -> None:
+        for mail in self._runs.values():
+            for (_, sender), box in mail.boxes.items():
+                if sender == party:
+                    box.changed.set()
 
     async def _publish(self, envelope: Envelope, places: asyncio.Semaphore) -> None:
         try:
             await self._bus.publish(envelope)
         finally:
             places.release()
-            self._outbox.task_done()
+
+
+def _run_of(session: str) -> str:
+    return session.partition(":")[0]
 
 
 def _belongs(session: str, round_session: str) -> bool:
     return session == round_session or session.startswith(round_session + ":")
+
+
+def _weight(envelope: Envelope) -> int:
+    """Estimate how many bytes a message takes: texts and bytes count, and an allowance for the rest."""
+    return 256 + sum(len(value) for value in envelope.body.values() if isinstance(value, str | bytes))

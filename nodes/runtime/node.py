@@ -20,7 +20,10 @@ from nodes.runtime.stage import Stage, Surroundings
 from shared_state.client import NodeClient
 
 _ROUNDS_PER_REPORT = 64
+_REPORT_LENGTH = 64_000
 _REPORT_INTERVAL = 0.1
+_LONGEST_STORY = 4000
+_STOP_DEADLINE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Node:
                 match envelope.kind:
                     case "RunOrder" if envelope.session not in self._parts:
                         stage = self._stage(codec.build(RunOrder, envelope.body))
-                        self._office.begin_run(stage.order.run)
+                        self._office.begin_run(stage.order.run, stage.order.members)
                         self._parts[stage.order.run] = _Part(stage, group.create_task(self._play(stage)))
                     case "RunOver":
                         group.create_task(self._close(envelope.session, codec.build(RunOver, envelope.body)))
@@ -90,8 +93,9 @@ class Node:
         self._note("part.started", order.run, program=order.program, role=order.role, rounds=order.rounds)
         try:
             await self._rounds(stage, _role(order))
-        except asyncio.CancelledError:
-            await self._finish(stage, RunCancelled("the run was called off"))
+        except asyncio.CancelledError as cancelled:
+            why = ": ".join(["the run was called off", *filter(None, cancelled.args)])
+            await self._finish(stage, RunCancelled(why))
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a program may raise anything, and only its run ends
             await self._finish(stage, root_cause(error))
@@ -105,7 +109,8 @@ class Node:
         reported_at = loop.time()
         async for returned in stage.play(role):
             unreported.append(returned)
-            if len(unreported) == _ROUNDS_PER_REPORT or loop.time() - reported_at > _REPORT_INTERVAL:
+            long = sum(map(len, unreported)) > _REPORT_LENGTH or len(unreported) == _ROUNDS_PER_REPORT
+            if long or loop.time() - reported_at > _REPORT_INTERVAL:
                 await self._report(stage, RoundsPlayed(tuple(unreported)))
                 unreported.clear()
                 reported_at = loop.time()
@@ -114,7 +119,9 @@ class Node:
 
     async def _finish(self, stage: Stage, error: BaseException | None) -> None:
         cause, message = (
-            ("", "") if error is None else (type(error).__name__, story(error, stage.order.program))
+            ("", "")
+            if error is None
+            else (type(error).__name__, story(error, stage.order.program)[:_LONGEST_STORY])
         )
         self._note("part.failed" if error else "part.played", stage.order.run, cause=cause, message=message)
         await self._report(stage, PartPlayed(stage.clock.now(), cause, message))
@@ -123,8 +130,8 @@ class Node:
         part = self._parts.get(run)
         if part is None:
             return
-        part.task.cancel()
-        await asyncio.wait([part.task])
+        part.task.cancel(over.reason)
+        await asyncio.wait([part.task], timeout=_STOP_DEADLINE)  # a role may refuse to be cancelled
         discarded = await part.stage.close()
         self._note("run.closed", run, reason=over.reason, discarded=discarded)
         await self._report(part.stage, RunClosed(discarded))

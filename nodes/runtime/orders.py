@@ -58,6 +58,12 @@ class RunOrder:
     deadline: float
 
     @property
+    def members(self) -> frozenset[str]:
+        """Return every party of the run, the control party among them."""
+        players = [node for _, node in self.roles]
+        return frozenset([CONTROL, *players, *(node for path in self.paths for node in path.nodes)])
+
+    @property
     def protocol(self) -> str:
         """Name the program on topics: its stem, with what a topic cannot hold replaced."""
         return re.sub(r"[^A-Za-z0-9_-]", "-", Path(self.program).stem).lstrip("-_")[:64] or "program"

@@ -12,6 +12,9 @@ from nodes.runtime.mail import PostOffice
 
 MessageT = TypeVar("MessageT")
 
+_FUTURE = 1e6
+"""How far ahead of this node's clock, in emulated seconds, a message's stamp is believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class BusPeer:
@@ -42,10 +45,15 @@ class BusPeer:
 
     async def receive(self, kind: type[MessageT]) -> MessageT:
         """Wait for the peer's next message and for the emulated time of its arrival."""
-        envelope = await self.office.receive(self.name, self.session, f"a {kind.__name__}", self.deadline)
+        envelope = await self.office.receive(self.name, self.session, kind.__name__, self.deadline)
         if envelope.kind != kind.__name__:
             raise ProtocolViolation(
-                f"node '{self.name}' sent a {envelope.kind} where a {kind.__name__} was expected ({self.protocol})"
+                f"node '{self.name}' sent {envelope.kind} where {kind.__name__} was expected ({self.protocol})"
+            )
+        message = codec.build(kind, envelope.body)
+        if envelope.sent_at > self.clock.now() + _FUTURE:
+            raise ProtocolViolation(
+                f"node '{self.name}' stamps its message {envelope.sent_at:g} s, far in the future"
             )
         await self.clock.until(envelope.sent_at + self.delay)
-        return codec.build(kind, envelope.body)
+        return message

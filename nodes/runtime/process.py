@@ -21,6 +21,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
     surroundings = Surroundings(
         name=config.name,
         links=config.links,
+        sources=config.sources,
         delays=config.delays,
         secrets={peer: bytes.fromhex(secret) for peer, secret in config.secrets.items()},
     )
@@ -37,6 +38,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         password=broker.secret,
         announcements=True,
         telemetry=sink,
+        clock=client.now,
     )
     async with client, bus:
         await Node(surroundings, config.lab, client, bus, config.seed, sink).serve()

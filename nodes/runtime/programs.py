@@ -26,7 +26,7 @@ import inspect
 import sys
 import typing
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +101,9 @@ def load(reference: str) -> Program:
         raise ProgramInvalid(
             f"{reference} defines no role: write one 'async def' per role, such as 'async def alice(...)'"
         )
-    _check_partners(reference, roles)
+    _check_partners(
+        reference, roles, [name for name, value in vars(module).items() if inspect.isfunction(value)]
+    )
     return Program(
         name=Path(reference).stem,
         roles=roles,
@@ -164,7 +166,10 @@ def _need(role: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> 
         return Need(name, hint.__name__.lower())
     if hint in (int, float, str, bool) and parameter.default is not parameter.empty:
         return Need(name, "parameter", type=hint, default=parameter.default)
-    raise ProgramInvalid(f"role '{role}': cannot tell what '{name}' is to be; {_advice(name, hint)}")
+    raise ProgramInvalid(
+        f"role '{role}': cannot tell what '{name}' is to be; {_advice(name, hint)}; "
+        f"if '{role}' is no role, call it _{role}"
+    )
 
 
 def _advice(name: str, hint: object) -> str:
@@ -181,13 +186,18 @@ def _advice(name: str, hint: object) -> str:
     return "annotate it with Peer, QuantumLink, SharedSecret, Memory, Clock, Coin, a Qubit, or a number with a default"
 
 
-def _check_partners(reference: str, roles: Mapping[str, Role]) -> None:
+def _check_partners(reference: str, roles: Mapping[str, Role], functions: Collection[str]) -> None:
     for role in roles.values():
         for need in role.needs:
             if need.role and need.role not in roles:
+                plain = (
+                    f"write 'async def {need.role}'"
+                    if need.role in functions
+                    else f"there are: {', '.join(roles)}"
+                )
                 raise ProgramInvalid(
-                    f"{reference}: role '{role.name}' asks for '{need.name}', but there is no role '{need.role}'; "
-                    f"there are: {', '.join(roles)}"
+                    f"{reference}: role '{role.name}' asks for '{need.name}', "
+                    f"but there is no role '{need.role}'; {plain}"
                 )
         for other, count in role.halves().items():
             theirs = roles[other].halves()[role.name]

@@ -20,6 +20,7 @@ from nodes.runtime.qubits import HeldQubit, Register
 
 _QUBIT = "__qubit__"
 _BYTES = "__bytes__"
+_LONGEST = 900_000
 
 
 class JudgedQubit:
@@ -36,8 +37,13 @@ async def pack(returned: object, unknown: Mapping[str, NDArray[np.complex128]], 
         "returned": _plain(returned, qubits),
         "unknown": {name: [[a.real, a.imag] for a in state.tolist()] for name, state in unknown.items()},
     }
+    text = json.dumps(document, separators=(",", ":"))
+    if len(text) > _LONGEST:
+        raise ProgramInvalid(
+            f"a role returned {len(text)} characters in one round; at most {_LONGEST} reach the referee"
+        )
     await register.hand_over(qubits)
-    return json.dumps(document, separators=(",", ":"))
+    return text
 
 
 def unpack(text: str) -> tuple[Any, dict[str, NDArray[np.complex128]]]:

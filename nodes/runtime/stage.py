@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from math import acos, cos, pi, sin
 from typing import Any
 
@@ -23,18 +24,21 @@ from nodes.runtime.peers import BusPeer
 from nodes.runtime.programs import Need, Role
 from nodes.runtime.qubits import Register
 from nodes.runtime.returns import pack
+from shared_state.errors import PeerError, RequestError
 
 StateVector = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a node knows of the lab around it: link names and shared secrets by neighbour, delays by node."""
+    """What a node knows of the lab around it: by neighbour, the links that carry photons, those that make pairs, and
+    the shared secrets; by node, the classical delays."""
 
     name: str
     links: dict[str, str]
+    sources: dict[str, str]
     delays: dict[str, float]
-    secrets: dict[str, bytes]
+    secrets: dict[str, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,16 @@ class Stage:
                 yield returned
 
     async def close(self) -> int:
-        """Give up whatever the run still holds here; return how many qubits that were."""
-        tags = [self.order.run, *(self._tag(path) for path in self.order.paths)]
-        return sum([await self.register.client.close_run(tag) for tag in tags])
+        """Give up whatever the run still holds here; return how many qubits that were.
+
+        A failure that a posted gate left behind is told by the first answer after it, which may be one of these: the
+        run is over, and has failed for another reason.
+        """
+        discarded = 0
+        for tag in [self.order.run, *(self._tag(path) for path in self.order.paths)]:
+            with suppress(RequestError, PeerError):
+                discarded += await self.register.client.close_run(tag)
+        return discarded
 
     async def _round(self, role: Role | None, session: str) -> str:
         relays = [path for path in self.order.paths if self.surroundings.name in path.nodes[1:-1]]
@@ -134,11 +145,13 @@ class Stage:
     async def _relay(self, path: SwapPath, session: str) -> None:
         nodes, tag = path.nodes, self._tag(path)
         here = nodes.index(self.surroundings.name)
-        left, right = await asyncio.gather(
-            self._link(nodes[here - 1], tag).pair(), self._link(nodes[here + 1], tag).pair()
-        )
+        async with asyncio.TaskGroup() as group:
+            left = group.create_task(self._link(nodes[here - 1], tag).pair())
+            right = group.create_task(self._link(nodes[here + 1], tag).pair())
         await swap.charlie(
-            left.qubit, right.qubit, self._peer(nodes[-1], f"{session}:{path.service}", "swap")
+            left.result().qubit,
+            right.result().qubit,
+            self._peer(nodes[-1], f"{session}:{path.service}", "swap"),
         )
 
     async def _unknown_qubit(self) -> tuple[Qubit, StateVector]:
@@ -168,7 +181,8 @@ class Stage:
                 f"'{self.surroundings.name}' has no link with '{node}'; it has links with: "
                 f"{', '.join(self.surroundings.links) or 'nobody'}"
             )
-        return FibreLink(self.register, tag, self.surroundings.links[node], node, self.order.deadline)
+        links, sources = self.surroundings.links, self.surroundings.sources
+        return FibreLink(self.register, tag, links[node], sources.get(node, ""), node, self.order.deadline)
 
     def _secret(self, node: str) -> bytes:
         if node not in self.surroundings.secrets:

@@ -8,29 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from shared_state.config import LinkDevices
 from shared_state.engine.batch import Codes
-from shared_state.errors import (
-    BadRequest,
-    LimitExceeded,
-    PulseMismatch,
-    RunClosed,
-    SharedStateError,
-)
+from shared_state.errors import BadRequest, PulseMismatch, RunClosed, SharedStateError
 from shared_state.ledger import Holding
 from shared_state.world.heralding import waiting_time, werner_state
+from shared_state.world.limits import check_awaited, check_in_flight
 from shared_state.world.nature import Nature
+from shared_state.world.occupancy import Occupancy
 from shared_state.world.path import Path, path_of
 from shared_state.world.presence import peer_departed, peer_left_run
 from shared_state.world.pulses import detect, emit
 from shared_state.world.queues import Ask, Flash, Light, Photon, Place, Queues, Ticket
-
-MAX_IN_FLIGHT: Final = 2**28
-"""Bytes that the light of one node may take up without anybody receiving it: 10^7 pulses."""
-MAX_AWAITED: Final = 2**24
-"""Pulses that one node may wait for at a time."""
 
 
 class Delivered(NamedTuple):
@@ -76,9 +67,11 @@ class Links:
         self._sources = {name: link.source for name, link in self._links.items() if link.source is not None}
         self._states = {name: werner_state(source.fidelity) for name, source in self._sources.items()}
         self._pairs: Counter[str] = Counter()
+        self._sending = Occupancy(nature.clock.story)
+        self._heralding = Occupancy(nature.clock.story)
 
     def pair(self, ticket: Ticket, node: str, at: float, run: str, link: str) -> None:
-        """Ask for a heralded pair; its generation starts when both ends have asked."""
+        """Ask for a heralded pair; its generation starts when both ends have asked and the source is free."""
         peer = self._peer(node, run, link)
         if link not in self._sources:
             raise BadRequest(f"link {link!r} has no source of pairs; give it one, or swap over other links.")
@@ -97,7 +90,8 @@ class Links:
         """Put a qubit on the fibre."""
         peer = self._peer(node, run, link)
         self._nature.presence.check_peer(peer, run)
-        self._check_in_flight(node)
+        place = Place("qubit", link, run, peer)
+        check_in_flight(self.queues, node, place)
         (holding,) = self._nature.touch(node, at, [qubit], answered=True)
         self._nature.ledger.leave(holding)
         path = self._path(link, node)
@@ -106,25 +100,28 @@ class Links:
             self._nature.vanish(holding)
         photon = Photon(node, holding if arrives else None, holding.touched + path.delay)
         self._nature.clock.observe(photon.arrives_at)
-        self._send(Place("qubit", link, run, peer), photon)
+        self._send(place, photon)
 
     def receive(self, ticket: Ticket, node: str, at: float, run: str, link: str) -> None:
         """Ask for the next qubit that comes out of the fibre."""
         self._await_light(Ask(ticket, node, at, Place("qubit", link, run, node)))
 
     def emit_pulses(self, node: str, at: float, run: str, link: str, bits: Codes, bases: Codes) -> float:
-        """Send a train of pulses through the fibre; return when the last has left."""
+        """Send a train of pulses through the fibre, after those that leave still; return when the last has left."""
         peer = self._peer(node, run, link)
         self._nature.presence.check_peer(peer, run)
         if len(bits) != len(bases):
             raise PulseMismatch(
                 f"there are {len(bits)} bits and {len(bases)} bases; a pulse needs one of each."
             )
-        self._check_in_flight(node)
-        train = emit(bits, bases, at, self._links[link].pulses.pulse_rate)
+        place, device = Place("pulses", link, run, peer), f"{link}/{node}"
+        check_in_flight(self.queues, node, place)
+        start = max(at, self._sending.free_from(device, run))
+        train = emit(bits, bases, start, self._links[link].pulses.pulse_rate)
+        self._sending.occupy(device, run, train.complete_at)
         arriving = self._path(link, node).carry_pulses(train)
         self._nature.clock.observe(arriving.complete_at)
-        self._send(Place("pulses", link, run, peer), Flash(node, arriving))
+        self._send(place, Flash(node, arriving))
         return train.complete_at
 
     def measure_pulses(self, ticket: Ticket, node: str, at: float, run: str, link: str, bases: Codes) -> None:
@@ -149,6 +146,10 @@ class Links:
                 self._fail(ask, peer_left_run(node, run))
         for light in self.queues.remove_light(run, lambda place, _: place.receiver == node):
             self._absorb(light)
+        for link, devices in self._links.items():
+            if node in devices.endpoints:
+                # who waits for a Poisson process waits no longer for having begun later
+                self._heralding.release(link, run)
         return nature.drop_run(node, run)
 
     def depart(self, node: str) -> None:
@@ -184,7 +185,7 @@ class Links:
             return
         self._nature.presence.check_peer(peer, place.run)
         if ask.bases is not None:
-            self._check_awaited(ask)
+            check_awaited(self.queues, ask)
         self._reserve(ask)
         self.queues.wait(ask)
 
@@ -222,7 +223,10 @@ class Links:
         """Deliver a pair to both ends: the link's first endpoint holds the first half."""
         nature, link = self._nature, first.place.link
         source = nature.dice.stream(f"link/{link}/source")
-        time = max(first.at, second.at) + waiting_time(self._sources[link], source)
+        run = first.place.run
+        start = max(first.at, second.at, self._heralding.free_from(link, run))
+        time = start + waiting_time(self._sources[link], source)
+        self._heralding.occupy(link, run, time)
         nature.clock.observe(time)
         self._pairs[link] += 1
         pair = f"{link}/{self._pairs[link]}"
@@ -230,7 +234,7 @@ class Links:
         halves[0].partner, halves[1].partner = halves[1], halves[0]
         for ask, half in zip((first, second), halves, strict=True):
             self._release(ask)
-            nature.ledger.enter(half, ask.node, ask.place.run, time)
+            nature.ledger.enter(half, ask.node, run, time)
         for ask, half in zip((first, second), halves, strict=True):
             self._settle(ask.ticket, Delivered(half.qubit, pair, time))
 
@@ -248,19 +252,6 @@ class Links:
             taps = {name: tap for name, tap in self._taps.items() if tap.link == link and tap.enabled}
             self._paths[link, sender] = path_of(link, self._links[link], sender, taps, self._nature.dice)
         return self._paths[link, sender]
-
-    def _check_in_flight(self, node: str) -> None:
-        if self.queues.in_flight[node] > MAX_IN_FLIGHT:
-            raise LimitExceeded(
-                f"what {node} has sent and nobody has received takes up more than {MAX_IN_FLIGHT} bytes: "
-                "wait until the other end receives."
-            )
-
-    def _check_awaited(self, ask: Ask) -> None:
-        awaited = [other.bases for other in self.queues.asks(None) if other.node == ask.node]
-        pulses = sum(len(bases) for bases in [*awaited, ask.bases] if bases is not None)
-        if pulses > MAX_AWAITED:
-            raise LimitExceeded(f"{ask.node} would wait for {pulses} pulses, more than {MAX_AWAITED}.")
 
     def _fail(self, ask: Ask, error: SharedStateError) -> None:
         self.withdraw(ask.ticket)

@@ -57,12 +57,14 @@ class Nature:
         return holding.qubit
 
     def gate(self, node: str, at: float, name: str, qubits: Sequence[int], angles: Sequence[float]) -> None:
-        """Apply a named gate and the node's gate noise."""
+        """Apply a named gate and the node's gate noise. After a ``swap`` the partners have changed places, too."""
         try:
             matrix = gates.unitary(name, angles)
         except EngineError as error:
             raise BadRequest(str(error)) from error
-        self._apply(node, at, matrix, qubits)
+        holdings = self._apply(node, at, matrix, qubits)
+        if name == "swap":
+            holdings[0].exchange(holdings[1])
 
     def unitary(self, node: str, at: float, matrix: NDArray[np.complex128], qubits: Sequence[int]) -> None:
         """Apply any unitary, shape (2^k, 2^k), and the node's gate noise."""
@@ -105,9 +107,8 @@ class Nature:
         self.drop(holding)
 
     def hand_over(self, node: str, at: float, qubits: Sequence[int]) -> None:
-        """Give qubits to the referee, with whom they age no more."""
-        for holding in self.touch(node, at, qubits, answered=True):
-            self.ledger.hand_over(holding)
+        """Give qubits to the referee, with whom they age no more. Raises LimitExceeded."""
+        self.ledger.hand_over(node, self.touch(node, at, qubits, answered=True))
 
     def drop_run(self, node: str, run: str) -> int:
         """Trace out what the node holds of a run; return how many qubits that were."""
@@ -152,8 +153,7 @@ class Nature:
             PartnerLost: to an operation with an answer, once; the qubit is discarded by that.
         """
         holdings = [self.ledger.held_by(node, qubit) for qubit in qubits]
-        if len(set(qubits)) < len(qubits):
-            raise BadRequest(f"the qubits {list(qubits)} are not all different.")
+        _check_different(qubits)
         if answered:
             for holding in holdings:
                 self._check_partner(holding)
@@ -165,6 +165,7 @@ class Nature:
 
     def density_matrix(self, qubits: Sequence[int]) -> NDArray[np.complex128]:
         """Return the reduced density matrix of anybody's qubits, as they were last touched. Oracle only."""
+        _check_different(qubits)
         holdings = [self.ledger.find(qubit) for qubit in qubits]
         with _named(holdings):
             return self.state.reduced([holding.label for holding in holdings])
@@ -178,6 +179,7 @@ class Nature:
 
     def discard_handed_over(self, qubits: Sequence[int]) -> None:
         """Trace out qubits that the referee holds. Oracle only."""
+        _check_different(qubits)
         holdings = [self.ledger.find(qubit) for qubit in qubits]
         for holding in holdings:
             if holding.holder is not None:
@@ -185,7 +187,16 @@ class Nature:
         for holding in holdings:
             self.drop(holding)
 
-    def _apply(self, node: str, at: float, matrix: NDArray[np.complex128], qubits: Sequence[int]) -> None:
+    def discard_run(self, run: str) -> int:
+        """Trace out what the referee holds of a run and its parts, ``run/...``; return how many. Oracle only."""
+        holdings = self.ledger.of_referee(run)
+        for holding in holdings:
+            self.drop(holding)
+        return len(holdings)
+
+    def _apply(
+        self, node: str, at: float, matrix: NDArray[np.complex128], qubits: Sequence[int]
+    ) -> list[Holding]:
         if len(matrix) != 2 ** len(qubits):
             raise BadRequest(f"an operator of shape {matrix.shape} does not act on {len(qubits)} qubit(s).")
         holdings = self.touch(node, at, qubits, answered=False)
@@ -193,6 +204,7 @@ class Nature:
         with _named(holdings):
             self.state.apply(matrix, labels)
         add_gate_noise(self.state, self.world.nodes[node].gates, labels)
+        return holdings
 
     def _age(self, holding: Holding, to: float) -> None:
         if holding.holder is not None and to > holding.touched:
@@ -216,14 +228,22 @@ class Nature:
         return self.dice.stream(f"node/{node}")
 
 
+def _check_different(qubits: Sequence[int]) -> None:
+    if len(set(qubits)) < len(qubits):
+        raise BadRequest(f"the qubits {list(qubits)} are not all different.")
+
+
 @contextmanager
 def _named(holdings: Sequence[Holding]) -> Iterator[None]:
-    """Refuse a cluster that is too large in terms of the ids that the asker knows."""
+    """Refuse a cluster that is too large in terms of the ids that the asker knows.
+
+    How large it would become depends on what others have done, and is none of the asker's business.
+    """
     try:
         yield
     except EngineClusterTooLarge as error:
         names = ", ".join(str(holding.qubit) for holding in holdings)
         raise ClusterTooLarge(
-            f"the qubits {names} would become part of a cluster of {len(error.qubits)} entangled qubits, and "
-            f"this lab's max_qubits is {error.limit}: measure or discard some first."
+            f"the qubits {names} would become part of too large a cluster of entangled qubits, and this "
+            f"lab's max_qubits is {error.limit}: measure or discard some first."
         ) from error

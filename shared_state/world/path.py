@@ -56,10 +56,11 @@ def path_of(link: str, devices: LinkDevices, sender: str, taps: Mapping[str, Tap
     forward = sender == devices.endpoints[0]
     distances = {name: tap.position if forward else fibre.length - tap.position for name, tap in taps.items()}
     stretches: list[tuple[FibreConfig, Tap | None]] = []
-    rest, covered = fibre, 0.0
-    for name in sorted(distances, key=lambda name: (distances[name], name)):
-        before, rest = split(rest, distances[name] - covered)
-        covered = distances[name]
-        stretches.append((before, Tap(taps[name].fraction, dice.stream(f"tap/{name}"))))
-    stretches.append((rest, None))
-    return Path(tuple(stretches), delay(fibre), dice.stream(f"link/{link}/fibre/{sender}"))
+    # from the far end: what remains then has exactly the length at which it was cut, without rounding
+    rest, end = fibre, None
+    for name in sorted(distances, key=lambda name: (distances[name], name), reverse=True):
+        rest, beyond = split(rest, distances[name])
+        stretches.append((beyond, end))
+        end = Tap(taps[name].fraction, dice.stream(f"tap/{name}"))
+    stretches.append((rest, end))
+    return Path(tuple(reversed(stretches)), delay(fibre), dice.stream(f"link/{link}/fibre/{sender}"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final
 
 from shared_state.errors import PeerDeparted, PeerLeftRun, RunClosed
 
-REMEMBERED: Final = 65536
-"""So many departures from runs are remembered; the latecomers of older ones wait in vain."""
+REMEMBERED: Final = 16384
+"""So many runs that a node has left are remembered, per node; the latecomers of older ones wait in vain."""
 
 
 class Presence:
@@ -18,12 +19,12 @@ class Presence:
 
     def __init__(self) -> None:
         self._departed: set[str] = set()
-        self._left: dict[tuple[str, str], None] = {}
+        self._left: defaultdict[str, dict[str, None]] = defaultdict(dict)
 
     def arrive(self, node: str) -> None:
         """Note that the node is there, and new: it has left no run."""
         self._departed.discard(node)
-        self._left = {key: None for key in self._left if key[0] != node}
+        self._left.pop(node, None)
 
     def depart(self, node: str) -> None:
         """Note that the node has gone."""
@@ -31,20 +32,21 @@ class Presence:
 
     def leave(self, node: str, run: str) -> None:
         """Note that the node has ended its part of the run."""
-        self._left[node, run] = None
-        if len(self._left) > REMEMBERED:
-            del self._left[next(iter(self._left))]
+        left = self._left[node]
+        left[run] = None
+        if len(left) > REMEMBERED:
+            del left[next(iter(left))]
 
     def check_open(self, node: str, run: str) -> None:
         """Raise RunClosed when the node itself has ended its part of the run."""
-        if (node, run) in self._left:
+        if run in self._left[node]:
             raise RunClosed(f"{node} has ended its part of run {run!r}: begin another run.")
 
     def check_peer(self, peer: str, run: str) -> None:
         """Raise PeerDeparted or PeerLeftRun when nothing will come from the peer under this run."""
         if peer in self._departed:
             raise peer_departed(peer)
-        if (peer, run) in self._left:
+        if run in self._left[peer]:
             raise peer_left_run(peer, run)
 
 

@@ -79,6 +79,8 @@ class Queues:
         self._asks: dict[Ticket, Ask] = {}
         self.in_flight: Counter[str] = Counter()
         """Bytes of memory that each sender's light takes up."""
+        self.photons: Counter[tuple[str, str]] = Counter()
+        """Single qubits, lost ones too, on their way on each (link, to each receiver)."""
 
     def __len__(self) -> int:
         """Return the number of requests that wait."""
@@ -92,7 +94,7 @@ class Queues:
     def fly(self, place: Place, light: Light) -> None:
         """Add light at the end of its queue."""
         self._queue(place).light.append(light)
-        self.in_flight[light.sender] += light.size
+        self._count(place, light, 1)
 
     def light(self) -> int:
         """Return the number of qubits and trains of pulses that have not been received."""
@@ -111,7 +113,7 @@ class Queues:
     def take_light(self, place: Place) -> Light:
         """Remove and return what was sent first."""
         light = self._runs[place.run][place].light.popleft()
-        self._landed(light)
+        self._count(place, light, -1)
         self._tidy(place)
         return light
 
@@ -134,9 +136,9 @@ class Queues:
             chosen = [light for light in queue.light if where(place, light)]
             queue.light = deque(light for light in queue.light if light not in chosen)
             removed += chosen
+            for light in chosen:
+                self._count(place, light, -1)
             self._tidy(place)
-        for light in removed:
-            self._landed(light)
         return removed
 
     def _places(self, run: str | None) -> Iterator[tuple[Place, _Queue]]:
@@ -147,8 +149,10 @@ class Queues:
     def _queue(self, place: Place) -> _Queue:
         return self._runs.setdefault(place.run, {}).setdefault(place, _Queue())
 
-    def _landed(self, light: Light) -> None:
-        self.in_flight[light.sender] -= light.size
+    def _count(self, place: Place, light: Light, number: int) -> None:
+        self.in_flight[light.sender] += number * light.size
+        if isinstance(light, Photon):
+            self.photons[place.link, place.receiver] += number
 
     def _tidy(self, place: Place) -> None:
         places = self._runs[place.run]

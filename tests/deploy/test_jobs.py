@@ -52,7 +52,9 @@ def test_what_the_job_says_goes_before_what_the_lab_file_says(metro: Plan) -> No
 
 def test_a_role_that_nobody_has_cast_goes_to_the_node_of_its_name(metro: Plan, tmp_path: Path) -> None:
     assert request_for(Job(str(tmp_path / "own.py")), metro).roles == {"dc": "dc"}
-    with pytest.raises(NotFound, match=r"role 'alice': unknown node 'alice'.*--role alice=NODE"):
+    with pytest.raises(
+        NotFound, match=r"nobody plays alice, bob: .*add --role alice=NODE --role bob=NODE, NODE one of north"
+    ):
         request_for(Job("chsh"), metro)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.children import Ready
 from deploy.errors import ProcessDied
-from deploy.supervisor import Supervisor, last_lines
+from deploy.supervisor import Supervisor
 from nodes.errors import NodeError
 
 pytestmark = pytest.mark.processes
@@ -152,9 +152,3 @@ async def test_children_do_not_receive_the_ctrl_c_of_their_launcher(supervisor: 
     child = supervisor.start("server", Serves())
     await supervisor.started(child)
     assert os.getsid(child.pid) == child.pid
-
-
-def test_the_last_lines_of_a_log_that_is_not_there_are_none(tmp_path: Path) -> None:
-    assert last_lines(tmp_path / "gone.log", 3) == []
-    (tmp_path / "a.log").write_text("1\n2\n3\n4\n")
-    assert last_lines(tmp_path / "a.log", 3) == ["2", "3", "4"]

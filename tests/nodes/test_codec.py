@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.codec import build, decode, encode, fields_of, kind_of
+from nodes.codec import build, decode, encode, fields_of, kind_of, printable
 from nodes.errors import ProtocolViolation
 
 
@@ -116,3 +116,18 @@ def test_a_message_holds_plain_values_only() -> None:
         encode(Inner(np.int64(1), b""))  # type: ignore[arg-type]  # the mistake that the check is for
     with pytest.raises(TypeError, match="dataclass"):
         encode({"number": 1})
+
+
+def test_no_error_quotes_what_a_field_holds() -> None:
+    with pytest.raises(TypeError) as refused:
+        fields_of({"key": "hush"})
+    with pytest.raises(ProtocolViolation, match="field number of a Outer cannot be a str") as violation:
+        build(Outer, {**fields_of(EXAMPLE), "number": "hush"})
+    assert "hush" not in str(refused.value) + str(violation.value)
+
+
+def test_a_text_that_is_no_unicode_can_be_made_printable() -> None:
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    message = replace(EXAMPLE, text=printable(name))
+    assert decode(Outer, encode(message)).text == r"caf\udce9"
+    assert printable("Grüße ✓") == "Grüße ✓"

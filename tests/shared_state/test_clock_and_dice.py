@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shared_state.clock import lab_clock
+from shared_state.clock import MAX_LEAP, MAX_TIME, SLACK, lab_clock
 from shared_state.config import ClockConfig
 from shared_state.dice import Dice
-from shared_state.errors import TimeReversed
+from shared_state.errors import BadRequest, TimeReversed
 
 
 def test_real_time_runs_at_its_scale_from_zero() -> None:
@@ -21,6 +21,32 @@ def test_real_time_runs_at_its_scale_from_zero() -> None:
 def test_in_real_time_what_comes_late_happens_at_once() -> None:
     clock = lab_clock(ClockConfig("real-time"), lambda: 0.0)
     assert clock.reconcile(1.0, touched=2.0) == 2.0
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 100.0])
+def test_in_real_time_what_a_node_states_is_believed_within_the_slack(scale: float) -> None:
+    wall = [0.0]
+    clock = lab_clock(ClockConfig("real-time", scale), lambda: wall[0])
+    wall[0] = 10.0
+    now, slack = 10.0 * scale, SLACK * scale
+    for stated, counts in (
+        (0.0, now - slack),
+        (now, now),
+        (now - slack / 2, now - slack / 2),
+        (1e300, now + slack),
+    ):
+        assert clock.accept(stated) == pytest.approx(counts)
+
+
+def test_virtual_time_leaps_so_far_and_ends() -> None:
+    clock = lab_clock(ClockConfig("virtual"), lambda: 0.0)
+    assert clock.accept(MAX_LEAP) == MAX_LEAP
+    with pytest.raises(BadRequest, match=r"1e\+300 s, and the lab is at 0\.0 s"):
+        clock.accept(1e300)
+    clock.observe(MAX_TIME)
+    assert clock.accept(MAX_TIME) == MAX_TIME
+    with pytest.raises(BadRequest, match="virtual time ends"):
+        clock.accept(MAX_TIME + 1)
 
 
 def test_virtual_time_is_the_latest_that_was_stated() -> None:

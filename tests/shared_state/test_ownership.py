@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from shared_state.client import NodeClient, OracleClient
-from shared_state.errors import BadRequest, NoSuchQubit, NotYours, RequestError
+from shared_state.config import ClockConfig, MemoryConfig, NodeDevices, ServerConfig
+from shared_state.errors import BadRequest, ClusterTooLarge, NoSuchQubit, NotYours, RequestError
+from shared_state.service import Service
 from shared_state.vocabulary import OPERATIONS
 
 Act = Callable[[NodeClient, int, int], Awaitable[object]]
@@ -81,6 +85,49 @@ async def test_whether_another_node_has_measured_cannot_be_asked(
         if len(answers) == 1:
             await alice.discard(0.0, hers)
     assert answers[0] == answers[1]
+
+
+async def test_how_much_another_node_has_entangled_cannot_be_asked(config: ServerConfig) -> None:
+    refusals = []
+    for entangled in (1, 2):
+        service = Service(replace(config, world=replace(config.world, max_qubits=3)), lambda: 0.0)
+        alice = await NodeClient.local(service, name="alice")
+        charlie = await NodeClient.local(service, name="charlie")
+        asked = [node.pair(0.0, "run", "alice-charlie") for node in (alice, charlie, alice, charlie)]
+        hers, his, more, _ = await asyncio.gather(*asked)
+        for _ in range(entangled - 1):
+            charlie.gate(100.0, "cnot", [his.qubit, await charlie.qubit(100.0, "run")])
+        await charlie.sync()
+        alice.gate(100.0, "cz", [hers.qubit, more.qubit])
+        with pytest.raises(ClusterTooLarge) as refused:
+            await alice.sync()
+        refusals.append(str(refused.value))
+    assert refusals[0] == refusals[1]
+
+
+async def test_no_node_takes_the_lab_to_the_end_of_time(alice: NodeClient, oracle: OracleClient) -> None:
+    with pytest.raises(BadRequest, match="leaps"):
+        await alice.qubit(1e300, "run")
+    assert await oracle.now() == 0.0
+
+
+async def test_in_real_time_a_qubit_ages_whatever_its_holder_says(
+    config: ServerConfig, wall: list[float]
+) -> None:
+    memories = NodeDevices(MemoryConfig(t1=1.0, t2=1.0))
+    world = replace(
+        config.world, nodes={"alice": memories}, links={}, taps={}, clock=ClockConfig("real-time")
+    )
+    service = Service(replace(config, world=world), lambda: wall[0])
+    alice, oracle = await NodeClient.local(service, name="alice"), await OracleClient.local(service)
+    for stated in (0.0, 1e9):  # long ago, or so far ahead that no age would be left for later
+        qubit = await alice.qubit(stated, "run")
+        alice.gate(stated, "x", [qubit])
+        await alice.sync()
+        wall[0] += 50.0
+        alice.gate(0.0, "z", [qubit])
+        await alice.sync()
+        assert await oracle.fidelity([qubit], np.array([1, 0], dtype=np.complex128)) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("word", [word for word, known in OPERATIONS.items() if known.role == "oracle"])

@@ -16,8 +16,12 @@ LayFibre = Callable[..., tuple[QuantumLink, QuantumLink]]
 Both = Callable[..., Awaitable[tuple[Any, Any]]]
 MakeCoin = Callable[..., Coin]
 
-SECRET = SharedSecret(b"s" * 32, "run-1")
 PULSES = 20_000
+
+
+def fresh_secret() -> SharedSecret:
+    """One party's secret for one run; the other party has one of its own."""
+    return SharedSecret(b"s" * 32, "run-1")
 
 
 @pytest.fixture
@@ -26,8 +30,8 @@ def send(connect: Connect, lay_fibre: LayFibre, both: Both, make_coin: MakeCoin,
         bob, alice = connect()
         to_bob, to_alice = lay_fibre(1, **imperfections)
         return await both(
-            secure_file.alice(bob, to_bob, SECRET, make_coin(1), clock, str(source), PULSES),
-            secure_file.bob(alice, to_alice, SECRET, make_coin(2), clock, str(destination), PULSES),
+            secure_file.alice(bob, to_bob, fresh_secret(), make_coin(1), clock, str(source), PULSES),
+            secure_file.bob(alice, to_alice, fresh_secret(), make_coin(2), clock, str(destination), PULSES),
         )
 
     return sent
@@ -57,8 +61,8 @@ async def test_the_bb84_program_reports_without_the_key(
     bob, alice = connect()
     to_bob, to_alice = lay_fibre(2)
     mine, his = await both(
-        key_distribution.alice(bob, to_bob, SECRET, make_coin(1), clock, PULSES),
-        key_distribution.bob(alice, to_alice, SECRET, make_coin(2), clock, PULSES),
+        key_distribution.alice(bob, to_bob, fresh_secret(), make_coin(1), clock, PULSES),
+        key_distribution.bob(alice, to_alice, fresh_secret(), make_coin(2), clock, PULSES),
     )
     assert mine == his
     assert mine.qber == 0.0

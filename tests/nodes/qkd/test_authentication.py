@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from nodes.errors import AuthenticationFailed, ProtocolViolation
+from nodes.codec import encode
+from nodes.errors import AuthenticationFailed, ProgramInvalid, ProtocolViolation, TransferFailed
 from nodes.ports import Peer, SharedSecret
 from nodes.qkd.authentication import AuthenticatedPeer, PeerWithdrew, Tagged
 
 Connect = Callable[..., tuple[Peer, Peer]]
-
-SECRET = SharedSecret(b"s" * 32, "run-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +26,13 @@ class Greeting:
 
 
 def wrapped(
-    peers: tuple[Peer, Peer], alices: SharedSecret = SECRET, bobs: SharedSecret = SECRET
+    peers: tuple[Peer, Peer], bobs_secret: bytes = b"s" * 32, bobs_session: str = "run-1"
 ) -> tuple[AuthenticatedPeer, AuthenticatedPeer]:
     bob, alice = peers
-    return AuthenticatedPeer(bob, alices, "alice", "bob"), AuthenticatedPeer(alice, bobs, "bob", "alice")
+    return (
+        AuthenticatedPeer(bob, SharedSecret(b"s" * 32, "run-1"), "alice", "bob"),
+        AuthenticatedPeer(alice, SharedSecret(bobs_secret, bobs_session), "bob", "alice"),
+    )
 
 
 async def test_messages_arrive_as_they_were_sent(connect: Connect) -> None:
@@ -115,9 +117,11 @@ async def test_a_message_cannot_be_reflected_to_its_sender(connect: Connect) -> 
     assert alice.name == "alice"
 
 
-@pytest.mark.parametrize("other", [SharedSecret(b"t" * 32, "run-1"), SharedSecret(b"s" * 32, "run-2")])
-async def test_another_secret_or_session_does_not_authenticate(connect: Connect, other: SharedSecret) -> None:
-    bob, alice = wrapped(connect(), bobs=other)
+@pytest.mark.parametrize("other", [(b"t" * 32, "run-1"), (b"s" * 32, "run-2")])
+async def test_another_secret_or_session_does_not_authenticate(
+    connect: Connect, other: tuple[bytes, str]
+) -> None:
+    bob, alice = wrapped(connect(), *other)
     await bob.send(Number(1))
     with pytest.raises(AuthenticationFailed, match="shared secrets differ"):
         await alice.receive(Number)
@@ -154,3 +158,48 @@ async def test_a_forged_withdrawal_is_found(connect: Connect) -> None:
     await peers[0].send(Tagged("Withdrawal", b"\x81\xa6reason\xa2no", b"\0" * 16))
     with pytest.raises(AuthenticationFailed):
         await alice.receive(Number)
+
+
+async def test_a_secret_serves_one_authenticated_peer(connect: Connect) -> None:
+    """A second one would begin again with the first one-time key, and two messages would have the same."""
+    bob, _ = connect()
+    secret = SharedSecret(b"s" * 32, "run-1:17")
+    AuthenticatedPeer(bob, secret, "alice", "bob")
+    for roles in (("alice", "bob"), ("bob", "alice")):
+        with pytest.raises(ProgramInvalid, match=r"in run-1:17 .* make one AuthenticatedPeer"):
+            AuthenticatedPeer(bob, secret, *roles)
+
+
+async def test_a_secret_gives_other_roles_other_one_time_keys(connect: Connect) -> None:
+    peers = connect()
+    secret = SharedSecret(b"s" * 32, "run-1")
+    for peer_role in ("bob", "charlie"):
+        await AuthenticatedPeer(peers[0], secret, "alice", peer_role).send(Number(1))
+    assert (await peers[1].receive(Tagged)).tag != (await peers[1].receive(Tagged)).tag
+
+
+def test_a_secret_is_not_shown() -> None:
+    secret = SharedSecret(b"hush" * 8, "run-1")
+    assert repr(secret) == str(secret) == f"{secret}" == "<SharedSecret of run-1>"
+    with pytest.raises(TypeError):
+        encode(secret)
+
+
+async def test_giving_up_tells_the_words_of_a_known_error_and_the_kind_of_any_other(connect: Connect) -> None:
+    for failure, told in (
+        (TransferFailed("the disk \udce9 is full"), r"the disk \udce9 is full"),
+        (OverflowError("17 secrets"), "its program failed (OverflowError); see its log"),
+    ):
+        bob, alice = wrapped(connect())
+        await bob.give_up(failure)
+        with pytest.raises(PeerWithdrew) as withdrawal:
+            await alice.receive(Number)
+        assert withdrawal.value.reason == told
+
+
+async def test_giving_up_on_a_peer_that_is_gone_raises_nothing(connect: Connect) -> None:
+    def gone(sender: str, number: int, message: object) -> Sequence[object]:
+        raise ConnectionResetError
+
+    bob, _ = wrapped(connect(gone))
+    await bob.give_up(TransferFailed("the disk is full"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from nodes.errors import ProtocolViolation
 from nodes.ports import Bits, Coin, Peer
+from nodes.qkd import cascade
 from nodes.qkd.bits import packed
-from nodes.qkd.cascade import Parities, Questions, Shuffle, answer, correct
+from nodes.qkd.cascade import Parities, Questions, Shuffle, answer, correct, leakage
 from nodes.qkd.cascade_passes import block_sizes, orders, shuffled_parities
 from nodes.qkd.cascade_search import Search
 from nodes.qkd.entropy import binary_entropy
@@ -116,8 +118,45 @@ async def test_both_ends_charge_the_parities_that_were_heard(
     mine, his = await both(answer(alice_key, bob), correct(bob_key, 0.04, alice, make_coin(1)))
     assert np.array_equal(mine.key, alice_key)
     assert np.array_equal(his.key, alice_key)
-    assert mine.leaked == his.leaked == sum(asked)
+    assert mine.parities == his.parities == sum(asked)
     assert asked[-1] == 0
+
+
+async def test_many_questions_go_in_portions_and_cost_nothing_more(
+    connect: Connect, both: Both, make_coin: MakeCoin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialogue: list[tuple[str, int]] = []
+
+    def listen(sender: str, number: int, message: object) -> list[object]:
+        dialogue.append((sender, len(message.starts) // 4 if isinstance(message, Questions) else 0))
+        return [message]
+
+    alice_key, bob_key = noisy(10_000, 0.04, 5)
+    told = []
+    for most in (10_000, 50):
+        monkeypatch.setattr(cascade, "MOST_RANGES", most)
+        dialogue.clear()
+        bob, alice = connect(listen)
+        mine, his = await both(answer(alice_key, bob), correct(bob_key, 0.04, alice, make_coin(1)))
+        assert np.array_equal(his.key, alice_key)
+        assert mine.parities == his.parities == sum(asked for _, asked in dialogue)
+        assert max(asked for _, asked in dialogue) <= most
+        told.append(mine.parities)
+    assert told[0] == told[1]
+    # the shuffle, the 313 blocks of the first pass in seven portions, and only then the first answer
+    assert [sender for sender, _ in dialogue[:9]] == ["bob"] * 8 + ["alice"]
+
+
+def test_the_number_of_parities_is_charged_as_one_of_all_that_it_can_be() -> None:
+    assert leakage(100, 1023) == 110
+    assert leakage(100, 1024) == 111
+
+
+async def test_a_corrected_key_is_not_shown(connect: Connect, both: Both, make_coin: MakeCoin) -> None:
+    key, _ = noisy(200, 0.0, 6)
+    bob, alice = connect()
+    for reconciled in await both(answer(key, bob), correct(key, 0.0, alice, make_coin(1))):
+        assert re.fullmatch(r"<200 bits, equal to the peer's after \d+ parities>", repr(reconciled))
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,26 @@ def test_too_few_bits_are_refused() -> None:
         sample_size(12, 0.2)
 
 
+async def test_a_sample_that_leaves_nothing_for_the_key_is_refused_by_both(
+    connect: Connect, both: Both, make_coin: MakeCoin
+) -> None:
+    key = np.zeros(200, dtype=np.uint8)
+    bob, alice = connect()
+    refusals = await both(
+        sample_as_alice(key, 0.999, 1e-10, bob, make_coin(1)), sample_as_bob(key, 0.999, 1e-10, alice)
+    )
+    for refusal in refusals:
+        assert isinstance(refusal, KeyRefused)
+        assert "leaves none for the key" in str(refusal)
+
+
+def test_an_estimate_does_not_show_the_key() -> None:
+    bits = np.ones(500, dtype=np.uint8)
+    shown = repr(estimated(bits, bits, bits, 1e-10))
+    assert shown.startswith("Estimate(sampled=500, qber=0.0, qber_upper=")
+    assert "array" not in shown
+
+
 async def test_bob_reveals_no_more_bits_than_agreed(connect: Connect) -> None:
     bob, alice = connect()
     greedy = np.ones(200, dtype=np.uint8)

@@ -70,7 +70,7 @@ async def test_a_lost_message_ends_the_run_within_the_deadline_and_names_who_was
 ) -> None:
     fault = _losing(number)
     async with in_memory_lab(chain("alice", "bob"), lambda bus: FaultyBus(bus, fault)) as lab:
-        with pytest.raises(RunFailed, match=r"'alice' did not send a Correction .*within 0\.3 s") as failure:
+        with pytest.raises(RunFailed, match=r"'alice' did not send Correction .*within 0\.3 s") as failure:
             await lab.run(RunRequest("teleport", TWO, rounds=10, deadline=0.3))
         assert failure.value.node == "bob"
         assert failure.value.cause == "DeadlinePassed"

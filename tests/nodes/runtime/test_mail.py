@@ -10,12 +10,14 @@ from itertools import count
 import pytest
 
 from broker.bus import Bus
+from broker.envelope import Envelope
 from broker.faulty import FaultyBus
 from broker.memory import MemoryBroker
 from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime.attendants import attendants
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import CONTROL
+from nodes.runtime.presence import Presence
 
 
 @asynccontextmanager
@@ -56,7 +58,8 @@ async def test_each_session_gets_its_own_messages_in_order() -> None:
 async def test_mail_that_came_before_the_run_was_known_is_kept() -> None:
     async with _offices("alice", "bob") as (alice, bob):
         await _send(alice, "bob", "run-9:0", 42)
-        await alice.flush()
+        await _send(alice, "bob", "run-8:0", 41)
+        assert await _receive(bob, "alice", "run-8:0") == 41
         assert await _receive(bob, "alice", "run-9:0") == 42
 
 
@@ -92,10 +95,68 @@ async def test_who_waits_for_a_party_that_leaves_is_told_at_once_and_keeps_what_
             alice = PostOffice(alice_bus, "lab")
             attend_alice(alice.dispatch())
             await _send(alice, "bob", "run-1:0", 1)
-            await alice.flush()
+            await _send(alice, "bob", "run-1:1", 2)
+            assert await _receive(bob, "alice", "run-1:1") == 2
         assert await _receive(bob, "alice", "run-1:0") == 1
         with pytest.raises(PeerGone, match="node 'alice' left while a number was awaited"):
             await _receive(bob, "alice", "run-1:0", deadline=60.0)
+
+
+async def test_a_connection_that_is_back_within_the_grace_was_never_missed() -> None:
+    gone: asyncio.Queue[str] = asyncio.Queue()
+    presence = Presence(gone.put_nowait, grace=0.05)
+    presence.note("alice", "lost")
+    presence.note("bob", "lost")
+    presence.note("alice", "ready")
+    assert await gone.get() == "bob"
+    assert gone.empty()
+    assert presence.gone("bob")
+    assert not presence.gone("alice")
+
+
+async def test_strangers_to_a_run_do_not_get_into_its_mail() -> None:
+    async with _offices("alice", "bob", "mallory") as (alice, bob, mallory):
+        bob.begin_run("run-1", {"alice", "bob"})
+        await _send(mallory, "bob", "run-1:0", 666)
+        await _send(mallory, "bob", "run-2:0", 1)
+        assert await _receive(bob, "mallory", "run-2:0") == 1
+        with pytest.raises(DeadlinePassed):
+            await _receive(bob, "mallory", "run-1:0", deadline=0.05)
+        await _send(alice, "bob", "run-1:0", 7)
+        assert await _receive(bob, "alice", "run-1:0") == 7
+
+
+async def test_a_flood_for_unknown_runs_costs_nobody_else_a_message() -> None:
+    async with _offices("alice", "bob", "mallory") as (alice, bob, mallory):
+        await _send(alice, "bob", "run-9:0", 7)
+        for number in range(500):
+            await _send(mallory, "bob", f"flood-{number}:0", number)
+        assert await _receive(bob, "mallory", "flood-499:0") == 499
+        assert await _receive(bob, "alice", "run-9:0") == 7
+
+
+async def test_nobody_fills_a_nodes_memory_with_unread_mail() -> None:
+    published, last = count(1), asyncio.Event()
+
+    def counted(bus: Bus) -> Bus:
+        def fault(envelope: Envelope) -> list[Envelope]:
+            if envelope.sender == "mallory" and next(published) == 81:
+                last.set()
+            return [envelope]
+
+        return FaultyBus(bus, fault)
+
+    async with _offices("alice", "bob", "mallory", wrap=counted) as (alice, bob, mallory):
+        for number in range(81):
+            body = {"number": number, "ballast": bytes(1_000_000)}
+            await mallory.send("bob", "run-1:0", "test", "Number", body, 0.0)
+        await last.wait()
+        await _send(alice, "bob", "run-1:0", 7)
+        assert await _receive(bob, "alice", "run-1:0") == 7  # so all that mallory sent before has arrived
+        for number in range(67):  # what 64 MiB hold
+            assert await _receive(bob, "mallory", "run-1:0") == number
+        with pytest.raises(DeadlinePassed):
+            await _receive(bob, "mallory", "run-1:0", deadline=0.1)
 
 
 async def test_a_deadline_says_which_message_is_lost_when_later_ones_came() -> None:

@@ -42,7 +42,10 @@ async def _run(
             return await lab.run(RunRequest(str(program), TWO, rounds, deadline=deadline))
         finally:
             census = await lab.census()
-            assert (census.qubits, census.waiting, census.reserved, census.in_flight) == (0, 0, 0, 0)
+            left = (census.qubits, census.handed_over, census.waiting, census.reserved, census.in_flight)
+            assert left == (0, 0, 0, 0, 0)
+            again = await lab.run(RunRequest("teleport", TWO))  # the nodes live on
+            assert again.figures["fidelity_mean"] == pytest.approx(1.0, abs=1e-9)
 
 
 async def test_roles_exchange_messages_and_return_what_they_like(chain: Chain, tmp_path: Path) -> None:
@@ -104,21 +107,31 @@ async def bob(alice_link: QuantumLink):
     ("alice", "cause", "message"),
     [
         ("raise RuntimeError('so be it')", "RuntimeError", "so be it"),
-        ("await bob.send(Other(1))", "ProtocolViolation", "sent a Other where a Note was expected"),
-        ("await bob.send(Note(1, 'x'))", "ProtocolViolation", "not those of a Note"),
+        ("await bob.send(Other(1))", "ProtocolViolation", "sent Other where Note was expected"),
+        ("await bob.send(Note(1, 'x'))", "ProtocolViolation", "of a Note"),
         ("await bob.send('hello')", "TypeError", "a message is an instance of a dataclass"),
-        ("pass", "DeadlinePassed", "'alice' did not send a Note within 0.3 s"),
+        ("pass", "DeadlinePassed", "'alice' did not send Note within 0.3 s"),
         ("q = await memory.qubit(); await q.measure(); q.x()", "QubitGone", "is not held here"),
         ("q = await memory.qubit(); q.cnot(q); await q.measure()", "BadRequest", "cnot"),
         ("[await memory.qubit() for _ in range(9)]", "NoFreeMemory", "alice"),
         ("await bob.send(Note('', 1)); return object()", "ProgramInvalid", "a role returned a object"),
+        ("await bob.send(Note('', 1)); return 'x' * 1_000_000", "ProgramInvalid", "at most 900000"),
+        ("await bob.send(Note('x' * 2_000_000, 1))", "EnvelopeError", "send it in parts"),
+        ("await bob.send(Note('', 2**70))", "EnvelopeError", "cannot be written as MessagePack"),
+        ("await clock.sleep(float('inf'))", "ValueError", "cannot run backwards or stand still"),
+        (
+            "q = await memory.qubit(); q.apply([[1, 1], [1, 1]]); assert False, 'later'",
+            "AssertionError",
+            "later",
+        ),
+        ("raise SystemExit(3)", "SystemExit", "SystemExit: 3"),
     ],
 )
 async def test_what_goes_wrong_in_a_role_is_told_with_its_node_and_nothing_is_left(
     chain: Chain, tmp_path: Path, alice: str, cause: str, message: str
 ) -> None:
     body = f"""
-async def alice(bob: Peer, memory: Memory):
+async def alice(bob: Peer, memory: Memory, clock: Clock):
     {alice}
 async def bob(alice: Peer):
     await alice.receive(Note)
@@ -127,6 +140,40 @@ async def bob(alice: Peer):
         await _run(tmp_path, chain("alice", "bob"), body, deadline=0.3)
     assert failure.value.cause == cause
     assert message in str(failure.value)
+
+
+async def test_a_run_that_fails_in_a_late_round_leaves_nothing_with_the_referee(
+    chain: Chain, tmp_path: Path
+) -> None:
+    with pytest.raises(RunFailed, match="the seventh"):
+        await _run(
+            tmp_path,
+            chain("alice", "bob"),
+            """
+async def alice(half: Annotated[Qubit, HalfWith("bob")], bob: Peer):
+    return half
+async def bob(half: Annotated[Qubit, HalfWith("alice")], alice: Peer, rounds=[]):
+    rounds.append(1)
+    assert len(rounds) < 7, "the seventh"
+    return half
+""".replace(", rounds=[]", "").replace("async def bob", "rounds = []\nasync def bob"),
+            rounds=20,
+        )
+
+
+async def test_what_a_role_returns_may_be_long_in_every_round(chain: Chain, tmp_path: Path) -> None:
+    result = await _run(
+        tmp_path,
+        chain("alice", "bob"),
+        """
+async def alice(bob: Peer):
+    return "x" * 20_000
+async def bob(alice: Peer):
+    return None
+""",
+        rounds=150,
+    )
+    assert {len(returned["alice"]) for returned in result.returned} == {20_000}
 
 
 async def test_qubits_that_a_role_forgets_are_given_up_after_each_round(chain: Chain, tmp_path: Path) -> None:

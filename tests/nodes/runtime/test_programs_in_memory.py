@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from math import exp, inf, sqrt
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from nodes.errors import ProgramInvalid
 from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
-from shared_state.config import GateConfig, MemoryConfig, WorldConfig
+from shared_state.config import FibreConfig, GateConfig, LinkDevices, MemoryConfig, WorldConfig
 
 Chain = Callable[..., WorldConfig]
 
@@ -113,6 +114,17 @@ async def test_runs_side_by_side_do_not_disturb_each_other(chain: Chain) -> None
         ]
     for task in tasks:
         assert task.result().figures["fidelity_mean"] == pytest.approx(1.0, abs=1e-9)
+
+
+async def test_of_parallel_links_photons_take_the_one_without_a_source(chain: Chain) -> None:
+    world = chain("alice", "bob", length=300_000.0)
+    keys = LinkDevices(("bob", "alice"), FibreConfig(1_000.0), source=None)
+    world = replace(world, links={"keys": keys, **world.links, "more": world.links["alice-bob"]})
+    async with in_memory_lab(world) as lab:
+        pairs = await lab.run(RunRequest("teleport", TWO, rounds=10))
+        photons = await lab.run(RunRequest("bb84", TWO, parameters={"pulses": 20_000}))
+    assert pairs.figures["fidelity_mean"] == pytest.approx(1.0, abs=1e-9)
+    assert photons.returned[0]["alice"]["sifted_bits"] > 9000  # 300 km would let one in a million through
 
 
 async def test_a_pair_without_a_chain_of_sources_is_refused_before_anything_starts(chain: Chain) -> None:

@@ -46,9 +46,11 @@ class Lab:
         self.nature = Nature(world, VirtualClock(), Dice(3))
         self.links = Links(self.nature, self.settled.__setitem__)
 
-    def pair(self, at_alice: float = 0.0, at_bob: float = 0.0) -> tuple[Delivered, Delivered]:
-        self.links.pair("a", "alice", at_alice, "run", "ab")
-        self.links.pair("b", "bob", at_bob, "run", "ab")
+    def pair(
+        self, at_alice: float = 0.0, at_bob: float = 0.0, run: str = "run"
+    ) -> tuple[Delivered, Delivered]:
+        self.links.pair("a", "alice", at_alice, run, "ab")
+        self.links.pair("b", "bob", at_bob, run, "ab")
         first, second = self.settled["a"], self.settled["b"]
         assert isinstance(first, Delivered)
         assert isinstance(second, Delivered)
@@ -165,15 +167,16 @@ def test_pair_generation_starts_when_both_have_asked_and_takes_the_sources_time(
     lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(0.0), SourceConfig(rate=rate, fidelity=0.9)))
     waits = []
     for number in range(count):
-        hers, his = lab.pair(at_alice=1.0, at_bob=3.0)
+        run = f"run-{number}"
+        hers, his = lab.pair(at_alice=1.0, at_bob=3.0, run=run)
         assert hers.pair == his.pair == f"ab/{number + 1}"
         assert hers.time == his.time
         waits.append(hers.time - 3.0)
         if number == 0:
             rho = lab.nature.fidelity([hers.qubit, his.qubit], bell_state(0, 0))
             assert rho == pytest.approx(0.9, abs=1e-9)
-        lab.nature.drop_run("alice", "run")
-        lab.nature.drop_run("bob", "run")
+        lab.nature.drop_run("alice", run)
+        lab.nature.drop_run("bob", run)
     assert min(waits) > 0
     # the mean of n exponential times has standard deviation mean / sqrt(n)
     assert abs(np.mean(waits) * rate - 1) < SIGMAS / sqrt(count)
@@ -260,14 +263,14 @@ def test_emission_takes_its_time_and_detection_ends_with_the_last_pulse() -> Non
 
 def test_light_that_nobody_receives_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(0.0)))
-    monkeypatch.setattr("shared_state.world.links.MAX_IN_FLIGHT", 4096)
+    monkeypatch.setattr("shared_state.world.limits.MAX_IN_FLIGHT", 4096)
     bits = np.zeros(200, dtype=np.uint8)
     lab.links.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
     with pytest.raises(LimitExceeded, match="alice"):
         lab.links.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
     lab.links.measure_pulses("m", "bob", 0.0, "run", "ab", bits)
     lab.links.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
-    monkeypatch.setattr("shared_state.world.links.MAX_AWAITED", 300)
+    monkeypatch.setattr("shared_state.world.limits.MAX_AWAITED", 300)
     lab.links.measure_pulses("n", "alice", 0.0, "run", "ab", bits)
     with pytest.raises(LimitExceeded, match="400 pulses"):
         lab.links.measure_pulses("o", "alice", 0.0, "run", "ab", bits)

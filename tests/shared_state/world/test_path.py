@@ -1,0 +1,55 @@
+"""Taps divide a fibre wherever they are, down to its ends."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared_state.config import FibreConfig, LinkDevices, TapConfig
+from shared_state.dice import Dice
+from shared_state.world.fibre import delay, transmission
+from shared_state.world.path import path_of
+
+LENGTHS = st.floats(1e-3, 1e6)
+SHARES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("sender", ["alice", "bob"])
+@given(length=LENGTHS, shares=SHARES)
+def test_a_tapped_fibre_delays_and_loses_what_the_whole_does(
+    sender: str, length: float, shares: list[float]
+) -> None:
+    fibre = FibreConfig(length, 0.2e3 / length, insertion_loss_db=1.0)
+    positions = {"at the end": length, "at the start": 0.0}
+    positions |= {str(number): share * length for number, share in enumerate(shares)}
+    taps = {name: TapConfig("ab", position=position) for name, position in positions.items()}
+    path = path_of("ab", LinkDevices(("alice", "bob"), fibre), sender, taps, Dice(1))
+    stretches = [stretch for stretch, _ in path.stretches]
+    assert [tap is None for _, tap in path.stretches] == [False] * len(taps) + [True]
+    assert sum(map(delay, stretches)) == pytest.approx(delay(fibre), rel=1e-9)
+    assert prod(map(transmission, stretches)) == pytest.approx(transmission(fibre), rel=1e-9)
+
+
+def test_light_meets_the_taps_in_the_order_of_its_way() -> None:
+    taps = {
+        "near": TapConfig("ab", fraction=0.1, position=100.0),
+        "far": TapConfig("ab", fraction=0.9, position=700.0),
+    }
+    devices = LinkDevices(("alice", "bob"), FibreConfig(1000.0))
+    for sender, lengths, fractions in (
+        ("alice", [100, 600, 300], [0.1, 0.9]),
+        ("bob", [300, 600, 100], [0.9, 0.1]),
+    ):
+        path = path_of("ab", devices, sender, taps, Dice(1))
+        assert [stretch.length for stretch, _ in path.stretches] == pytest.approx(lengths)
+        assert [tap.fraction for _, tap in path.stretches if tap is not None] == fractions
+
+
+def test_a_tap_off_the_fibre_is_no_tap_of_this_link() -> None:
+    taps = {"eve": TapConfig("ab", position=1000.1)}
+    for sender in ("alice", "bob"):
+        with pytest.raises(ValueError, match="not on a fibre"):
+            path_of("ab", LinkDevices(("alice", "bob"), FibreConfig(1000.0)), sender, taps, Dice(1))
