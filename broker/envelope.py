@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import isfinite
+from reprlib import repr as brief
 from typing import Any
 
 import msgpack
@@ -23,6 +24,7 @@ class Envelope:
     ``session`` names the conversation (one run of one protocol); ``sequence`` counts from 0 the messages
     from ``sender`` to ``recipient`` in it; ``sent_at`` is the emulated time of sending in seconds; ``kind``
     names the message, ``body`` holds its fields (MessagePack types only; a tuple arrives as a list).
+    ``session`` and ``kind`` have at most 128 characters, names at most 64.
     """
 
     lab: str
@@ -42,7 +44,7 @@ class Envelope:
 
 
 _FIELDS = tuple(field.name for field in fields(Envelope))
-_TEXTS = ("lab", "sender", "recipient", "protocol", "session", "kind")
+_LONGEST_TEXTS = {"lab": 64, "sender": 64, "recipient": 64, "protocol": 64, "session": 128, "kind": 128}
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -65,9 +67,11 @@ def decode(payload: bytes, topic: EnvelopeTopic) -> Envelope:
     """
     record = unpack(payload, str(topic))
     if record.get("version") != VERSION:
-        raise EnvelopeError(f"The message on {topic} has version {record.get('version')!r}, not {VERSION}.")
+        raise EnvelopeError(
+            f"The message on {topic} has version {brief(record.get('version'))}, not {VERSION}."
+        )
     if record.keys() != {"version", *_FIELDS}:
-        wrong = ", ".join(sorted(map(str, record.keys() ^ {"version", *_FIELDS})))
+        wrong = brief(sorted(map(str, record.keys() ^ {"version", *_FIELDS})))
         raise EnvelopeError(f"The message on {topic} is no envelope: missing or unknown fields: {wrong}.")
     _check_types(record)
     envelope = Envelope(**{name: record[name] for name in _FIELDS})
@@ -103,13 +107,17 @@ def unpack(payload: bytes, where: str) -> dict[str, Any]:
 
 
 def _check_types(record: dict[str, Any]) -> None:
-    # ``type`` and not ``isinstance``: a bool is no sequence number.
-    for name in _TEXTS:
-        if type(record[name]) is not str:
-            raise EnvelopeError(f"An envelope's {name} is text, not {record[name]!r}.")
+    # ``type`` and not ``isinstance``: a bool is no sequence number. ``brief``: what a peer has sent may be long.
+    for name, longest in _LONGEST_TEXTS.items():
+        if type(record[name]) is not str or len(record[name]) > longest:
+            raise EnvelopeError(
+                f"An envelope's {name} is text of at most {longest} characters, not {brief(record[name])}."
+            )
     if type(record["sequence"]) is not int or record["sequence"] < 0:
-        raise EnvelopeError(f"An envelope's sequence is a whole number from 0, not {record['sequence']!r}.")
+        raise EnvelopeError(
+            f"An envelope's sequence is a whole number from 0, not {brief(record['sequence'])}."
+        )
     if type(record["sent_at"]) not in (int, float) or not isfinite(record["sent_at"]):
-        raise EnvelopeError(f"An envelope's sent_at is a time in seconds, not {record['sent_at']!r}.")
+        raise EnvelopeError(f"An envelope's sent_at is a time in seconds, not {brief(record['sent_at'])}.")
     if type(record["body"]) is not dict or not all(type(key) is str for key in record["body"]):
         raise EnvelopeError("An envelope's body is a map from field names to values.")

@@ -31,6 +31,7 @@ from broker.topics import (
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _PARTING = 2.0
+_LONGEST_TOPIC = 300  # four names and what joins them; MQTT allows a peer 65,535 bytes
 
 
 class MqttBus:
@@ -39,8 +40,9 @@ class MqttBus:
     ``patience`` is the wall time in seconds for which an outage, or an unconfirmed message, is borne: then
     every waiting call raises ``BrokerLost`` and the bus gives up. ``keepalive`` bounds, in seconds, for how
     long a dead connection goes unnoticed. ``announcements`` subscribes to those of the whole lab, this
-    party's own included. What arrives and is no envelope, or a forged one, is dropped and recorded as
-    ``bus.rejected``. ``clock`` gives the time of the records, by default the event loop's.
+    party's own included. What arrives and is no envelope, or a forged one, or was kept by the broker and is no
+    status, is dropped and recorded as ``bus.rejected``. ``clock`` gives the time of the records, by default
+    the event loop's.
     """
 
     def __init__(
@@ -200,18 +202,20 @@ class MqttBus:
         await self._group.__aexit__(None, None, None)
 
     def _arrived(self, arrival: Arrival) -> None:
-        topic = parse(arrival.topic)
+        topic, shown = parse(arrival.topic), arrival.topic[:_LONGEST_TOPIC]
         content: Envelope | Announcement
         try:
+            if arrival.retained and not (isinstance(topic, AnnouncementTopic) and topic.channel == STATUS):
+                raise EnvelopeError(f"The message on {shown} is an old one that the broker had kept.")
             match topic:
                 case EnvelopeTopic():
                     content = decode(arrival.payload, topic)
                 case AnnouncementTopic():
                     content = decode_announcement(arrival.payload, topic)
                 case None:
-                    raise EnvelopeError(f"{arrival.topic} is not a topic of a lab.")
+                    raise EnvelopeError(f"{shown} is not a topic of a lab.")
         except EnvelopeError as error:
-            self._record("bus.rejected", topic=arrival.topic, reason=str(error))
+            self._record("bus.rejected", topic=shown, reason=str(error))
             arrival.acknowledge()
         else:
             self._arrivals.put_nowait(Delivery(content, arrival.acknowledge))

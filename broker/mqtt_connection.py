@@ -43,10 +43,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An MQTT message as it came in."""
+    """An MQTT message as it came in; ``retained`` if the broker had kept it for later subscribers."""
 
     topic: str
     payload: bytes
+    retained: bool
     acknowledge: Callable[[], None]
 
 
@@ -165,7 +166,7 @@ class Connection:
 
     def _pass_on(self, arrived: Callable[[Arrival], None], message: aiomqtt.Message) -> None:
         acknowledge = partial(self._acknowledge, message.mid, message.qos)
-        arrived(Arrival(message.topic.value, message.payload, acknowledge))
+        arrived(Arrival(message.topic.value, message.payload, message.retain, acknowledge))
 
     def _acknowledge(self, message_id: int, qos: int) -> None:
         # After a loss the broker sends the message again, under an id of the next connection.

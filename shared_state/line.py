@@ -58,6 +58,7 @@ class Line:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dialler = dialler
+        self._role = role
         self._conversation = Conversation(lab=lab, name=name, token=token, role=role)
         self._loop = asyncio.get_running_loop()
         self._monotonic = monotonic
@@ -248,8 +249,8 @@ class Line:
             answer.set_exception(error)
 
     def _withdraw(self, request: int, operation: str, answer: asyncio.Future[Message]) -> None:
-        if self._gone is not None:
-            return
+        if self._gone is not None or self._role == "oracle":
+            return  # nothing that the oracle asks for waits or delivers a qubit
         qubit: Message = None
         if not answer.cancelled() and answer.done() and answer.exception() is None:
             # the answer came in the same turn of the loop in which its reader was cancelled

@@ -178,7 +178,7 @@ class Service:
             if "at" in values:
                 values["at"] = self._nature.clock.accept(values["at"])
             if not OPERATIONS[word].answered:
-                run = self._dispatch.run_of(session.name, values)
+                run = self._dispatch.run_of(session, values)
                 self._dispatch.post(request, values)
                 return
             self._answer(request, values)
@@ -199,7 +199,7 @@ class Service:
         session, number, word = request
         failure = None
         if session.has_failures and word not in _ALWAYS_ANSWERED:
-            failure = session.take_failure(self._dispatch.run_of(session.name, values))
+            failure = session.take_failure(self._dispatch.run_of(session, values))
         if failure is not None:
             if word == "close_run":  # what cleans up does so in any case, and then reports
                 self._dispatch.links.close_run(session.name, str(values["run"]))

@@ -7,9 +7,12 @@ import logging
 from asyncio import StreamReader, StreamWriter
 from typing import Self
 
-from broker.errors import BrokerError, PortTaken, ProgramFailed
-from broker.programs.lab_broker import LISTENER, AbortableWriter, LabBroker, LimitedReader
+from broker.errors import PortTaken, ProgramFailed
+from broker.programs.lab_broker import LISTENER, LabBroker
+from broker.programs.lab_connection import AbortableWriter, LimitedReader
 from broker.programs.program import MAX_PACKET, BrokerConfig
+
+_LOG = logging.getLogger(__name__)
 
 
 class EmbeddedBroker:
@@ -73,9 +76,9 @@ class EmbeddedBroker:
     async def _serve(self, reader: StreamReader, writer: AbortableWriter) -> None:
         self._writers.add(writer)
         try:
-            await self._broker.external_connected(LimitedReader(reader), writer, LISTENER)
-        except BrokerError:
-            pass  # it sent what is not MQTT, or too much of it: closing is the answer
+            await self._broker.external_connected(LimitedReader(reader, writer.abort), writer, LISTENER)
+        except Exception as error:  # noqa: BLE001 - whatever a client brings about ends its connection, not the lab
+            _LOG.info("A connection ended with %r.", error)
         finally:
             self._writers.discard(writer)
             writer.abort()

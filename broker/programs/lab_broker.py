@@ -9,6 +9,11 @@ The project's dependencies bind amqtt to version 0.12 because methods of its own
 - ``_run_broadcast``: amqtt walks its subscriptions while others change them, and a message is dropped.
 - ``_publish_retained_messages_for_subscription``: on connecting, amqtt sends retained messages for the
   subscriptions of all clients.
+- ``retain_message``: amqtt keeps whatever it is asked to keep, without limit.
+- ``_handle_client_session``: a client that amqtt throws out for what it sent stays subscribed, and its will
+  is not published.
+
+Nor does amqtt end a connection that has fallen silent, or one whose client lets its messages pile up here.
 """
 
 from __future__ import annotations
@@ -18,38 +23,21 @@ import hmac
 from collections import deque
 from typing import Any
 
-from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
 from amqtt.broker import Broker
 from amqtt.contexts import Action, ListenerConfig, ListenerType
 from amqtt.contexts import BrokerConfig as AmqttConfig
 from amqtt.errors import MQTTError, NoDataError
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
-from amqtt.session import OutgoingApplicationMessage, Session
+from amqtt.session import Session
 
-from broker.errors import EnvelopeError
-from broker.programs.program import MAX_PACKET, BrokerConfig
+from broker.programs.lab_connection import AbortableWriter, LimitedReader
+from broker.programs.program import BrokerConfig
 
 LISTENER = "default"
 _HANDSHAKE = 10.0
-
-
-class LimitedReader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt is untyped
-    """A reader that refuses a packet longer than the limit before any of it is kept."""
-
-    async def read(self, n: int = -1) -> bytes:
-        """Read ``n`` bytes. Raises ``EnvelopeError`` when they are too many."""
-        if n > MAX_PACKET:
-            raise EnvelopeError(f"A packet of {n} bytes exceeds the limit of {MAX_PACKET}.")
-        data: bytes = await super().read(n)
-        return data
-
-
-class AbortableWriter(StreamWriterAdapter):  # type: ignore[misc]  # amqtt is untyped
-    """A writer whose connection can be ended at once."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        super().__init__(writer)
-        self.abort = writer.transport.abort
+MAX_BACKLOG = 64 << 20
+"""How many bytes may be under way to one client, unsent or unacknowledged, before its connection is ended."""
+_MESSAGE_OVERHEAD = 4 << 10  # what a message costs here besides its payload: a task and its bookkeeping
 
 
 class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
@@ -72,7 +60,7 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
         return authentic and session.client_id == session.username and will_allowed
 
     async def _initialize_client_session(
-        self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
+        self, reader: LimitedReader, writer: AbortableWriter, remote_address: str, remote_port: int
     ) -> tuple[BrokerProtocolHandler, Session]:
         try:
             async with asyncio.timeout(_HANDSHAKE):
@@ -84,6 +72,8 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
         if await self._authenticate(session, self.listeners_config[LISTENER]):
             session.clean_session = True
             session.parent = 0
+            reader.patience = 1.5 * session.keep_alive or None  # MQTT 3.1.1 section 3.1.2.10
+            session.keep_alive *= 2  # when this is over, amqtt interrupts the reader, and does no more
             await self._take_over(session.client_id or "")
         else:
             handler.attach(session, reader, writer)
@@ -104,7 +94,7 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
             return self._access.may_publish(user, topic)
         return self._access.may_subscribe(user, topic)
 
-    async def _run_broadcast(self, running_tasks: deque[asyncio.Task[OutgoingApplicationMessage]]) -> None:
+    async def _run_broadcast(self, running_tasks: deque[asyncio.Task[None]]) -> None:
         broadcast: dict[str, Any] = await self._broadcast_queue.get()
         for topic_filter, subscriptions in list(self._subscriptions.items()):
             if not self._matches(broadcast["topic"], topic_filter):
@@ -112,8 +102,45 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
             for session, qos in list(subscriptions):
                 handler = self._get_handler(session)
                 if handler is not None and session.transitions.state == "connected":
-                    message = handler.mqtt_publish(broadcast["topic"], broadcast["data"], qos, retain=False)
-                    running_tasks.append(asyncio.ensure_future(message))
+                    delivery = self._deliver(handler, broadcast["topic"], broadcast["data"], qos)
+                    running_tasks.append(asyncio.ensure_future(delivery))
+
+    async def _deliver(self, handler: BrokerProtocolHandler, topic: str, data: bytes, qos: int) -> None:
+        """Send a message to a subscriber, or end its connection if it owes too many already."""
+        writer: AbortableWriter = handler.writer
+        size = len(data) + _MESSAGE_OVERHEAD
+        if writer.backlog + size > MAX_BACKLOG:
+            writer.abort()
+            return
+        writer.backlog += size
+        try:
+            await handler.mqtt_publish(topic, data, qos, retain=False)
+        finally:
+            writer.backlog -= size
+
+    async def retain_message(
+        self, source_session: Session, topic_name: str, data: bytes, qos: int | None = None
+    ) -> None:
+        """Keep the message for later subscribers if it is its sender's status; keep nothing else."""
+        if self._access.may_retain(source_session.username or "", topic_name):
+            await super().retain_message(source_session, topic_name, data, qos)
+
+    async def _handle_client_session(
+        self,
+        reader: LimitedReader,
+        writer: AbortableWriter,
+        client_session: Session,
+        handler: BrokerProtocolHandler,
+        *place: Any,
+    ) -> None:
+        try:
+            await super()._handle_client_session(reader, writer, client_session, handler, *place)
+        finally:
+            if client_session.transitions.state == "connected":
+                writer.abort()
+                gone = asyncio.get_running_loop().create_future()
+                gone.set_result(None)
+                await self._handle_disconnect(client_session, handler, gone)
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session

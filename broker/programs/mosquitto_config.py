@@ -11,7 +11,6 @@ from pathlib import Path
 
 from broker.access import AccessRule
 from broker.programs.program import MAX_PACKET, BrokerConfig
-from broker.topics import announcements_filter
 
 _ITERATIONS = 101  # what mosquitto_passwd takes; a lab's passwords are random, so guessing is hopeless anyway
 
@@ -58,14 +57,12 @@ log_type information
 
 
 def access_list(rule: AccessRule) -> str:
-    """Return the access rule as mosquitto's ACL; %u is the user's name."""
-    return f"""\
-user {rule.monitor}
-topic read {rule.lab}/#
-pattern write {rule.lab}/%u/#
-pattern read {rule.lab}/+/to/%u/#
-pattern read {announcements_filter(rule.lab)}
-"""
+    """Return the access rule as mosquitto's ACL, in which %u is the user's name."""
+    lines = [f"user {rule.monitor}"]
+    lines += [f"topic read {granted}" for granted in rule.readable(rule.monitor)]
+    lines += [f"pattern write {granted}" for granted in rule.writable("%u")]
+    lines += [f"pattern read {granted}" for granted in rule.readable("%u")]
+    return "\n".join(lines) + "\n"
 
 
 def password_file(users: Mapping[str, str]) -> str:

@@ -39,10 +39,10 @@ def reporting(verb: Callable[..., None]) -> Callable[..., None]:
         try:
             verb(*args, **kwargs)
         except KeyboardInterrupt:
-            say("Interrupted: what this command started has been ended.")
+            say("Interrupted; everything that this command started has been ended.")
             raise typer.Exit(130) from None
         except asyncio.CancelledError:
-            say("Ended by SIGTERM, and with it what this command started.")
+            say("Ended by SIGTERM; everything that this command started has been ended.")
             raise typer.Exit(143) from None
         except (*_OURS, BaseExceptionGroup) as error:
             cause = root_cause(error)

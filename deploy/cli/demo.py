@@ -137,7 +137,8 @@ async def _demo() -> None:
 
 def _summary(lines: list[Line], seconds: float) -> None:
     rows = [[line.what, line.result, line.expected] for line in lines]
-    print_table(f"Done in {seconds:.1f} s", ["what", "result", "to be expected"], rows)
+    out.print(f"[green]✓[/] Done in {seconds:.1f} s")
+    print_table("", ["what", "result", "to be expected"], rows)
     out.print(
         "Next: bellwire run teleport --lab alice-bob --rounds 100; and write a protocol: nodes/README.md"
     )

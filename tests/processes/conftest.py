@@ -116,8 +116,9 @@ class Bellwire:
         return [pid for pid in pids if mark in _environment(pid)]
 
     def left_over(self) -> list[str]:
-        """List what is in this home."""
-        return sorted(str(p.relative_to(self.home)) for p in self.home.rglob("*") if p != self.home / "labs")
+        """List what is in this home, but for the registry's own lock and its empty folders."""
+        own = {self.home / name for name in ("lock", "labs", "runs")}
+        return sorted(str(path.relative_to(self.home)) for path in self.home.rglob("*") if path not in own)
 
     def clear(self) -> None:
         """End whatever still lives here, after a test that failed."""

@@ -75,7 +75,7 @@ def test_a_lab_comes_up_does_jobs_and_goes_down(bellwire: Bellwire, tmp_path: Pa
     assert (teleport["schema"], teleport["rounds"]) == ("bellwire.run/1", 3)
     assert 2 / 3 < teleport["fidelity_mean"] <= 1
     assert teleport["duration_s"] > 0 < teleport["wall_s"]
-    assert bellwire("run", "swap").out.startswith("swap, 1 rounds: ")
+    assert bellwire("run", "swap").out.startswith("swap, 1 round: ")
     assert bellwire("entangle", "alice", "bob", "-n", "2").out.startswith(
         "2 pairs along alice - charlie - bob"
     )
@@ -104,7 +104,7 @@ def test_two_labs_are_up_at_once_and_end_together(bellwire: Bellwire) -> None:
         assert bellwire("up", name, "-d").code == 0
     ambiguous = bellwire("run", "teleport")
     assert ambiguous.code == 2
-    assert "several labs are up, say which: alice-bob, alice-charlie-bob" in ambiguous.err
+    assert "several labs are up, name one (run, qkd, send, logs: -l NAME): alice-bob, alice-charlie-bob" in ambiguous.err
     again = bellwire("up", "alice-bob", "-d")
     assert again.code == 2
     assert "lab 'alice-bob' is up already" in again.err

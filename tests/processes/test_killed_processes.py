@@ -82,8 +82,8 @@ async def test_when_a_node_is_killed_its_peer_is_told_and_the_others_work_on(
         assert death.value.name == "bob"
         assert loop.time() - started < 10
         told = record(running, "alice", "part.failed")
-        assert told["cause"] == "PeerGone"
-        assert "node 'bob' left while a Hello was awaited" in told["message"]
+        assert told["cause"] == "RunCancelled"
+        assert "called off: at node 'bob': the process ended while it played its part" in told["message"]
 
         async def nothing_is_held() -> bool:
             census = await running.census()

@@ -110,7 +110,7 @@ async def referee(oracle: Referee) -> dict[str, float]: raise RuntimeError("the 
     ),
     "a message that never comes": (
         6,
-        "at node 'alice': node 'bob' did not send a Hello within 0.5 s",
+        "at node 'alice': node 'bob' did not send Hello within 0.5 s",
         """
 async def alice(bob: Peer) -> None: await bob.receive(Hello)
 async def bob() -> None: ...
@@ -118,7 +118,7 @@ async def bob() -> None: ...
     ),
     "an unexpected message": (
         1,
-        "at node 'alice': node 'bob' sent a Bye where a Hello was expected",
+        "at node 'alice': node 'bob' sent Bye where Hello was expected",
         """
 async def alice(bob: Peer) -> None: await bob.receive(Hello)
 async def bob(alice: Peer) -> None: await alice.send(Bye(1))
@@ -135,7 +135,7 @@ async def alice(memory: Memory) -> None:
 """,
     ),
     "more qubits than memories": (
-        1,
+        9,
         "at node 'alice': ",
         """
 async def alice(memory: Memory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import numpy as np
@@ -70,3 +71,15 @@ async def test_a_qubit_named_twice_is_the_askers_mistake(
                 await request
     assert caplog.records == []
     await oracle.discard([qubit])
+
+
+async def test_an_answer_that_the_oracle_no_longer_waits_for_does_no_harm(
+    alice: NodeClient, oracle: OracleClient
+) -> None:
+    qubit = await given(alice, "run")
+    asked = asyncio.ensure_future(oracle.discard([qubit]))
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.wait([asked])
+    assert (await oracle.census()).qubits == 0
+    assert await oracle.discard_run("run") == 0

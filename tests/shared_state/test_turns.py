@@ -46,16 +46,15 @@ async def test_a_short_question_is_answered_before_the_end_of_a_long_speech(
     config: ServerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared_state.service.TURN", -1.0)  # one request a turn
-    async with await serve(config) as server:
-        async with await join(server, "bob") as bob:
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(busy_alice())
-            speech = asyncio.ensure_future(_messages(reader, 3))
-            await bob.sync()
-            assert not speech.done()
-            assert (await speech)[-1] == [2, GATES + 2, 1]
-            writer.close()
-            await writer.wait_closed()
+    async with await serve(config) as server, await join(server, "bob") as bob:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(busy_alice())
+        speech = asyncio.ensure_future(_messages(reader, 3))
+        await bob.sync()
+        assert not speech.done()
+        assert (await speech)[-1] == [2, GATES + 2, 1]
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_who_does_not_read_gets_all_answers_later(
@@ -71,6 +70,7 @@ async def test_who_does_not_read_gets_all_answers_later(
             writer.write(hello("control", config.oracle_token, "oracle") + b"".join(map(encode, requests)))
             for _ in range(2 * states):
                 await alice.sync()
+            assert server._service._sessions["oracle", "control"].applied < states  # nor is it asked on
             _, *answers = await _messages(reader, states + 1)
             assert [answer[1] for answer in answers if isinstance(answer, list)] == list(range(1, states + 1))
         writer.close()

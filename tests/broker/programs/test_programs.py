@@ -17,7 +17,7 @@ from broker.errors import EnvelopeError, InvalidName, PortTaken, ProgramFailed, 
 from broker.programs import choose as choosing
 from broker.programs.choose import choose, find_mosquitto
 from broker.programs.embedded import EmbeddedBroker
-from broker.programs.lab_broker import LimitedReader
+from broker.programs.lab_connection import LimitedReader
 from broker.programs.mosquitto import MosquittoBroker
 from broker.programs.mosquitto_config import write_files
 from broker.programs.program import BrokerConfig, BrokerProgram
@@ -60,7 +60,7 @@ async def test_garbage_on_the_port_leaves_the_broker_alive(new_broker: NewBroker
 
 async def test_the_embedded_broker_refuses_a_packet_before_it_keeps_any_of_it() -> None:
     with pytest.raises(EnvelopeError, match=f"{1 << 28} bytes"):
-        await LimitedReader(asyncio.StreamReader()).read(1 << 28)
+        await LimitedReader(asyncio.StreamReader(), lambda: None).read(1 << 28)
 
 
 @pytest.mark.parametrize("replaced", [{"lab": "a/b"}, {"users": {"#": "x"}}, {"users": {"alice": ""}}])

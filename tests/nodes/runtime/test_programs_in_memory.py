@@ -133,3 +133,25 @@ async def test_a_pair_without_a_chain_of_sources_is_refused_before_anything_star
     async with in_memory_lab(world) as lab:
         with pytest.raises(ProgramInvalid, match="no chain of links"):
             await lab.run(RunRequest("teleport", {"alice": "alice", "bob": "hermit"}))
+
+
+@pytest.mark.parametrize("program", ["teleport", "swap", "entangle", "chsh"])
+async def test_a_run_that_is_called_off_leaves_nothing_and_disturbs_nobody(chain: Chain, program: str) -> None:
+    roles = THREE if program == "swap" else TWO
+    async with in_memory_lab(chain("alice", "charlie", "bob")) as lab:
+        for judged_before in range(1, 12, 3):
+            reached = asyncio.Event()
+
+            def note(judged: int, enough: int = judged_before, reached: asyncio.Event = reached) -> None:
+                if judged >= enough:
+                    reached.set()
+
+            running = asyncio.ensure_future(lab.run(RunRequest(program, roles, rounds=10_000), note))
+            await reached.wait()
+            running.cancel()
+            await asyncio.wait([running])
+            assert running.cancelled()
+            census = await lab.census()
+            assert (census.qubits, census.handed_over, census.waiting) == (0, 0, 0)
+        result = await lab.run(RunRequest("swap", THREE, rounds=5))
+    assert result.figures["fidelity_mean"] == pytest.approx(1.0, abs=1e-9)
