@@ -60,7 +60,7 @@ def test_a_long_job_ends(
 ) -> None:
     job = bellwire.start("run", program(WAITS), "--lab", lab_on(broker))
     bellwire.wait_for(
-        lambda: any("begun" in log.read_text() for log in bellwire.home.glob("run-*/logs/alice.log"))
+        lambda: any("begun" in log.read_text() for log in bellwire.home.glob("runs/*/logs/alice.log"))
     )
     interrupt(job.pid, number)
     out, complaint = job.communicate(timeout=20)

@@ -136,7 +136,9 @@ async def test_a_pair_without_a_chain_of_sources_is_refused_before_anything_star
 
 
 @pytest.mark.parametrize("program", ["teleport", "swap", "entangle", "chsh"])
-async def test_a_run_that_is_called_off_leaves_nothing_and_disturbs_nobody(chain: Chain, program: str) -> None:
+async def test_a_run_that_is_called_off_leaves_nothing_and_disturbs_nobody(
+    chain: Chain, program: str
+) -> None:
     roles = THREE if program == "swap" else TWO
     async with in_memory_lab(chain("alice", "charlie", "bob")) as lab:
         for judged_before in range(1, 12, 3):
