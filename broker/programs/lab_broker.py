@@ -11,7 +11,9 @@ The project's dependencies bind amqtt to version 0.12 because methods of its own
   subscriptions of all clients.
 - ``retain_message``: amqtt keeps whatever it is asked to keep, without limit.
 - ``_handle_client_session``: a client that amqtt throws out for what it sent stays subscribed, and its will
-  is not published.
+  is not published. When a client connects again, amqtt stops its earlier session from outside, and both
+  wait for ever if that one had just begun. Here it loses its connection, and ends before the next begins.
+- ``_client_message_loop``: amqtt waits for ever for the end of a client that hung up while it was greeted.
 
 Nor does amqtt end a connection that has fallen silent, or one whose client lets its messages pile up here.
 """
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any
 
 from amqtt.broker import Broker
@@ -48,6 +50,8 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
         super().__init__(AmqttConfig(listeners={LISTENER: listener}, plugins={}))
         self._users = config.users
         self._access = config.access
+        self._newest: dict[str, AbortableWriter] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def _authenticate(self, session: Session, _: ListenerConfig) -> bool:
         """Tell whether the password is the user's, the client id its name, and the will below its name."""
@@ -74,19 +78,11 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
             session.parent = 0
             reader.patience = 1.5 * session.keep_alive or None  # MQTT 3.1.1 section 3.1.2.10
             session.keep_alive *= 2  # when this is over, amqtt interrupts the reader, and does no more
-            await self._take_over(session.client_id or "")
         else:
             handler.attach(session, reader, writer)
             await handler.mqtt_connack_authorize(False)
             raise MQTTError(f"{remote_address}:{remote_port} is not who it says.")
         return handler, session
-
-    async def _take_over(self, client_id: str) -> None:
-        """End the client's earlier session. Its reader sees the end of its stream, or might never stop."""
-        _, handler = self._sessions.get(client_id, (None, None))
-        if handler is not None and handler.writer is not None:
-            handler.writer.abort()
-        await self._cleanup_session(client_id)
 
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
         user = session.username or ""
@@ -133,14 +129,24 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
         handler: BrokerProtocolHandler,
         *place: Any,
     ) -> None:
-        try:
-            await super()._handle_client_session(reader, writer, client_session, handler, *place)
-        finally:
-            if client_session.transitions.state == "connected":
+        user = client_session.username or ""
+        earlier, self._newest[user] = self._newest.get(user), writer
+        if earlier is not None:
+            earlier.abort()
+        async with self._turns[user]:
+            try:
+                await super()._handle_client_session(reader, writer, client_session, handler, *place)
+            finally:
                 writer.abort()
-                gone = asyncio.get_running_loop().create_future()
-                gone.set_result(None)
-                await self._handle_disconnect(client_session, handler, gone)
+                if client_session.transitions.state == "connected":
+                    gone = asyncio.get_running_loop().create_future()
+                    gone.set_result(None)
+                    await self._handle_disconnect(client_session, handler, gone)
+                await self._cleanup_session(user)
+
+    async def _client_message_loop(self, client_session: Session, handler: BrokerProtocolHandler) -> None:
+        if not handler._reader_stopped.is_set():
+            await super()._client_message_loop(client_session, handler)
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session

@@ -31,7 +31,11 @@ REFUSED = {
     "an unknown program": (4, ["run", "telport", *ON], "did you mean 'teleport'?"),
     "a program file that is not there": (4, ["run", "./gone.py", *ON], "there is no program file"),
     "an unknown node": (4, ["entangle", "alice", "bobb", *ON], "unknown node 'bobb'; did you mean 'bob'?"),
-    "a role that nobody plays": (4, ["run", "swap", *ON], "nobody plays charlie: the lab has no nodes of these names; add --role charlie=NODE"),
+    "a role that nobody plays": (
+        4,
+        ["run", "swap", *ON],
+        "nobody plays charlie: the lab has no nodes of these names; add --role charlie=NODE",
+    ),
     "an unknown lab": (4, ["run", "teleport", "--lab", "alice-bbo"], "alice-bob"),
     "an unknown tap": (4, ["qkd", "alice", "bob", *ON, "--tap", "eve"], "unknown tap 'eve'"),
     "a file that cannot be read": (4, ["send", "alice", "bob", "gone", *ON], "cannot read gone: No such file"),

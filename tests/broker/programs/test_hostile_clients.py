@@ -7,7 +7,6 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ Make = Callable[..., Envelope]
 NewBus = Callable[..., MqttBus]
 NewBroker = Callable[..., BrokerProgram]
 LOST = encode_announcement(Announcement("alice", "status", {"state": "lost"}))
-DISCONNECT = b"\xe0\x00"
+PINGREQ, PINGRESP, DISCONNECT = b"\xc0\x00", b"\xd0\x00", b"\xe0\x00"
 
 
 def packet(kind: int, body: bytes) -> bytes:
@@ -201,7 +200,9 @@ async def test_a_client_that_takes_its_leave_in_its_last_segment_is_not_announce
 ) -> None:
     greeting = connect("alice", users["alice"], will=("lab/alice/pub/status", LOST))
     async with new_broker() as broker, new_bus("control", broker, announcements=True) as control:
-        async with asyncio.timeout(5), Raw(broker, greeting, DISCONNECT) as (reader, writer):
+        async with asyncio.timeout(5), Raw(broker, greeting, PINGREQ) as (reader, writer):
+            await reader.readexactly(4 + 2)
+            writer.write(DISCONNECT)
             writer.write_eof()
             await reader.read()
         async with new_bus("bob", broker):
@@ -223,8 +224,8 @@ async def test_a_client_that_falls_silent_is_announced_as_lost(
         Raw(broker, connect("charlie", users["charlie"], keepalive=60)) as (reader, writer),
     ):
         assert sorted(await states(control, 2)) == [("alice", "lost"), ("bob", "lost")]
-        writer.write(b"\xc0\x00")
-        assert await reader.readexactly(6) == b"\x20\x02\x00\x00" + b"\xd0\x00"
+        writer.write(PINGREQ)
+        assert await reader.readexactly(6) == b"\x20\x02\x00\x00" + PINGRESP
 
 
 async def test_the_broker_keeps_no_message_but_a_status(
