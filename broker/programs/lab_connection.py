@@ -35,10 +35,6 @@ class LimitedReader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt is unty
         except TimeoutError as error:
             self._abort()
             raise ConnectionResetError(f"The client has been silent for {self.patience} s.") from error
-        except (asyncio.IncompleteReadError, OSError):
-            # amqtt cancels what it has not begun to handle: a DISCONNECT just before the end would be lost.
-            await asyncio.sleep(0)
-            raise
         return data
 
 

@@ -30,6 +30,20 @@ def test_a_party_publishes_below_its_own_name_only(topic: str) -> None:
     assert not RULE.may_publish("monitor", topic)
 
 
+@pytest.mark.parametrize(
+    "topic",
+    ["lab/alice", "lab/alice/x", "lab/alice/#", "lab/alice/to/#", "lab/alice/pub/+", "other/alice/pub/x"],
+)
+def test_a_party_publishes_to_parties_and_to_all_and_nowhere_else(topic: str) -> None:
+    assert not RULE.may_publish("alice", topic)
+
+
+@pytest.mark.parametrize("topic", ["lab/alice/pub/events", "lab/alice/to/bob/x", "lab/bob/pub/status"])
+def test_only_a_partys_own_status_is_kept(topic: str) -> None:
+    assert RULE.may_retain("alice", "lab/alice/pub/status")
+    assert not RULE.may_retain("alice", topic)
+
+
 @pytest.mark.parametrize("topic_filter", ["lab/+/to/alice/#", "lab/bob/to/alice/bb84", "lab/+/pub/#"])
 def test_a_party_reads_its_inbox_and_announcements(topic_filter: str) -> None:
     assert RULE.may_subscribe("alice", topic_filter)

@@ -32,7 +32,7 @@ values = st.recursive(
     sequence=st.integers(0, 2**63),
     sent_at=st.floats(allow_nan=False, allow_infinity=False),
     body=st.dictionaries(st.text(), values),
-    session=st.text(),
+    session=st.text(max_size=128),
 )
 def test_what_was_encoded_is_decoded(
     sequence: int, sent_at: float, body: dict[str, Any], session: str
@@ -91,6 +91,32 @@ def test_a_field_of_the_wrong_type_is_refused_at_both_ends(
         decode(msgpack.packb(record), TOPIC)
     with pytest.raises(EnvelopeError, match=name):
         encode(new_envelope(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [("lab", 64), ("sender", 64), ("recipient", 64), ("protocol", 64), ("session", 128), ("kind", 128)],
+)
+def test_a_text_that_is_too_long_is_refused_at_both_ends(
+    new_envelope: Callable[..., Envelope], name: str, longest: int
+) -> None:
+    encode(new_envelope(**{name: "x" * longest}))
+    with pytest.raises(EnvelopeError, match=f"{name} is text of at most {longest} characters"):
+        encode(new_envelope(**{name: "x" * (longest + 1)}))
+    record = {"version": VERSION} | asdict(new_envelope()) | {name: "x" * (longest + 1)}
+    with pytest.raises(EnvelopeError, match=f"{name} is text of at most {longest} characters"):
+        decode(msgpack.packb(record), TOPIC)
+
+
+@pytest.mark.parametrize("name", ["version", "unknown" * 10_000, *Envelope.__dataclass_fields__])
+@pytest.mark.parametrize("value", [b"x" * 100_000, ["x" * 1000] * 100, {1.5: "x" * 100_000}])
+def test_no_peer_makes_the_text_of_an_error_long(
+    new_envelope: Callable[..., Envelope], name: str, value: object
+) -> None:
+    record = {"version": VERSION} | asdict(new_envelope()) | {name: value}
+    with pytest.raises(EnvelopeError) as refusal:
+        decode(msgpack.packb(record), TOPIC)
+    assert len(str(refusal.value)) < 500
 
 
 def test_a_body_that_messagepack_does_not_know_is_refused(new_envelope: Callable[..., Envelope]) -> None:

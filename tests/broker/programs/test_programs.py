@@ -19,7 +19,7 @@ from broker.programs.choose import choose, find_mosquitto
 from broker.programs.embedded import EmbeddedBroker
 from broker.programs.lab_connection import LimitedReader
 from broker.programs.mosquitto import MosquittoBroker
-from broker.programs.mosquitto_config import write_files
+from broker.programs.mosquitto_config import access_list, write_files
 from broker.programs.program import BrokerConfig, BrokerProgram
 
 NewBroker = Callable[..., BrokerProgram]
@@ -83,6 +83,19 @@ def test_mosquittos_files_are_its_owners_only_and_hold_no_password(config: Broke
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
     assert stat.S_IMODE(config.directory.stat().st_mode) == 0o700
     assert not any("the-password-of" in file.read_text() for file in files)
+
+
+def test_mosquittos_access_list_is_the_access_rule(config: BrokerConfig) -> None:
+    assert access_list(config.access).splitlines() == [
+        "user monitor",
+        "topic read lab/+/to/monitor/#",
+        "topic read lab/+/pub/#",
+        "topic read lab/#",
+        "pattern write lab/%u/to/#",
+        "pattern write lab/%u/pub/#",
+        "pattern read lab/+/to/%u/#",
+        "pattern read lab/+/pub/#",
+    ]
 
 
 def test_auto_takes_mosquitto_where_it_is_and_the_embedded_one_otherwise(
