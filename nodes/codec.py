@@ -30,7 +30,10 @@ def fields_of(message: object) -> dict[str, Any]:
     Raises ``TypeError`` when ``message`` is no dataclass or a field holds something else.
     """
     if not is_dataclass(message) or isinstance(message, type):
-        raise TypeError(f"a message is an instance of a dataclass, not a {type(message).__name__}")
+        raise TypeError(
+            f"a message is an instance of a dataclass, such as '@dataclass(frozen=True) class Note: text: str', "
+            f"not a {type(message).__name__}"
+        )
     return {field.name: _plain(getattr(message, field.name)) for field in fields(message)}
 
 
@@ -81,7 +84,10 @@ def _plain(value: object) -> Any:
         return [_plain(element) for element in value]
     if is_dataclass(value):
         return fields_of(value)
-    raise TypeError(f"a message cannot hold a {type(value).__name__}; see nodes.codec for what it can")
+    raise TypeError(
+        f"a message cannot hold a {type(value).__name__}; it holds int, float, bool, str, bytes, None, tuples and "
+        "dataclasses of these: convert a numpy number with int() or float(), bits with np.packbits(...).tobytes()"
+    )
 
 
 def _as_tuples(value: Any) -> Any:

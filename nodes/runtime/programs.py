@@ -134,7 +134,7 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look their module up while they are made
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProgramInvalid(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return module
 

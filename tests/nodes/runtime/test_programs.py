@@ -69,6 +69,7 @@ def summarise(rounds): ...
         ("async def alice(bob: Per): ...", "an annotation cannot be read"),
         ("def broken(:", "cannot be imported: SyntaxError"),
         ("import nothing_of_this_name", "cannot be imported: ModuleNotFoundError"),
+        ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
         ("raise RuntimeError('no')", "cannot be imported: RuntimeError: no"),
         (
             """
