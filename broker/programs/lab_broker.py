@@ -144,6 +144,17 @@ class LabBroker(Broker):  # type: ignore[misc]  # amqtt is untyped
                     await self._handle_disconnect(client_session, handler, gone)
                 await self._cleanup_session(user)
 
+    async def _handle_disconnect(
+        self, client_session: Session, handler: BrokerProtocolHandler, disconnect_waiter: asyncio.Future[Any]
+    ) -> None:
+        # What has been confirmed to the client is delivered, also when the client was gone before its turn came.
+        waiting = client_session.delivered_message_queue
+        while not waiting.empty():
+            arrived = asyncio.get_running_loop().create_future()
+            arrived.set_result(waiting.get_nowait())
+            await self._handle_message_delivery(client_session, handler, arrived)
+        await super()._handle_disconnect(client_session, handler, disconnect_waiter)
+
     async def _client_message_loop(self, client_session: Session, handler: BrokerProtocolHandler) -> None:
         if not handler._reader_stopped.is_set():
             await super()._client_message_loop(client_session, handler)
