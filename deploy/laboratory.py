@@ -31,8 +31,8 @@ from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import Conductor, RunResult
 from nodes.runtime.orders import CONTROL
-from shared_state.client import Census, OracleClient
 from shared_state.errors import SharedStateError
+from shared_state.oracle import Census, OracleClient
 
 ResultT = TypeVar("ResultT")
 

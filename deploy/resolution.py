@@ -9,14 +9,15 @@ from deploy.checks import is_file
 from deploy.lab import App, Lab, Link, Node, Runtime
 from deploy.labfile import AppKeys, Equipment, LabFile, LinkKeys, NodeKeys, TapKeys
 from shared_state.config import (
+    DetectorConfig,
     FibreConfig,
     GateConfig,
     LinkDevices,
     MemoryConfig,
     NodeDevices,
     PulseConfig,
-    SourceConfig,
     TapConfig,
+    WernerSource,
 )
 
 FIBRES: Final = {"spool": 0.2, "deployed": 0.32, "urban": 0.5}
@@ -59,6 +60,8 @@ def _node(name: str, node: NodeKeys, lab: LabFile) -> Node:
         # Without pure dephasing, the longest coherence that physics allows.
         memories.setdefault("t2", 2.0 * memories["t1"])
     gates = _merged(*(layer.gates.written() for layer in layers))
+    if "readout_fidelity" in gates:
+        gates["readout_error_0"] = gates["readout_error_1"] = 1.0 - gates.pop("readout_fidelity")
     return Node(name, node.kind, NodeDevices(MemoryConfig(**memories), GateConfig(**gates)))
 
 
@@ -82,14 +85,14 @@ def _link(link: LinkKeys) -> Link:
     )
     pulses = _given(
         pulse_rate=link.qkd.pulse_rate,
-        detector_efficiency=link.qkd.detectors.efficiency,
+        detectors=DetectorConfig(**link.qkd.detectors.written()),
         misalignment=link.qkd.misalignment,
     )
     devices = LinkDevices(
         endpoints=link.endpoints,
         fibre=FibreConfig(**fibre),
         # Who writes qkd and no source has a fibre for pulses; who writes neither wants a link that does all.
-        source=SourceConfig(**link.source.written())
+        source=WernerSource(**link.source.written())
         if link.source.written() or not link.qkd.written()
         else None,
         pulses=PulseConfig(**pulses),

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from shared_state.arguments import pack_bits
 from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
 from shared_state.session import ANY_RUN, Session
-from shared_state.vocabulary import pack_bits
-from shared_state.world.links import Arrived, Delivered, Detected, Links, Outcome
+from shared_state.world.ends import Arrived, Delivered, Detected, Outcome
+from shared_state.world.links import Links
 from shared_state.world.nature import Nature
 from shared_state.world.queues import Ticket
 
@@ -34,14 +35,15 @@ class Dispatch:
         self._acts: Mapping[str, Callable[..., Any]] = {
             "gate": nature.gate, "unitary": nature.unitary, "measure": nature.measure,
             "bell_measure": nature.bell_measure, "discard": nature.discard, "hand_over": nature.hand_over,
-            "transmit": links.transmit, "emit_pulses": links.emit_pulses, "close_run": links.close_run,
+            "transmit": links.light.transmit, "emit_pulses": links.light.emit_pulses, "close_run": links.close_run,
         }  # fmt: skip
         self._waits: Mapping[str, Callable[..., None]] = {
-            "pair": links.pair, "receive": links.receive, "measure_pulses": links.measure_pulses,
+            "pair": links.pairs.pair, "receive": links.light.receive,
+            "measure_pulses": links.light.measure_pulses,
         }  # fmt: skip
         self._views: Mapping[str, Callable[..., Any]] = {
             "fidelity": nature.fidelity, "discard_handed_over": nature.discard_handed_over,
-            "discard_run": nature.discard_run, "set_tap": links.set_tap, "now": nature.clock.now,
+            "discard_run": nature.discard_run, "set_tap": links.ends.set_tap, "now": nature.clock.now,
         }  # fmt: skip
 
     def post(self, request: Request, values: Mapping[str, Any]) -> None:

@@ -78,6 +78,6 @@ def _link_row(lab: Lab, name: str) -> list[str]:
         *link.endpoints,
         f"{link.length / 1000:g} km",
         f"{transmission(link.devices.fibre):.4g}",
-        f"{quantity(source.rate, 'Hz')}, F {source.fidelity:g}" if source else "-",
+        f"{source.scheme}" if source else "-",
         quantity(pulses.pulse_rate, "Hz"),
     ]

@@ -18,8 +18,8 @@ from nodes.runtime.judge import Judge
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunOrder, RunOver, SwapPath
 from nodes.runtime.programs import Program, Scalar, load
-from shared_state.client import Census, OracleClient
 from shared_state.errors import SharedStateError
+from shared_state.oracle import Census, OracleClient
 
 _CLEANUP_DEADLINE = 10.0
 

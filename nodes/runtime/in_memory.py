@@ -20,8 +20,9 @@ from nodes.runtime.conductor import Conductor
 from nodes.runtime.node import Node
 from nodes.runtime.orders import CONTROL
 from nodes.runtime.stage import Surroundings
-from shared_state.client import NodeClient, OracleClient
+from shared_state.client import NodeClient
 from shared_state.config import LinkDevices, ServerConfig, WorldConfig
+from shared_state.oracle import OracleClient
 from shared_state.service import Service
 from shared_state.world.fibre import delay
 

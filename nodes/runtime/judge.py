@@ -19,7 +19,7 @@ from nodes.ports import Qubit
 from nodes.ports import Referee as RefereePort
 from nodes.runtime.programs import Program
 from nodes.runtime.returns import JudgedQubit, as_annotated, qubits_in, unpack
-from shared_state.client import OracleClient
+from shared_state.oracle import OracleClient
 
 
 class OracleReferee:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.config import SourceConfig
+from shared_state.config import WernerSource
 from shared_state.engine.measures import bell_state
 
 
@@ -21,6 +21,6 @@ def werner_state(fidelity: float) -> NDArray[np.complex128]:
     return w * np.outer(phi, phi.conj()) + (1 - w) / 4 * np.eye(4)
 
 
-def waiting_time(source: SourceConfig, rng: np.random.Generator) -> float:
+def waiting_time(source: WernerSource, rng: np.random.Generator) -> float:
     """Draw the time in seconds until the source's next pair: exponential with mean 1 / rate."""
     return float(rng.exponential(1 / source.rate))

@@ -48,8 +48,8 @@ def add_gate_noise(state: JointState, gates: GateConfig, qubits: Sequence[int]) 
 
 
 def readout(bit: int, gates: GateConfig, uniform: float) -> int:
-    """Return the outcome as the detector reports it: flipped where ``uniform`` >= ``readout_fidelity``."""
-    return bit if uniform < gates.readout_fidelity else 1 - bit
+    """Return the outcome as the detector reports it: flipped where ``uniform`` < its readout error."""
+    return bit ^ (uniform < (gates.readout_error_1 if bit else gates.readout_error_0))
 
 
 def _shared(channel: Channel) -> Channel:

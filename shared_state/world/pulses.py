@@ -68,7 +68,7 @@ def detect(
     """
     if len(bases) != len(train):
         raise ValueError(f"the train has {len(train)} pulses and {len(bases)} bases were given.")
-    clicked = train.present & (rng.random(len(train)) < pulses.detector_efficiency)
+    clicked = train.present & (rng.random(len(train)) < pulses.detectors.efficiency)
     outcomes = batch.measure(train.bloch, bases, rng.random(len(train)))
     flipped = rng.random(len(train)) < pulses.misalignment
     return clicked.astype(np.uint8), ((outcomes ^ flipped) & clicked).astype(np.uint8)

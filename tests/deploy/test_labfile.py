@@ -10,7 +10,15 @@ import pytest
 
 from deploy.lab import App, Runtime
 from deploy.topology import Lab
-from shared_state.config import FibreConfig, GateConfig, MemoryConfig, PulseConfig, SourceConfig, TapConfig
+from shared_state.config import (
+    DetectorConfig,
+    FibreConfig,
+    GateConfig,
+    MemoryConfig,
+    PulseConfig,
+    TapConfig,
+    WernerSource,
+)
 
 ReadLab = Callable[[str], Lab]
 
@@ -23,11 +31,11 @@ def test_the_shortest_lab_is_ideal_but_for_the_loss_of_its_fibre(read: ReadLab) 
     assert lab.seed is None
     assert lab.runtime == Runtime(launcher="process", broker="auto", mode=None, scale=1.0, max_qubits=12)
     assert lab.nodes["alice"].devices.memories == MemoryConfig(count=8, t1=inf, t2=inf)
-    assert lab.nodes["alice"].devices.gates == GateConfig(1.0, 1.0, 1.0)
+    assert lab.nodes["alice"].devices.gates == GateConfig()
     link = lab.links["alice-bob"]
     assert link.devices.fibre == FibreConfig(20e3, 0.2, 0.0, 2e8)
-    assert link.devices.source == SourceConfig("werner", 10e3, 1.0)
-    assert link.devices.pulses == PulseConfig(1e6, 1.0, 0.0)
+    assert link.devices.source == WernerSource("werner", 10e3, 1.0)
+    assert link.devices.pulses == PulseConfig(1e6)
     assert link.devices.source is not None
     assert link.classical_delay == pytest.approx(100e-6)
 
@@ -64,15 +72,17 @@ apps:
     assert lab.runtime == Runtime("process", "mqtt://host:1883", "real-time", 0.5, 10)
     assert lab.nodes["north"].kind == "hub"
     assert lab.nodes["north"].devices.memories == MemoryConfig(count=2)
-    assert lab.nodes["north"].devices.gates == GateConfig(0.999, 0.99, 0.995)
+    assert lab.nodes["north"].devices.gates == GateConfig(
+        0.999, 0.99, readout_error_0=1 - 0.995, readout_error_1=1 - 0.995
+    )
     assert lab.nodes["south"].devices.memories == MemoryConfig(6, 10.0, 0.3)
     trunk = lab.links["trunk"]
     assert trunk.endpoints == ("north", "south")
     assert trunk.devices.fibre == FibreConfig(18e3, 0.21, 1.5, 1.8e8)
-    assert trunk.devices.source == SourceConfig("werner", 2e3, 0.97)
-    assert trunk.devices.pulses == PulseConfig(10e6, 0.8, 0.01)
+    assert trunk.devices.source == WernerSource("werner", 2e3, 0.97)
+    assert trunk.devices.pulses == PulseConfig(10e6, misalignment=0.01, detectors=DetectorConfig(0.8))
     assert trunk.classical_delay == pytest.approx(18e3 / 1.8e8 + 1e-3)
-    assert lab.taps == {"eve": TapConfig("trunk", "intercept-resend", 0.25, 9e3, True)}
+    assert lab.taps == {"eve": TapConfig("trunk", fraction=0.25, position=9e3, enabled=True)}
     assert lab.apps["builtin"] == App("builtin", "teleport", {"alice": "north", "bob": "south"})
     assert lab.apps["mine"] == App("mine", (tmp_path / "mine.py").resolve(), {})
 
@@ -94,7 +104,9 @@ nodes:
     assert memories["kindred"] == MemoryConfig(2, 1.0, 0.02)
     assert memories["special"] == MemoryConfig(3, 1.0, 0.02)
     assert lab.nodes["plain"].devices.gates == GateConfig(two_fidelity=0.9)
-    assert lab.nodes["special"].devices.gates == GateConfig(two_fidelity=1.0, readout_fidelity=0.8)
+    assert lab.nodes["special"].devices.gates == GateConfig(
+        two_fidelity=1.0, readout_error_0=1 - 0.8, readout_error_1=1 - 0.8
+    )
 
 
 @pytest.mark.parametrize(

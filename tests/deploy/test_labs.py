@@ -8,7 +8,7 @@ import pytest
 
 from deploy.plan import plan
 from deploy.topology import find, load, shipped
-from shared_state.config import SourceConfig
+from shared_state.config import GateConfig, WernerSource
 
 LABS = sorted(shipped())
 
@@ -32,8 +32,8 @@ def test_a_shipped_lab_begins_with_a_comment_for_the_newcomer(name: str) -> None
 def test_alice_bob_is_ideal_but_for_the_loss_of_its_fibre() -> None:
     world = plan(load(find("alice-bob"))).world
     assert all(node.memories.t1 == node.memories.t2 == float("inf") for node in world.nodes.values())
-    assert all(node.gates.two_fidelity == node.gates.readout_fidelity == 1.0 for node in world.nodes.values())
-    assert world.links["alice-bob"].source == SourceConfig(fidelity=1.0)
+    assert all(node.gates == GateConfig() for node in world.nodes.values())
+    assert world.links["alice-bob"].source == WernerSource(fidelity=1.0)
     assert world.links["alice-bob"].fibre.length == 20e3
 
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.errors import NotFound
 from deploy.plan import LinkEnd, NodePlan, plan
 from deploy.topology import Lab
-from shared_state.config import ClockConfig, FibreConfig, SourceConfig, TapConfig
+from shared_state.config import ClockConfig, FibreConfig, TapConfig, WernerSource
 
 ReadLab = Callable[[str], Lab]
 
@@ -31,7 +31,7 @@ def test_the_world_has_every_device_of_the_lab(read: ReadLab) -> None:
     assert list(world.nodes) == ["alice", "bob", "charlie", "dora"]
     assert world.nodes["alice"].memories.t1 == 10.0
     assert world.links["alice-charlie"].fibre == FibreConfig(10e3, attenuation_db_per_km=0.3)
-    assert world.links["alice-charlie"].source == SourceConfig(fidelity=0.9)
+    assert world.links["alice-charlie"].source == WernerSource(fidelity=0.9)
     assert world.links["charlie-bob"].fibre == FibreConfig(12e3, insertion_loss_db=2.0)
     assert world.links["alice-bob"].endpoints == ("alice", "bob")
     assert world.taps == {"eve": TapConfig("alice-bob", fraction=0.5, position=10e3)}

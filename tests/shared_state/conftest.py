@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared_state.client import NodeClient, OracleClient
+from shared_state.client import NodeClient
 from shared_state.config import (
     FibreConfig,
     LinkDevices,
@@ -16,6 +16,7 @@ from shared_state.config import (
     TapConfig,
     WorldConfig,
 )
+from shared_state.oracle import OracleClient
 from shared_state.service import Service
 
 

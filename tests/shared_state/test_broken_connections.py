@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from shared_state.client import NodeClient, OracleClient
+from shared_state.client import NodeClient
 from shared_state.config import ServerConfig
 from shared_state.dialling import LocalDialler, Wire
 from shared_state.errors import PartnerLost, PeerDeparted, ServerLost, SharedStateError
 from shared_state.line import Line
+from shared_state.oracle import OracleClient
 from shared_state.service import Service
 
 LINK = "alice-charlie"

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from shared_state.client import NodeClient, OracleClient
+from shared_state.client import NodeClient
 from shared_state.config import ServerConfig
 from shared_state.connection import Connection
 from shared_state.errors import BadCredential, ServerLost, SharedStateError, WireError, WrongLab, from_wire
+from shared_state.oracle import OracleClient
 from shared_state.server import Server, serve
 from shared_state.service import HELLO_WITHIN, Service
 from shared_state.wire import VERSION, Decoder, encode

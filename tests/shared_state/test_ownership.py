@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shared_state.client import NodeClient, OracleClient
+from shared_state.client import NodeClient
 from shared_state.config import ClockConfig, MemoryConfig, NodeDevices, ServerConfig
 from shared_state.errors import BadRequest, ClusterTooLarge, NoSuchQubit, NotYours, RequestError
+from shared_state.oracle import OracleClient
 from shared_state.service import Service
 from shared_state.vocabulary import OPERATIONS
 

@@ -8,8 +8,9 @@ import logging
 import numpy as np
 import pytest
 
-from shared_state.client import NodeClient, OracleClient
+from shared_state.client import NodeClient
 from shared_state.errors import BadRequest, LimitExceeded
+from shared_state.oracle import OracleClient
 
 
 async def given(node: NodeClient, run: str) -> int:

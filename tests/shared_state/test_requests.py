@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shared_state.client import NodeClient, OracleClient
+from shared_state.client import NodeClient
 from shared_state.config import ServerConfig
 from shared_state.errors import (
     BadRequest,
@@ -26,6 +26,7 @@ from shared_state.errors import (
     SharedStateError,
     TimeReversed,
 )
+from shared_state.oracle import OracleClient
 from shared_state.service import Service
 from shared_state.session import MAX_WAITING
 from shared_state.world.nature import Nature

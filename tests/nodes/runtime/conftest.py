@@ -13,7 +13,7 @@ from shared_state.config import (
     LinkDevices,
     MemoryConfig,
     NodeDevices,
-    SourceConfig,
+    WernerSource,
     WorldConfig,
 )
 
@@ -37,7 +37,7 @@ def chain() -> Chain:
             nodes=dict.fromkeys(names, devices),
             links={
                 f"{first}-{second}": LinkDevices(
-                    (first, second), FibreConfig(length), SourceConfig(fidelity=fidelity)
+                    (first, second), FibreConfig(length), WernerSource(fidelity=fidelity)
                 )
                 for first, second in pairwise(names)
             },

@@ -78,7 +78,7 @@ async def test_bobs_half_ages_while_alices_message_is_on_its_way(
 
 async def test_readout_errors_of_the_repeater_spoil_the_swap_as_briegel_says(chain: Chain) -> None:
     # The mean over outcomes and flips; 1,500 rounds, each 0 or 1 within noise: 4.9 sigma is a false alarm of 1e-6.
-    gates = GateConfig(readout_fidelity=0.9)
+    gates = GateConfig(readout_error_0=0.1, readout_error_1=0.1)
     async with in_memory_lab(chain("alice", "charlie", "bob", gates=gates)) as lab:
         result = await lab.run(RunRequest("swap", THREE, rounds=1500))
     expected = 0.25 + 0.75 * (4 * 0.9**2 - 1) / 3

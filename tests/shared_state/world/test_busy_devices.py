@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from shared_state.clock import LabClock, RealTimeClock, VirtualClock
-from shared_state.config import FibreConfig, LinkDevices, NodeDevices, PulseConfig, SourceConfig, WorldConfig
+from shared_state.config import FibreConfig, LinkDevices, NodeDevices, PulseConfig, WernerSource, WorldConfig
 from shared_state.dice import Dice
-from shared_state.world.links import Delivered, Links, Outcome
+from shared_state.world.ends import Delivered, Outcome
+from shared_state.world.links import Links
 from shared_state.world.nature import Nature
 from shared_state.world.occupancy import REMEMBERED, Occupancy
 from shared_state.world.queues import Ticket
@@ -24,7 +25,7 @@ class Link:
 
     def __init__(self, clock: LabClock) -> None:
         devices = LinkDevices(
-            ("alice", "bob"), FibreConfig(0.0), SourceConfig(rate=RATE), PulseConfig(pulse_rate=1e3)
+            ("alice", "bob"), FibreConfig(0.0), WernerSource(rate=RATE), PulseConfig(pulse_rate=1e3)
         )
         world = WorldConfig({"alice": NodeDevices(), "bob": NodeDevices()}, {"ab": devices})
         self.settled: dict[Ticket, Outcome] = {}
@@ -34,7 +35,7 @@ class Link:
         """Ask for pairs all at the same time, and return when they came, in the order of the requests."""
         for node in ("alice", "bob"):
             for number in range(count):
-                self.links.pair((node, run, number), node, at, run, "ab")
+                self.links.pairs.pair((node, run, number), node, at, run, "ab")
         times = []
         for number in range(count):
             delivered = self.settled["alice", run, number]
@@ -44,7 +45,7 @@ class Link:
 
     def emit(self, run: str, at: float = 0.0, sender: str = "alice") -> float:
         bits = np.zeros(1000, dtype=np.uint8)
-        return self.links.emit_pulses(sender, at, run, "ab", bits, bits)
+        return self.links.light.emit_pulses(sender, at, run, "ab", bits, bits)
 
 
 def test_pairs_asked_for_together_come_as_a_poisson_process_of_the_sources_rate() -> None:

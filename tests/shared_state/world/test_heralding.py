@@ -7,7 +7,7 @@ from math import exp, sqrt
 import numpy as np
 import pytest
 
-from shared_state.config import SourceConfig
+from shared_state.config import WernerSource
 from shared_state.engine.measures import bell_state, fidelity
 from shared_state.world.heralding import waiting_time, werner_state
 
@@ -32,7 +32,7 @@ def test_a_fidelity_that_is_none_is_refused(f: float) -> None:
 @pytest.mark.parametrize("rate", [0.5, 10_000.0])
 def test_waiting_times_are_exponential_with_the_sources_rate(rate: float) -> None:
     rng = np.random.default_rng(2)
-    times = np.array([waiting_time(SourceConfig(rate=rate), rng) for _ in range(20_000)])
+    times = np.array([waiting_time(WernerSource(rate=rate), rng) for _ in range(20_000)])
     assert abs(times.mean() * rate - 1) < SIGMAS / sqrt(len(times))
     for multiple in (0.1, 1.0, 3.0):
         survivors = exp(-multiple)

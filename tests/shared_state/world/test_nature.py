@@ -10,20 +10,22 @@ import pytest
 
 from shared_state.clock import RealTimeClock, VirtualClock
 from shared_state.config import (
+    DetectorConfig,
     FibreConfig,
     GateConfig,
     LinkDevices,
     MemoryConfig,
     NodeDevices,
     PulseConfig,
-    SourceConfig,
     TapConfig,
+    WernerSource,
     WorldConfig,
 )
 from shared_state.dice import Dice
 from shared_state.engine.measures import bell_state
 from shared_state.errors import BadRequest, LimitExceeded, NoSuchQubit, NotYours
-from shared_state.world.links import Arrived, Delivered, Detected, Links, Outcome
+from shared_state.world.ends import Arrived, Delivered, Detected, Outcome
+from shared_state.world.links import Links
 from shared_state.world.nature import Nature
 from shared_state.world.queues import Ticket
 
@@ -49,8 +51,8 @@ class Lab:
     def pair(
         self, at_alice: float = 0.0, at_bob: float = 0.0, run: str = "run"
     ) -> tuple[Delivered, Delivered]:
-        self.links.pair("a", "alice", at_alice, run, "ab")
-        self.links.pair("b", "bob", at_bob, run, "ab")
+        self.links.pairs.pair("a", "alice", at_alice, run, "ab")
+        self.links.pairs.pair("b", "bob", at_bob, run, "ab")
         first, second = self.settled["a"], self.settled["b"]
         assert isinstance(first, Delivered)
         assert isinstance(second, Delivered)
@@ -60,8 +62,8 @@ class Lab:
         qubit = self.nature.qubit(sender, 0.0, "run")
         if excited:
             self.nature.gate(sender, 0.0, "x", [qubit], [])
-        self.links.transmit(sender, 0.0, "run", "ab", qubit)
-        self.links.receive("r", "bob" if sender == "alice" else "alice", 0.0, "run", "ab")
+        self.links.light.transmit(sender, 0.0, "run", "ab", qubit)
+        self.links.light.receive("r", "bob" if sender == "alice" else "alice", 0.0, "run", "ab")
         arrived = self.settled["r"]
         assert isinstance(arrived, Arrived)
         return arrived
@@ -70,8 +72,10 @@ class Lab:
         """Return the share of pulses that click and the error rate of those measured in the right basis."""
         rng = np.random.default_rng(11)
         bits, sent, measured = (rng.integers(0, 2, count, dtype=np.uint8) for _ in range(3))
-        self.links.emit_pulses(sender, 0.0, "run", "ab", bits, sent)
-        self.links.measure_pulses("m", "bob" if sender == "alice" else "alice", 0.0, "run", "ab", measured)
+        self.links.light.emit_pulses(sender, 0.0, "run", "ab", bits, sent)
+        self.links.light.measure_pulses(
+            "m", "bob" if sender == "alice" else "alice", 0.0, "run", "ab", measured
+        )
         seen = self.settled["m"]
         assert isinstance(seen, Detected)
         sifted = (sent == measured) & (seen.clicked == 1)
@@ -119,7 +123,9 @@ def test_late_operations_happen_at_once_in_real_time() -> None:
 
 def test_readout_errors_flip_both_bits_of_a_bell_measurement_independently() -> None:
     fidelity, rounds = 0.8, 4000
-    nature = one_node(NodeDevices(gates=GateConfig(readout_fidelity=fidelity)))
+    nature = one_node(
+        NodeDevices(gates=GateConfig(readout_error_0=1 - fidelity, readout_error_1=1 - fidelity))
+    )
     flips = np.zeros(2)
     both = 0
     for _ in range(rounds):
@@ -164,7 +170,7 @@ def test_an_id_tells_to_whom_it_was_given() -> None:
 
 def test_pair_generation_starts_when_both_have_asked_and_takes_the_sources_time() -> None:
     rate, count = 200.0, 2000
-    lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(0.0), SourceConfig(rate=rate, fidelity=0.9)))
+    lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(0.0), WernerSource(rate=rate, fidelity=0.9)))
     waits = []
     for number in range(count):
         run = f"run-{number}"
@@ -217,7 +223,10 @@ def test_intercept_resend_makes_a_quarter_of_its_fraction_errors(sender: str, fr
         "eve": TapConfig("ab", fraction=fraction, position=9000.0, enabled=True),
         "mallory": TapConfig("ab", position=1000.0),  # not enabled
     }
-    lab = Lab(LinkDevices(("alice", "bob"), fibre, pulses=PulseConfig(detector_efficiency=0.8)), taps=taps)
+    lab = Lab(
+        LinkDevices(("alice", "bob"), fibre, pulses=PulseConfig(detectors=DetectorConfig(efficiency=0.8))),
+        taps=taps,
+    )
     clicks, errors = lab.pulses(100_000, sender)
     share = 0.8 * 10**-0.2
     assert abs(clicks - share) < SIGMAS * sqrt(share * (1 - share) / 100_000)
@@ -228,12 +237,12 @@ def test_intercept_resend_makes_a_quarter_of_its_fraction_errors(sender: str, fr
 def test_a_tap_can_be_attached_and_detached() -> None:
     lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(1000.0, 0.0)), taps={"eve": TapConfig("ab")})
     assert lab.pulses(2000)[1] == 0
-    lab.links.set_tap("eve", True)
+    lab.links.ends.set_tap("eve", True)
     assert lab.pulses(2000)[1] > 0.1
-    lab.links.set_tap("eve", False)
+    lab.links.ends.set_tap("eve", False)
     assert lab.pulses(2000)[1] == 0
     with pytest.raises(BadRequest, match="there are eve"):
-        lab.links.set_tap("mallory", True)
+        lab.links.ends.set_tap("mallory", True)
 
 
 def test_eve_breaks_the_entanglement_of_a_qubit_that_passes() -> None:
@@ -243,8 +252,8 @@ def test_eve_breaks_the_entanglement_of_a_qubit_that_passes() -> None:
     kept, sent = lab.nature.qubit("alice", 0.0, "run"), lab.nature.qubit("alice", 0.0, "run")
     lab.nature.gate("alice", 0.0, "h", [kept], [])
     lab.nature.gate("alice", 0.0, "cnot", [kept, sent], [])
-    lab.links.transmit("alice", 0.0, "run", "ab", sent)
-    lab.links.receive("r", "bob", 0.0, "run", "ab")
+    lab.links.light.transmit("alice", 0.0, "run", "ab", sent)
+    lab.links.light.receive("r", "bob", 0.0, "run", "ab")
     arrival = lab.settled["r"]
     assert isinstance(arrival, Arrived)
     assert arrival.qubit is not None
@@ -254,8 +263,8 @@ def test_eve_breaks_the_entanglement_of_a_qubit_that_passes() -> None:
 def test_emission_takes_its_time_and_detection_ends_with_the_last_pulse() -> None:
     lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(20_000.0, 0.0), pulses=PulseConfig(pulse_rate=1e6)))
     bits = np.zeros(1000, dtype=np.uint8)
-    assert lab.links.emit_pulses("alice", 2.0, "run", "ab", bits, bits) == pytest.approx(2.001)
-    lab.links.measure_pulses("m", "bob", 0.0, "run", "ab", bits)
+    assert lab.links.light.emit_pulses("alice", 2.0, "run", "ab", bits, bits) == pytest.approx(2.001)
+    lab.links.light.measure_pulses("m", "bob", 0.0, "run", "ab", bits)
     seen = lab.settled["m"]
     assert isinstance(seen, Detected)
     assert seen.time == pytest.approx(2.0011)
@@ -265,20 +274,20 @@ def test_light_that_nobody_receives_is_limited(monkeypatch: pytest.MonkeyPatch) 
     lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(0.0)))
     monkeypatch.setattr("shared_state.world.limits.MAX_IN_FLIGHT", 4096)
     bits = np.zeros(200, dtype=np.uint8)
-    lab.links.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
+    lab.links.light.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
     with pytest.raises(LimitExceeded, match="alice"):
-        lab.links.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
-    lab.links.measure_pulses("m", "bob", 0.0, "run", "ab", bits)
-    lab.links.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
+        lab.links.light.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
+    lab.links.light.measure_pulses("m", "bob", 0.0, "run", "ab", bits)
+    lab.links.light.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
     monkeypatch.setattr("shared_state.world.limits.MAX_AWAITED", 300)
-    lab.links.measure_pulses("n", "alice", 0.0, "run", "ab", bits)
+    lab.links.light.measure_pulses("n", "alice", 0.0, "run", "ab", bits)
     with pytest.raises(LimitExceeded, match="400 pulses"):
-        lab.links.measure_pulses("o", "alice", 0.0, "run", "ab", bits)
+        lab.links.light.measure_pulses("o", "alice", 0.0, "run", "ab", bits)
 
 
 def test_the_same_seed_gives_the_same_world() -> None:
     link = LinkDevices(("alice", "bob"), FibreConfig(15_000.0))
     runs = [[Lab(link).pair(), Lab(link).send().qubit, Lab(link).pulses(500)] for _ in range(2)]
     assert runs[0] == runs[1]
-    other = replace(link, source=SourceConfig(rate=10.0))
+    other = replace(link, source=WernerSource(rate=10.0))
     assert Lab(other).pair() != Lab(link).pair()

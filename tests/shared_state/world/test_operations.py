@@ -66,6 +66,6 @@ def test_a_shared_noise_channel_cannot_be_changed_by_who_asked_for_it() -> None:
 @pytest.mark.parametrize("bit", [0, 1])
 @pytest.mark.parametrize("f", [0.5, 0.9, 1.0])
 def test_an_outcome_is_reported_as_it_was_with_the_readout_fidelity(bit: int, f: float) -> None:
-    gate_config = GateConfig(readout_fidelity=f)
+    gate_config = GateConfig(readout_error_0=1 - f, readout_error_1=1 - f)
     reported = [readout(bit, gate_config, uniform) for uniform in np.arange(1000) / 1000]
     assert reported.count(bit) == round(1000 * f)

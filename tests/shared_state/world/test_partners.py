@@ -10,7 +10,8 @@ from shared_state.clock import VirtualClock
 from shared_state.config import FibreConfig, LinkDevices, NodeDevices, WorldConfig
 from shared_state.dice import Dice
 from shared_state.errors import LimitExceeded, PartnerLost, PeerLeftRun, RunClosed
-from shared_state.world.links import Delivered, Links, Outcome
+from shared_state.world.ends import Delivered, Outcome
+from shared_state.world.links import Links
 from shared_state.world.nature import Nature
 from shared_state.world.presence import REMEMBERED, Presence
 from shared_state.world.queues import Ticket
@@ -31,7 +32,7 @@ class Row:
         """Return the qubits of a new pair."""
         qubits = []
         for node in link.split("-"):
-            self.links.pair(node, node, 0.0, "run", link)
+            self.links.pairs.pair(node, node, 0.0, "run", link)
         for node in link.split("-"):
             delivered = self.settled[node]
             assert isinstance(delivered, Delivered)
@@ -67,8 +68,8 @@ def test_a_swap_gate_carries_half_a_pair_to_a_fresh_qubit() -> None:
 def test_a_swap_of_the_two_halves_leaves_them_each_others_partners() -> None:
     row = Row()
     hers, left = row.pair("alice-charlie")
-    row.links.transmit("alice", 9.0, "run", "alice-charlie", hers)
-    row.links.receive("r", "charlie", 9.0, "run", "alice-charlie")
+    row.links.light.transmit("alice", 9.0, "run", "alice-charlie", hers)
+    row.links.light.receive("r", "charlie", 9.0, "run", "alice-charlie")
     (other,) = (held for held in row.nature.ledger.of_node("charlie") if held.qubit != left)
     row.nature.gate("charlie", 9.0, "swap", [left, other.qubit], [])
     assert other.partner is row.nature.ledger.held_by("charlie", left)
@@ -82,7 +83,7 @@ def test_a_fibre_is_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def send(sender: str, link: str) -> None:
         qubit = row.nature.qubit(sender, 9.0, "run")
         try:
-            row.links.transmit(sender, 9.0, "run", link, qubit)
+            row.links.light.transmit(sender, 9.0, "run", link, qubit)
         except LimitExceeded:
             row.nature.discard(sender, 9.0, qubit)
             raise
@@ -93,7 +94,7 @@ def test_a_fibre_is_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         send("charlie", "charlie-bob")
     send("bob", "charlie-bob")
     send("charlie", "alice-charlie")
-    row.links.receive("r", "bob", 9.0, "run", "charlie-bob")
+    row.links.light.receive("r", "bob", 9.0, "run", "charlie-bob")
     send("charlie", "charlie-bob")
     row.links.close_run("bob", "run")  # which absorbs what was on its way
     assert row.links.queues.photons["charlie-bob", "bob"] == 0

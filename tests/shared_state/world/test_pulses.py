@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from shared_state.config import FibreConfig, PulseConfig
+from shared_state.config import DetectorConfig, FibreConfig, PulseConfig
 from shared_state.engine.batch import Codes
 from shared_state.world.fibre import transmission
 from shared_state.world.pulses import detect, emit, propagate
@@ -51,7 +51,9 @@ def test_clicks_are_transmission_times_efficiency(
     fibre = FibreConfig(length, insertion_loss_db=1.0)
     bits, bases = coins(rng), coins(rng)
     train = propagate(emit(bits, bases, 0.0, 1e6), fibre, rng)
-    clicked, outcomes = detect(train, bases, PulseConfig(detector_efficiency=efficiency), rng)
+    clicked, outcomes = detect(
+        train, bases, PulseConfig(detectors=DetectorConfig(efficiency=efficiency)), rng
+    )
     assert within(float(clicked.mean()), transmission(fibre) * efficiency, COUNT)
     np.testing.assert_array_equal(outcomes, bits & clicked)
 

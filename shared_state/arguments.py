@@ -1,0 +1,111 @@
+"""How the arguments of operations are read from a message, and arrays written into one.
+
+Each reader raises ValueError with what it takes, as the end of the sentence "the argument must be ...".
+Bits travel as [count, packed bytes], complex arrays as the bytes of their complex128 elements.
+"""
+
+from __future__ import annotations
+
+from math import inf, isqrt
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared_state.errors import LimitExceeded
+from shared_state.wire import Message
+
+Bits: TypeAlias = NDArray[np.uint8]
+
+MAX_PULSES: Final = 10_000_000
+MAX_NAME: Final = 256
+MAX_QUBITS: Final = 64
+
+
+def time(value: Message) -> float:
+    """Read an emulated time: finite and not negative."""
+    if type(value) in (float, int) and 0 <= value < inf:  # type: ignore[operator]  # a bool is no time
+        return float(value)  # type: ignore[arg-type]
+    raise ValueError("a time in seconds, finite and not negative")
+
+
+def name(value: Message) -> str:
+    """Read the name of a run, a link, a gate or a tap."""
+    if isinstance(value, str) and len(value) <= MAX_NAME:
+        return value
+    raise ValueError(f"a string of at most {MAX_NAME} characters")
+
+
+def qubit(value: Message) -> int:
+    """Read a qubit id or the id of a request."""
+    if type(value) is int:
+        return value
+    raise ValueError("an integer")
+
+
+def qubit_or_none(value: Message) -> int | None:
+    """Read a qubit id that may be absent."""
+    return None if value is None else qubit(value)
+
+
+def qubits(value: Message) -> list[int]:
+    """Read a list of qubit ids."""
+    if isinstance(value, list) and 1 <= len(value) <= MAX_QUBITS:
+        return [qubit(item) for item in value]
+    raise ValueError(f"a list of 1 to {MAX_QUBITS} qubits")
+
+
+def angles(value: Message) -> list[float]:
+    """Read a list of numbers."""
+    if isinstance(value, list) and len(value) <= MAX_QUBITS:
+        numbers = [float(item) for item in value if isinstance(item, int | float)]
+        if len(numbers) == len(value):
+            return numbers
+    raise ValueError("a list of angles in radians")
+
+
+def basis(value: Message) -> str:
+    """Read a measurement basis."""
+    if isinstance(value, str) and value in ("X", "Y", "Z"):
+        return value
+    raise ValueError("one of the bases 'X', 'Y' and 'Z'")
+
+
+def flag(value: Message) -> bool:
+    """Read a truth value."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError("true or false")
+
+
+def vector(value: Message) -> NDArray[np.complex128]:
+    """Read a vector of complex128 elements."""
+    if isinstance(value, bytes) and len(value) % 16 == 0:
+        return np.frombuffer(value, dtype=np.complex128)
+    raise ValueError("the bytes of complex128 elements")
+
+
+def matrix(value: Message) -> NDArray[np.complex128]:
+    """Read a square matrix of complex128 elements, row by row."""
+    elements = vector(value)
+    rows = isqrt(len(elements))
+    if rows * rows != len(elements):
+        raise ValueError("the complex128 elements of a square matrix")
+    return elements.reshape(rows, rows)
+
+
+def unpack_bits(value: Message) -> Bits:
+    """Read an array of 0 and 1 from [count, packed bytes]."""
+    match value:
+        case [int(count), bytes(packed)] if count >= 0 and len(packed) == (count + 7) // 8:
+            if count > MAX_PULSES:
+                raise LimitExceeded(
+                    f"{count} pulses exceed the limit of {MAX_PULSES}: send them in several trains."
+                )
+            return np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=count)
+    raise ValueError("[count, packed bits]")
+
+
+def pack_bits(bits: Bits) -> list[Message]:
+    """Write an array of 0 and 1 as [count, packed bytes]."""
+    return [len(bits), np.packbits(bits).tobytes()]

@@ -1,0 +1,85 @@
+"""The view from outside that no node has: true states and the whole inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared_state.dialling import LocalDialler
+from shared_state.line import Line
+from shared_state.party import Party, binary, fields, integer, number
+
+if TYPE_CHECKING:
+    from shared_state.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How much of everything the quantum world holds.
+
+    ``qubits`` and ``clusters`` of the joint state; qubits ``held`` by each node and ``handed_over`` to the
+    referee; memories ``reserved`` for qubits awaited; qubits and trains of pulses ``in_flight``; open
+    ``sessions``; requests ``waiting`` for another party.
+    """
+
+    qubits: int
+    clusters: int
+    held: dict[str, int]
+    handed_over: int
+    reserved: int
+    in_flight: int
+    sessions: int
+    waiting: int
+
+
+class OracleClient(Party):
+    """The view from outside that no node has: true states and the whole inventory."""
+
+    role: Literal["node", "oracle"] = "oracle"
+
+    @classmethod
+    async def local(cls, service: Service, *, name: str = "control") -> Self:
+        """Open an oracle session on a service in this process."""
+        token = service.config.oracle_token
+        line = Line(LocalDialler(service), lab=service.config.lab, name=name, token=token, role=cls.role)
+        await line.open()
+        return cls(line)
+
+    async def density_matrix(self, qubits: Sequence[int]) -> NDArray[np.complex128]:
+        """Return the reduced density matrix of the qubits in this order, the first most significant."""
+        data = await self._line.ask("density_matrix", list(qubits))
+        dimension = 2 ** len(qubits)
+        return np.frombuffer(binary(data), dtype=np.complex128).reshape(dimension, dimension).copy()
+
+    async def fidelity(self, qubits: Sequence[int], target: NDArray[np.complex128]) -> float:
+        """Return <psi|rho|psi> of the qubits with the normalised vector ``target``."""
+        vector = np.asarray(target, dtype=np.complex128).tobytes()
+        return number(await self._line.ask("fidelity", list(qubits), vector))
+
+    async def discard(self, qubits: Sequence[int]) -> None:
+        """Trace out qubits that were handed over."""
+        await self._line.ask("discard_handed_over", list(qubits))
+
+    async def discard_run(self, run: str) -> int:
+        """Trace out all that was handed over of a run and its parts, ``run/...``; return how many qubits."""
+        return integer(await self._line.ask("discard_run", run))
+
+    async def set_tap(self, name: str, enabled: bool) -> None:
+        """Attach or detach an eavesdropper; it acts on what enters the fibre from now on."""
+        await self._line.ask("set_tap", name, enabled)
+
+    async def census(self) -> Census:
+        """Count everything the quantum world holds."""
+        qubits, clusters, held, *others = fields(await self._line.ask("census"))
+        if not isinstance(held, dict):
+            raise TypeError(f"the server counted held qubits as {held!r}")
+        by_node = {node: integer(count) for node, count in held.items()}
+        return Census(integer(qubits), integer(clusters), by_node, *map(integer, others))
+
+    async def now(self) -> float:
+        """Return the lab's emulated time: in virtual mode, the latest that any operation has stated."""
+        return number(await self._line.ask("now"))

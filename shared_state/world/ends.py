@@ -1,0 +1,115 @@
+"""What the operations on a link share: who is at its ends, what waits there, and how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
+
+from shared_state.config import LinkDevices
+from shared_state.engine.batch import Codes
+from shared_state.errors import BadRequest, SharedStateError
+from shared_state.world.nature import Nature
+from shared_state.world.path import Path, path_of
+from shared_state.world.queues import Ask, Light, Photon, Queues, Ticket
+
+
+class Delivered(NamedTuple):
+    """A heralded pair has reached this end at emulated ``time``."""
+
+    qubit: int
+    pair: str
+    time: float
+
+
+class Arrived(NamedTuple):
+    """A transmitted qubit, or None where it was lost, has arrived at emulated ``time``."""
+
+    qubit: int | None
+    time: float
+
+
+class Detected(NamedTuple):
+    """A train of pulses has been measured; the last pulse has passed at emulated ``time``."""
+
+    clicked: Codes
+    bits: Codes
+    time: float
+
+
+Outcome: TypeAlias = Delivered | Arrived | Detected | SharedStateError
+
+
+class Ends:
+    """All links of the lab and what waits on them.
+
+    A request that waits carries a ticket; when its outcome is known, ``settle`` is called with both.
+    """
+
+    def __init__(self, nature: Nature, settle: Callable[[Ticket, Outcome], None]) -> None:
+        self.nature = nature
+        self.links = nature.world.links
+        self.queues = Queues()
+        self.settle = settle
+        self._taps = dict(nature.world.taps)
+        self._paths: dict[tuple[str, str], Path] = {}
+
+    def peer(self, node: str, run: str, link: str) -> str:
+        """Return the other end of the node's link. Raises BadRequest and RunClosed."""
+        self.nature.presence.check_open(node, run)
+        devices = self.links.get(link)
+        if devices is None or node not in devices.endpoints:
+            own = [name for name, other in self.links.items() if node in other.endpoints]
+            raise BadRequest(f"{node} has no link {link!r}; its links are {_names(own)}.")
+        return other_end(devices, node)
+
+    def path(self, link: str, sender: str) -> Path:
+        """Return the way of light from the sender to the other end, past the taps that are enabled."""
+        if (link, sender) not in self._paths:
+            taps = {name: tap for name, tap in self._taps.items() if tap.link == link and tap.enabled}
+            self._paths[link, sender] = path_of(link, self.links[link], sender, taps, self.nature.dice)
+        return self._paths[link, sender]
+
+    def set_tap(self, name: str, enabled: bool) -> None:
+        """Attach or detach an eavesdropper."""
+        if name not in self._taps:
+            raise BadRequest(f"there is no tap {name!r}; there are {_names(self._taps)}.")
+        self._taps[name] = replace(self._taps[name], enabled=enabled)
+        self._paths.clear()
+
+    def withdraw(self, ticket: Ticket) -> Ask | None:
+        """Take a waiting request back; None when it does not wait."""
+        ask = self.queues.withdraw(ticket)
+        if ask is not None:
+            self.release(ask)
+        return ask
+
+    def fail(self, ask: Ask, error: SharedStateError) -> None:
+        """Answer a waiting request with an error."""
+        self.withdraw(ask.ticket)
+        self.settle(ask.ticket, error)
+
+    def absorb(self, light: Light) -> None:
+        """Let light go nowhere."""
+        if isinstance(light, Photon) and light.holding is not None:
+            self.nature.vanish(light.holding)
+
+    def reserve(self, ask: Ask) -> None:
+        """Set aside the memory that the outcome needs. Raises NoFreeMemory."""
+        if ask.place.kind != "pulses":
+            self.nature.ledger.reserve(ask.node, ask.place.run)
+
+    def release(self, ask: Ask) -> None:
+        """Take the reservation back."""
+        if ask.place.kind != "pulses":
+            self.nature.ledger.release(ask.node, ask.place.run)
+
+
+def other_end(devices: LinkDevices, node: str) -> str:
+    """Return the node at the other end of a link."""
+    first, second = devices.endpoints
+    return second if node == first else first
+
+
+def _names(names: Collection[str]) -> str:
+    return ", ".join(names) or "none"
