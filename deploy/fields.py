@@ -11,7 +11,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from deploy.errors import ValueInvalid
-from deploy.units import ATTENUATION, FRACTION, FREQUENCY, LENGTH, LOSS, TIME, VELOCITY, Dimension
+from deploy.units import ANGLE, ATTENUATION, FRACTION, FREQUENCY, LENGTH, LOSS, TIME, VELOCITY, Dimension
 from deploy.wording import quoted
 
 SPEED_OF_LIGHT: Final = 299_792_458.0
@@ -63,6 +63,31 @@ class Quantity:
         if "" not in self.dimension.factors:
             return text
         return {"anyOf": [{"type": "number", "minimum": self.low, "maximum": self.high}, text]}
+
+
+@dataclass(frozen=True, slots=True)
+class PerEnd:
+    """One quantity for both ends of a link, or a list of two: the first endpoint's and the second's."""
+
+    quantity: Quantity
+
+    def read(self, written: object) -> tuple[float, float]:
+        """Return both values in the base unit. Raise ``ValueInvalid``."""
+        if not isinstance(written, list):
+            value = self.quantity.read(written)
+            return value, value
+        if len(written) != 2:
+            raise ValueInvalid("neither one value nor a list of two", "[0.1, 0.2]")
+        return self.quantity.read(written[0]), self.quantity.read(written[1])
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        """Let pydantic read the value with ``read``."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe one quantity, or two."""
+        one = self.quantity.__get_pydantic_json_schema__(core, handler)
+        return {"anyOf": [one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +145,9 @@ Attenuation: TypeAlias = Annotated[float, Quantity(ATTENUATION)]
 Loss: TypeAlias = Annotated[float, Quantity(LOSS)]
 Velocity: TypeAlias = Annotated[float, Quantity(VELOCITY, closed=False, high=SPEED_OF_LIGHT)]
 Fraction: TypeAlias = Annotated[float, Quantity(FRACTION, high=1.0)]
+Angle: TypeAlias = Annotated[float, Quantity(ANGLE)]
+Intensity: TypeAlias = Annotated[float, Quantity(FRACTION, high=100.0)]
+"""A mean photon number."""
+PerEndFraction: TypeAlias = Annotated[tuple[float, float], PerEnd(Quantity(FRACTION, high=1.0))]
 MixedFidelity: TypeAlias = Annotated[float, Quantity(FRACTION, low=0.25, high=1.0)]
 """From 1/4, where nothing is left but the maximally mixed state, to 1."""

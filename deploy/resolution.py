@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import expm1, inf
 from pathlib import Path
 from typing import Any, Final
 
 from deploy.checks import is_file
 from deploy.lab import App, Lab, Link, Node, Runtime
-from deploy.labfile import AppKeys, Equipment, LabFile, LinkKeys, NodeKeys, TapKeys
+from deploy.labfile import AppKeys, LabFile
+from deploy.link_keys import LinkKeys, QkdKeys, SourceKeys, TapKeys
+from deploy.node_keys import Equipment, MemoryKeys, NodeKeys
+from deploy.presets import MEMORIES, NODES, SCHEMES, SOURCES, Values
 from shared_state.config import (
     DetectorConfig,
     FibreConfig,
@@ -16,8 +21,8 @@ from shared_state.config import (
     MemoryConfig,
     NodeDevices,
     PulseConfig,
+    SourceConfig,
     TapConfig,
-    WernerSource,
 )
 
 FIBRES: Final = {"spool": 0.2, "deployed": 0.32, "urban": 0.5}
@@ -55,14 +60,29 @@ def _runtime(written: LabFile) -> Runtime:
 def _node(name: str, node: NodeKeys, lab: LabFile) -> Node:
     kind = lab.kinds.get(node.kind) if node.kind else None
     layers = (lab.defaults, kind or Equipment(), node)
-    memories = _merged(*(layer.memories.written() for layer in layers))
-    if "t1" in memories:
-        # Without pure dephasing, the longest coherence that physics allows.
-        memories.setdefault("t2", 2.0 * memories["t1"])
-    gates = _merged(*(layer.gates.written() for layer in layers))
+    hardware = next((layer.hardware for layer in reversed(layers) if layer.hardware), None)
+    base = NODES[hardware] if hardware else {"memories": {}, "storage": {}, "gates": {}}
+    storage = _memory(base["storage"], [layer.storage for layer in layers])
+    gates = {**base["gates"], **_merged(*(layer.gates.written() for layer in layers))}
     if "readout_fidelity" in gates:
-        gates["readout_error_0"] = gates["readout_error_1"] = 1.0 - gates.pop("readout_fidelity")
-    return Node(name, node.kind, NodeDevices(MemoryConfig(**memories), GateConfig(**gates)))
+        error = 1.0 - gates.pop("readout_fidelity")
+        gates = {**gates, "readout_error_0": error, "readout_error_1": error}
+    devices = NodeDevices(
+        MemoryConfig(**_memory(base["memories"], [layer.memories for layer in layers])),
+        GateConfig(**gates),
+        MemoryConfig(**storage) if storage else None,
+    )
+    return Node(name, node.kind, devices)
+
+
+def _memory(hardware: Values, layers: Sequence[MemoryKeys]) -> dict[str, Any]:
+    written = _merged(*(layer.written() for layer in layers))
+    preset: Values = MEMORIES[written.pop("preset")] if "preset" in written else hardware
+    memory = {**preset, **written}
+    if memory.get("t1", inf) < inf:
+        # Without pure dephasing, the longest coherence that physics allows.
+        memory.setdefault("t2", 2.0 * memory["t1"])
+    return memory
 
 
 def _merged(*layers: dict[str, Any]) -> dict[str, Any]:
@@ -83,19 +103,12 @@ def _link(link: LinkKeys) -> Link:
         insertion_loss_db=link.insertion_loss,
         velocity=link.velocity,
     )
-    pulses = _given(
-        pulse_rate=link.qkd.pulse_rate,
-        detectors=DetectorConfig(**link.qkd.detectors.written()),
-        misalignment=link.qkd.misalignment,
-    )
     devices = LinkDevices(
         endpoints=link.endpoints,
         fibre=FibreConfig(**fibre),
         # Who writes qkd and no source has a fibre for pulses; who writes neither wants a link that does all.
-        source=WernerSource(**link.source.written())
-        if link.source.written() or not link.qkd.written()
-        else None,
-        pulses=PulseConfig(**pulses),
+        source=_source(link.source) if link.source.written() or not link.qkd.written() else None,
+        pulses=_pulses(link.qkd),
     )
     return Link(
         name=link.name or "-".join(link.endpoints),
@@ -104,9 +117,34 @@ def _link(link: LinkKeys) -> Link:
     )
 
 
+def _source(source: SourceKeys) -> SourceConfig:
+    preset = dict(SOURCES[source.hardware]) if source.hardware else {}
+    written = source.written()
+    written.pop("hardware", None)
+    if "dark_count" in written:
+        expected = written.pop("dark_count") * written.pop("window")
+        written["dark_count_probability"] = -expm1(-expected)
+    values = {**preset, **written}
+    return SCHEMES[values.get("scheme", "werner")](**values)
+
+
+def _pulses(qkd: QkdKeys) -> PulseConfig:
+    written = {name: value for name, value in qkd.written().items() if name not in ("protocol", "detectors")}
+    if "intensities" in written:
+        count = len(written["intensities"])
+        written.setdefault("intensity_probabilities", (1.0 / count,) * count)
+    detectors = qkd.detectors.written()
+    if "dark_count" in detectors:
+        rate = written.get("pulse_rate", PulseConfig().pulse_rate)
+        detectors["dark_count_probability"] = -expm1(-detectors.pop("dark_count") / rate)
+    return PulseConfig(detectors=DetectorConfig(**detectors), **written)
+
+
 def _tap(tap: TapKeys) -> TapConfig:
-    optional = _given(strategy=tap.strategy, fraction=tap.fraction, position=tap.at, enabled=tap.enabled)
-    return TapConfig(link=tap.link, **optional)
+    written = tap.written()
+    if "at" in written:
+        written["position"] = written.pop("at")
+    return TapConfig(**written)
 
 
 def _app(name: str, app: AppKeys, folder: Path) -> App:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, pi
 from typing import Final
 
 from deploy.errors import ValueInvalid
@@ -68,6 +68,8 @@ TIME: Final = Dimension(
     {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0},
 )
 """Seconds."""
+ANGLE: Final = Dimension("an angle", "0.35 rad", "rad", {"rad": 1.0, "deg": pi / 180})
+"""Radians."""
 FREQUENCY: Final = Dimension("a frequency", "10 kHz", "kHz", {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9})
 """Hertz: events per second."""
 ATTENUATION: Final = Dimension("an attenuation", "0.2 dB/km", "dB/km", {"dB/km": 1.0})

@@ -30,7 +30,10 @@ _SHOWN = 20
 
 def command(
     app: Annotated[
-        str, typer.Argument(metavar="APP", help="teleport, swap, entangle, chsh, bb84, or ./a_file.py")
+        str,
+        typer.Argument(
+            metavar="APP", help="teleport, swap, entangle, chsh, witness, tomography, bb84, or ./a_file.py"
+        ),
     ],
     lab: LabOption = None,
     running: RunningOption = None,
