@@ -37,3 +37,15 @@ def relaxation(t1: float, t2: float, duration: float) -> Channel | None:
         ],
         dtype=np.complex128,
     )
+
+
+def gaussian_dephasing(t2: float, start: float, stop: float) -> float:
+    """Return the factor of the coherence between the storage ages ``start`` and ``stop``, in seconds.
+
+    Slow noise takes the coherence to e^(-(t/T2)^2) after t: no semigroup in the duration, so the age counts;
+    the factors of consecutive stretches multiply to that of the whole. Raises InvalidOperator for ages that run
+    backwards.
+    """
+    if not 0 <= start <= stop < float("inf"):
+        raise InvalidOperator(f"a qubit ages from 0 s or more onwards, not from {start} s to {stop} s.")
+    return exp(-(stop - start) * (stop + start) / t2**2)

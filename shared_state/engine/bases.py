@@ -47,3 +47,6 @@ BELL_EFFECTS: Final = _effects(bell_state(x, z) for x in (0, 1) for z in (0, 1))
 
 TRACE: Final = EFFECTS["Z"].sum(axis=0, keepdims=True)
 """The effect of looking away: the partial trace, shape (1, 4)."""
+
+ROUNDING: Final = 1e-12
+"""A probability below this is a rounding error: such an outcome is never drawn."""

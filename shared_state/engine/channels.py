@@ -31,12 +31,12 @@ def depolarising(p: float) -> Channel:
     Each Pauli error has probability p/4. One half of a Bell pair keeps fidelity 1 - 3p/4; a gate of
     entanglement fidelity F has p = 4(1-F)/3. Completely positive for 0 <= p <= 4/3.
     """
-    return _depolarising(1, p)
+    return depolarising_together(1, p)
 
 
 def two_qubit_depolarising(p: float) -> Channel:
     """Return rho -> (1-p) rho + p I/4 on two qubits together. Completely positive for 0 <= p <= 16/15."""
-    return _depolarising(2, p)
+    return depolarising_together(2, p)
 
 
 def amplitude_damping(gamma: float) -> Channel:
@@ -56,7 +56,26 @@ def dephasing(p: float) -> Channel:
     return from_kraus([sqrt(1 - p) * np.eye(2, dtype=np.complex128), sqrt(p) * gates.Z])
 
 
-def _depolarising(qubits: int, p: float) -> Channel:
+def dephasing_factor(factor: float) -> Channel:
+    """Return the multiplication of the coherences by ``factor`` in 0 .. 1.
+
+    One dephasing by p has the factor 1 - 2p, k of them (1 - 2p)^k.
+    """
+    _check_probability("the coherence factor", factor)
+    return np.diag([1, factor, factor, 1]).astype(np.complex128)
+
+
+def depolarising_each(fidelity: float) -> float:
+    """Return the p of ``depolarising`` on EACH of two qubits whose gate has this fidelity: p = 4 (1 - sqrt F) / 3.
+
+    F = (1 - 3p/4)^2 is the probability that neither qubit has an error. Raises InvalidOperator unless F is 0 .. 1.
+    """
+    _check_probability("the fidelity", fidelity)
+    return 4 * (1 - sqrt(fidelity)) / 3
+
+
+def depolarising_together(qubits: int, p: float) -> Channel:
+    """Return rho -> (1-p) rho + p I/2^k on k qubits. Completely positive for 0 <= p <= 4^k / (4^k - 1)."""
     _check_probability("p", p, 4**qubits / (4**qubits - 1))
     identity = np.eye(2**qubits, dtype=np.complex128).ravel()
     replaced: Channel = np.outer(identity, identity) / 2**qubits

@@ -1,99 +1,211 @@
-"""The arithmetic of one cluster: pure functions of a dense density matrix of n qubits, shape (2^n, 2^n).
+"""The arithmetic of one cluster: functions of a dense density matrix of n qubits, shape (2^n, 2^n).
 
-``at`` are positions of qubits within the cluster, 0 the most significant. An operation brings these qubits to
-the front and leaves them there, because putting them back would cost another copy; ``reordered`` tells the
-caller the new order. No function changes its argument.
+``at`` are positions of qubits within the cluster, 0 the most significant. No function changes its argument; each
+works in slices of a few milliseconds at most (see ``slices``), and the qubits keep their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TypeAlias, TypeVar
+from importlib import import_module
+from importlib.util import find_spec
+from string import ascii_letters
+from types import ModuleType
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared_state.engine import blocks
+from shared_state.engine.channels import Channel, depolarising_together
+from shared_state.engine.places import blocks_of, fixed_axes, place
+from shared_state.engine.recognition import LARGEST, Permutation, permutation, superoperator
+from shared_state.engine.slices import BLOCK, WORK, Steps
+
 Rho: TypeAlias = NDArray[np.complex128]
-LabelT = TypeVar("LabelT")
+
+COMPILED_FROM: Final = 8
+"""The number of qubits from which compiled kernels are used, where numba is installed."""
 
 
-def reordered(labels: Sequence[LabelT], at: tuple[int, ...]) -> list[LabelT]:
-    """Return the labels in the order that the kernels leave: those at ``at`` first, then the others."""
-    return [labels[i] for i in _front(len(labels), at)]
+@lru_cache(maxsize=1)
+def compiled() -> ModuleType | None:
+    """Return the compiled kernels, or None without numba. The first call takes a second or more."""
+    return import_module("shared_state.engine.compiled") if find_spec("numba") else None
 
 
-@lru_cache(maxsize=4096)
-def _front(n: int, at: tuple[int, ...]) -> tuple[int, ...]:
-    return (*at, *(i for i in range(n) if i not in at))
+def sandwich(rho: Rho, n: int, at: tuple[int, ...], unitary: Rho) -> Steps[Rho]:
+    """Return U rho U^+, where U acts on the qubits ``at``."""
+    if len(at) > LARGEST:
+        return (yield from _two_sided(rho, n, at, unitary))
+    content = unitary.tobytes()
+    moves = permutation(n, at, content)
+    if moves is not None:
+        return (yield from _permuted(rho, n, moves))
+    if len(at) > 2:
+        return (yield from _two_sided(rho, n, at, unitary))
+    fast = compiled() if n >= COMPILED_FROM and len(at) == 2 else None
+    if fast is None:
+        return (yield from transform(rho, n, at, superoperator(content)))
+    result, where = np.empty_like(rho), place(n, at)
+    for number in range(len(where.blocks)):
+        fast.sandwich(rho, result, where, number, unitary)
+        yield
+    return result
 
 
-@lru_cache(maxsize=4096)
-def _rows_to_front(n: int, at: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shape and transposition that bring the row axes ``at`` to the front of a matrix."""
-    return (*(2,) * n, 2**n), (*_front(n, at), n)
+def transform(rho: Rho, n: int, at: tuple[int, ...], channel: Channel) -> Steps[Rho]:
+    """Return the channel's effect on rho; ``channel`` has shape (4^k, 4^k)."""
+    where = place(n, at)
+    if len(where.blocks) == 1:
+        return blocks.transformed(rho.reshape(where.shape), where, channel).reshape(rho.shape)
+    fast = compiled() if n >= COMPILED_FROM and len(at) == 1 else None
+    work = blocks.transform if fast is None else fast.transform
+    result = np.empty_like(rho)
+    for number in range(len(where.blocks)):
+        work(rho, result, where, number, channel)
+        yield
+    return result
 
 
-@lru_cache(maxsize=4096)
-def _qubits_to_front(n: int, at: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shape and transposition that bring the row and the column axes of ``at`` to the front of a matrix."""
-    order = _front(n, at)
-    kept, rest = order[: len(at)], order[len(at) :]
-    return (2,) * (2 * n), (*kept, *(n + i for i in kept), *rest, *(n + i for i in rest))
+def project(
+    rho: Rho, n: int, at: tuple[int, ...], effects: Rho, choose: Callable[[list[float]], int]
+) -> Steps[tuple[int, Rho]]:
+    """Return which outcome was chosen, given the outcomes' weights, and the state of the others that it leaves."""
+    where, rest = place(n, at), 2 ** (n - len(at))
+    if len(where.blocks) == 1:
+        moved = rho.reshape(where.shape).transpose(where.to_front).reshape(effects.shape[1], -1)
+        branches = blocks.product(effects, moved).reshape(-1, rest, rest)
+        weights: list[float] = branches.trace(axis1=1, axis2=2).real.tolist()
+        outcome = choose(weights)
+        return outcome, branches[outcome] / weights[outcome]
+    own = yield from partial_trace(rho, n, at)
+    outcome = choose((effects @ own.ravel()).real.tolist())
+    left = yield from contract(rho, n, at, effects[outcome])
+    factor = 1 / left.trace().real
+    for rows in _ranges(rest, BLOCK // rest):
+        left[rows] *= factor
+        yield
+    return outcome, left
 
 
-def sandwich(rho: Rho, n: int, at: tuple[int, ...], unitary: Rho) -> Rho:
-    """Return U rho U^+, reordered, where U acts on the qubits ``at``."""
-    shape, order = _rows_to_front(n, at)
-    size = 2**n
-    k = len(unitary)
-    half = (unitary @ rho.reshape(shape).transpose(order).reshape(k, -1)).reshape(size, size)
-    # (U rho U^+)^T = conj(U) (U rho)^T: the columns are done as rows of the transposed matrix
-    return (unitary.conj() @ half.T.reshape(shape).transpose(order).reshape(k, -1)).reshape(size, size).T
+def contract(rho: Rho, n: int, at: tuple[int, ...], effect: Rho) -> Steps[Rho]:
+    """Return the linear functional ``effect`` of the qubits ``at``, applied to rho: the others' state.
 
-
-def contract(rho: Rho, n: int, at: tuple[int, ...], rows: Rho) -> Rho:
-    """Return, for each row of ``rows``, that linear functional of the qubits ``at``, applied to rho.
-
-    ``rows`` has shape (m, 4^k) and acts on the row-major vector of k qubits; the result has shape
-    (m, 2^(n-k), 2^(n-k)). With effects as rows these are the unnormalised states after each outcome, with the
-    trace as the only row it is the partial trace.
+    ``effect`` has shape (4^k,) and acts on the row-major vector of k qubits. With the effect of an outcome this is
+    the unnormalised state that it leaves, with the trace it is the partial trace.
     """
-    shape, order = _qubits_to_front(n, at)
-    rest = 2 ** (n - len(at))
-    return (rows @ rho.reshape(shape).transpose(order).reshape(rows.shape[1], -1)).reshape(-1, rest, rest)
+    where, size = place(n, at), 2 ** (n - len(at))
+    if len(where.blocks) == 1:
+        moved = rho.reshape(where.shape).transpose(where.to_front).reshape(len(effect), -1)
+        return blocks.product(effect[np.newaxis], moved).reshape(size, size)
+    result = np.empty((len(where.blocks), size * size // len(where.blocks)), dtype=np.complex128)
+    source = rho.reshape(where.shape)
+    for block, share in zip(where.blocks, result, strict=True):
+        moved = source[block].transpose(where.to_front).reshape(len(effect), -1)
+        share[:] = blocks.product(effect[np.newaxis], moved)[0]
+        yield
+    return result.reshape(size, size)
 
 
-def transform(rho: Rho, n: int, at: tuple[int, ...], channel: Rho) -> Rho:
-    """Return the channel's effect on rho, reordered; ``channel`` has shape (4^k, 4^k)."""
-    k, rest = 2 ** len(at), 2 ** (n - len(at))
-    blocks = contract(rho, n, at, channel).reshape(k, k, rest, rest)
-    return blocks.transpose(0, 2, 1, 3).reshape(2**n, 2**n)
-
-
-def depolarised(rho: Rho, n: int, at: tuple[int, ...], p: float) -> Rho:
-    """Return (1-p) rho + p I/2^k (x) tr_at(rho), reordered: ``transform`` for any number of qubits k."""
-    shape, order = _rows_to_front(n, at)
-    size, k = 2**n, 2 ** len(at)
-    half = rho.reshape(shape).transpose(order).reshape(size, size)
-    mixed = (1 - p) * half.T.reshape(shape).transpose(order).reshape(size, size).T
-    blocks = mixed.reshape(k, size // k, k, size // k)
-    rest = partial_trace(rho, n, _front(n, at)[len(at) :])
-    for i in range(k):
-        blocks[i, :, i, :] += p / k * rest
-    return mixed
-
-
-def partial_trace(rho: Rho, n: int, keep: tuple[int, ...]) -> Rho:
+def partial_trace(rho: Rho, n: int, keep: tuple[int, ...]) -> Steps[Rho]:
     """Return the reduced density matrix of the qubits ``keep``, in that order."""
-    shape, order = _qubits_to_front(n, keep)
-    k, rest = 2 ** len(keep), 2 ** (n - len(keep))
-    environment = rho.reshape(shape).transpose(order).reshape(k * k, rest * rest)[:, :: rest + 1]
-    reduced: Rho = environment.sum(axis=1).reshape(k, k)
-    return reduced
+    size = 2 ** len(keep)
+    fixed = fixed_axes(keep, n + len(keep))
+    rows = [i for i in range(n) if i not in fixed]
+    labels = [*rows, *(n + i if i in keep else i for i in range(n))]  # einsum sums over what occurs twice
+    wanted = [*keep[len(fixed) :], *(n + i for i in keep)]
+    subscripts = f"{_letters(labels)}->{_letters(wanted)}"
+    result = np.empty((2 ** len(fixed), size * size >> len(fixed)), dtype=np.complex128)
+    source = rho.reshape((2,) * (2 * n))
+    for block, share in zip(blocks_of(fixed, n), result, strict=True):
+        share[:] = np.einsum(subscripts, source[block]).ravel()
+        yield
+    return result.reshape(size, size)
 
 
-def tensor(first: Rho, second: Rho) -> Rho:
-    """Return first (x) second. The same as ``numpy.kron`` at a tenth of its overhead for small matrices."""
-    size = len(first) * len(second)
-    return (first[:, None, :, None] * second[None, :, None, :]).reshape(size, size)
+def depolarised(rho: Rho, n: int, at: tuple[int, ...], p: float) -> Steps[Rho]:
+    """Return (1-p) rho + p I/2^k (x) tr_at(rho)."""
+    if len(at) <= 2:
+        return (yield from transform(rho, n, at, depolarising_together(len(at), p)))
+    others = tuple(i for i in range(n) if i not in at)
+    rest = yield from partial_trace(rho, n, others)
+    rest = (p / 2 ** len(at) * rest).reshape((2,) * (2 * len(others)))
+    result = np.empty_like(rho)
+    for rows in _ranges(len(rho), BLOCK // len(rho)):
+        np.multiply(1 - p, rho[rows], out=result[rows])
+        yield
+    target = result.reshape((2,) * (2 * n))
+    for block in blocks_of(at, n):
+        target[(*block, *block)] += rest
+        yield
+    return result
+
+
+def tensor(first: Rho, second: Rho) -> Steps[Rho]:
+    """Return first (x) second."""
+    a, b = len(first), len(second)
+    if (a * b) ** 2 <= BLOCK:
+        return (first[:, np.newaxis, :, np.newaxis] * second[:, np.newaxis, :]).reshape(a * b, a * b)
+    result = np.empty((a, b, a, b), dtype=np.complex128)
+    for i in _ranges(a, BLOCK // (a * b * b)):
+        for j in _ranges(b, BLOCK // (a * b)):
+            np.multiply(
+                first[i, np.newaxis, :, np.newaxis], second[np.newaxis, j, np.newaxis, :], out=result[i, j]
+            )
+            yield
+    return result.reshape(a * b, a * b)
+
+
+def _permuted(rho: Rho, n: int, moves: Permutation) -> Steps[Rho]:
+    if moves.small:
+        moved = rho.copy() if moves.index is None else rho.take(moves.index)
+        if moves.phase is not None:
+            moved *= moves.phase
+        return moved
+    fast = compiled() if n >= COMPILED_FROM else None
+    permute = blocks.permute if fast is None else fast.permute
+    result = np.empty_like(rho)
+    for rows in _ranges(len(rho), BLOCK // len(rho)):
+        permute(rho, result, moves.index, moves.phase, rows.start, rows.stop)
+        yield
+    return result
+
+
+def _two_sided(rho: Rho, n: int, at: tuple[int, ...], unitary: Rho) -> Steps[Rho]:
+    """Multiply U from the left and U^+ from the right: for many qubits cheaper than a channel of 4^k x 4^k."""
+    size, k = len(rho), len(unitary)
+    others = [i for i in range(n) if i not in at]
+    result = np.empty_like(rho)
+    source, target = (matrix.reshape((*(2,) * n, size)) for matrix in (rho, result))
+    fixed = fixed_axes(others, 2 * n)
+    rows = [i - sum(axis < i for axis in fixed) for i in at]
+    for block in blocks_of(fixed, n):
+        for columns in _ranges(size, min(BLOCK // k, WORK // k**2)):
+            target[block][..., columns] = _on_axes(source[block][..., columns], rows, unitary)
+            yield
+    shape = (-1, *(2,) * n)
+    for some in _ranges(size, min(BLOCK, WORK // k) // size):
+        result[some] = _on_axes(result[some].reshape(shape), [1 + i for i in at], unitary.conj()).reshape(
+            -1, size
+        )
+        yield
+    return result
+
+
+def _on_axes(block: Rho, axes: Sequence[int], matrix: Rho) -> Rho:
+    front = (*axes, *(i for i in range(block.ndim) if i not in axes))
+    moved = block.transpose(front)
+    changed: Rho = blocks.product(matrix, moved.reshape(len(matrix), -1)).reshape(moved.shape)
+    return changed.transpose(np.argsort(front))
+
+
+def _letters(numbers: Sequence[int]) -> str:
+    return "".join([ascii_letters[number] for number in numbers])
+
+
+def _ranges(length: int, at_a_time: int) -> Iterator[slice]:
+    """Divide 0 .. length into slices of at least one and at most so many."""
+    step = max(1, at_a_time)
+    return (slice(start, min(start + step, length)) for start in range(0, length, step))

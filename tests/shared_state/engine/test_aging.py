@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared_state.engine import channels
-from shared_state.engine.aging import relaxation
+from shared_state.engine.aging import gaussian_dephasing, relaxation
 from shared_state.engine.errors import InvalidOperator
 from shared_state.engine.joint_state import JointState
 from shared_state.engine.measures import bell_state, fidelity
@@ -124,3 +124,19 @@ def test_a_very_short_time_is_not_lost_to_rounding() -> None:
 def test_times_that_no_memory_has_are_refused(t1: float, t2: float, duration: float, sentence: str) -> None:
     with pytest.raises(InvalidOperator, match=sentence):
         relaxation(t1, t2, duration)
+
+
+@settings(deadline=None)
+@given(t2=st.floats(0.1, 10), ages=st.lists(st.floats(0, 10), min_size=3, max_size=3).map(sorted))
+def test_gaussian_dephasing_composes_over_consecutive_ages(t2: float, ages: list[float]) -> None:
+    first, middle, last = ages
+    composed = gaussian_dephasing(t2, first, middle) * gaussian_dephasing(t2, middle, last)
+    assert composed == pytest.approx(gaussian_dephasing(t2, first, last), abs=1e-12)
+    whole = gaussian_dephasing(t2, 0, last)
+    assert whole == pytest.approx(exp(-((last / t2) ** 2)), abs=1e-12)
+
+
+def test_gaussian_dephasing_refuses_ages_that_run_backwards() -> None:
+    for start, stop in ((2.0, 1.0), (-1.0, 1.0), (0.0, inf)):
+        with pytest.raises(InvalidOperator):
+            gaussian_dephasing(1.0, start, stop)

@@ -106,3 +106,31 @@ def test_dephasing_shrinks_the_coherence_and_leaves_the_populations(p: float) ->
 def test_an_unphysical_parameter_is_refused(make: Callable[[float], channels.Channel], p: float) -> None:
     with pytest.raises(InvalidOperator, match="must lie in 0"):
         make(p)
+
+
+@settings(deadline=None)
+@given(p=st.floats(0, 0.5), count=st.integers(0, 6))
+def test_many_dephasings_are_one_by_their_factor(p: float, count: int) -> None:
+    repeated = np.linalg.matrix_power(channels.dephasing(p), count)
+    np.testing.assert_allclose(channels.dephasing_factor((1 - 2 * p) ** count), repeated, atol=1e-12)
+
+
+@settings(deadline=None)
+@given(f=st.floats(0.01, 1))
+def test_depolarising_each_of_two_qubits_has_the_gates_fidelity(f: float) -> None:
+    noise = channels.depolarising(channels.depolarising_each(f))
+    overlap = 1.0
+    for _ in range(2):  # a channel's fidelity is that of half a Bell pair sent through it
+        state = JointState()
+        state.add(np.outer(bell_state(0, 0), bell_state(0, 0)), [0, 1])
+        state.apply_channel(noise, [0])
+        overlap *= fidelity(state.reduced([0, 1]), bell_state(0, 0))
+    assert overlap == pytest.approx(f, abs=1e-12)
+
+
+def test_a_factor_or_fidelity_outside_0_to_1_is_refused() -> None:
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(InvalidOperator, match="must lie in 0"):
+            channels.dephasing_factor(value)
+        with pytest.raises(InvalidOperator, match="must lie in 0"):
+            channels.depolarising_each(value)

@@ -1,4 +1,4 @@
-"""Swapping, teleportation and no-signalling: closed forms over ranges of states and in every branch."""
+"""Swapping and teleportation: closed forms over ranges of states and in every branch."""
 
 from __future__ import annotations
 
@@ -67,11 +67,12 @@ def test_a_swap_of_werner_pairs_multiplies_their_parameters_in_every_branch(f1: 
         np.testing.assert_allclose(state.reduced([0, 3]), werner(expected), atol=1e-9)
 
 
-@pytest.mark.parametrize("f", FIDELITIES)
-def test_the_four_outcomes_of_a_swap_are_equally_likely_to_twelve_digits(f: float) -> None:
+@settings(max_examples=25, deadline=None)
+@given(f1=st.floats(0, 1), f2=st.floats(0, 1))
+def test_the_four_outcomes_of_a_swap_are_equally_likely_to_twelve_digits(f1: float, f2: float) -> None:
     for boundary in (1, 2, 3):
-        below = two_pairs(f, 0.9).bell_measure(1, 2, boundary / 4 - 1e-12)
-        above = two_pairs(f, 0.9).bell_measure(1, 2, boundary / 4 + 1e-12)
+        below = two_pairs(f1, f2).bell_measure(1, 2, boundary / 4 - 1e-12)
+        above = two_pairs(f1, f2).bell_measure(1, 2, boundary / 4 + 1e-12)
         assert (below, above) == (OUTCOMES[boundary - 1], OUTCOMES[boundary])
 
 
@@ -180,28 +181,3 @@ def test_bob_receives_the_state_alice_gave_up_in_every_branch(seed: int) -> None
         assert (state.measure(1, "Z", 0.25 + 0.5 * x), state.measure(0, "Z", 0.25 + 0.5 * z)) == (x, z)
         correct(state, 2, x, z)
         np.testing.assert_allclose(state.reduced([9, 2]), rho, atol=1e-9)
-
-
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), basis=st.sampled_from(["X", "Y", "Z"]))
-def test_nothing_done_to_one_qubit_shows_at_the_others(seed: int, basis: Basis) -> None:
-    def fresh() -> JointState:
-        state = JointState()
-        state.add(random_state(seed, 3, 2), [0, 1, 2])
-        return state
-
-    untouched = fresh().reduced([1, 2])
-    state = fresh()
-    state.apply(gates.rx(0.3) @ gates.rz(1.1), [0])
-    state.apply_channel(channels.amplitude_damping(0.4), [0])
-    np.testing.assert_allclose(state.reduced([1, 2]), untouched, atol=1e-12)
-    state.discard(0)
-    np.testing.assert_allclose(state.reduced([1, 2]), untouched, atol=1e-12)
-
-    p0 = fidelity(fresh().reduced([0]), eigenstate(basis, 0))
-    unread = np.zeros((4, 4), dtype=np.complex128)
-    for bit, uniform, weight in ((0, p0 / 2, p0), (1, (1 + p0) / 2, 1 - p0)):
-        state = fresh()
-        assert state.measure(0, basis, uniform) == bit
-        unread += weight * state.reduced([1, 2])
-    np.testing.assert_allclose(unread, untouched, atol=1e-12)
