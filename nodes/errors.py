@@ -6,11 +6,12 @@
     ├── ProtocolViolation      the peer's message is not what the protocol allows now (theirs)
     ├── AuthenticationFailed   a message is not what the peer sent here: forged, altered, replayed, missing
     ├── KeyRefused             the quantum channel does not yield a secret key (nobody's fault, or Eve's)
+    ├── TooFewOutcomes         an estimate is asked for and a setting that it needs was never measured
     ├── TransferFailed         a file did not arrive, and nothing of it was left behind
     ├── PeerGone               the peer's process ended or its connection was lost for good
     ├── DeadlinePassed         what was awaited did not come in time
     │   (also PeerWithdrew in nodes.qkd.authentication, PrecisionLost in nodes.qkd.toeplitz)
-    ├── QubitGone              the program uses a qubit that it no longer holds (mine)
+    ├── QubitGone              the program uses a qubit that it no longer holds, or a cut-off has passed (mine)
     ├── ProgramInvalid         a program file that cannot be run, or asked for with the wrong roles or parameters (mine)
     ├── RunCancelled           the lab called the run off, because another role failed or the user did
     └── RunFailed              a run ended without a result; says at which node and why
@@ -39,6 +40,10 @@ class KeyRefused(NodeError):
         self.reason = reason
 
 
+class TooFewOutcomes(NodeError):
+    """Nothing can be estimated: a setting that the estimate needs has not a single outcome."""
+
+
 class TransferFailed(NodeError):
     """A file was not transferred; the destination is as it was before."""
 
@@ -64,7 +69,7 @@ class DeadlinePassed(NodeError):
 
 
 class QubitGone(NodeError):
-    """The program uses a qubit that was measured, sent, discarded or handed over before."""
+    """The program uses a qubit that was measured, sent, discarded or handed over before, or kept past a cut-off."""
 
 
 class ProgramInvalid(NodeError):

@@ -12,10 +12,12 @@ Nobody needs an oracle for this: S is computed from what the parties saw.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi, sqrt
-from statistics import fmean
+from math import pi
 from typing import Annotated
 
+from nodes.errors import TooFewOutcomes
+from nodes.estimation import bell_inequality
+from nodes.estimation.trials import tally
 from nodes.ports import Coin, HalfWith, Qubit, Referee
 
 
@@ -42,17 +44,14 @@ async def bob(half: Annotated[Qubit, HalfWith("alice")], coin: Coin) -> Trial:
 
 async def referee(oracle: Referee, alice: Trial, bob: Trial) -> dict[str, float]:
     """Bring the two records of one trial together; the oracle is not asked."""
-    return {"a": alice.setting, "b": bob.setting, "product": (-1) ** (alice.outcome ^ bob.outcome)}
+    return {"a": alice.setting, "b": bob.setting, "alice": alice.outcome, "bob": bob.outcome}
 
 
 def summarise(rounds: list[dict[str, float]]) -> dict[str, float | None]:
-    """Return S and its standard error sqrt(sum over settings of (1 - E^2)/N); None where a setting never came up."""
-    s, variance = 0.0, 0.0
-    for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        products = [trial["product"] for trial in rounds if (trial["a"], trial["b"]) == (a, b)]
-        if not products:
-            return {"s": None, "s_stderr": None}
-        correlation = fmean(products)
-        s += -correlation if a and b else correlation
-        variance += (1 - correlation**2) / len(products)
-    return {"s": s, "s_stderr": sqrt(variance)}
+    """Return S and its standard error; None where a setting never came up."""
+    trials = (((int(t["a"]), int(t["b"])), int(t["alice"]), int(t["bob"])) for t in rounds)
+    try:
+        s = bell_inequality.chsh(tally(bell_inequality.SETTINGS, trials))
+    except TooFewOutcomes:
+        return {"s": None, "s_stderr": None}
+    return {"s": s.value, "s_stderr": s.stderr}

@@ -5,9 +5,8 @@ See ``nodes.qkd.pipeline`` for the steps. The program reports what happened and 
 
 from __future__ import annotations
 
-from math import isnan, nan
-from statistics import fmean
-
+from nodes.errors import TooFewOutcomes
+from nodes.estimation.correlations import error_rate
 from nodes.ports import Clock, Coin, Peer, QuantumLink, Referee, SharedSecret
 from nodes.qkd import pipeline
 from nodes.qkd.authentication import AuthenticatedPeer
@@ -44,13 +43,21 @@ async def bob(
 
 async def referee(oracle: Referee, bob: QkdReport) -> dict[str, float]:
     """Take the figures of one block as Bob reports them; the oracle is not asked."""
-    refused = float(bob.aborted)
-    qber = nan if bob.qber is None else bob.qber
-    return {"qber": qber, "sifted_bits": bob.sifted_bits, "secret_bits": bob.secret_bits, "refused": refused}
+    return {
+        "sifted_bits": bob.sifted_bits,
+        "sampled_bits": bob.sampled_bits,
+        "sampled_errors": round((bob.qber or 0.0) * bob.sampled_bits),
+        "secret_bits": bob.secret_bits,
+        "refused": float(bob.aborted),
+    }
 
 
 def summarise(rounds: list[dict[str, float]]) -> dict[str, float | None]:
-    """Return the mean QBER of the blocks that were sampled, and the sums over all blocks."""
-    sampled = [block["qber"] for block in rounds if not isnan(block["qber"])]
-    sums = {name: sum(block[name] for block in rounds) for name in ("sifted_bits", "secret_bits", "refused")}
-    return {"qber": fmean(sampled) if sampled else None, **sums}
+    """Return the QBER of all sampled bits with its standard error, None where there are none, and the sums."""
+    counted = ("sifted_bits", "sampled_bits", "sampled_errors", "secret_bits", "refused")
+    sums: dict[str, float | None] = {name: sum(block[name] for block in rounds) for name in counted}
+    try:
+        qber = error_rate(sum(b["sampled_errors"] for b in rounds), sum(b["sampled_bits"] for b in rounds))
+    except TooFewOutcomes:
+        return {"qber": None, "qber_stderr": None, **sums}
+    return {"qber": qber.value, "qber_stderr": qber.stderr, **sums}

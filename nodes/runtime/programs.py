@@ -40,6 +40,8 @@ PROGRAMS: Mapping[str, str] = {
     "swap": "nodes.network.swap",
     "entangle": "nodes.apps.entangle",
     "chsh": "nodes.apps.chsh",
+    "witness": "nodes.apps.witness",
+    "tomography": "nodes.apps.tomography",
     "bb84": "nodes.apps.key_distribution",
     "send": "nodes.apps.secure_file",
 }
