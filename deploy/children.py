@@ -64,7 +64,7 @@ class StatePart:
         """Serve until cancelled."""
         async with await serve_state(self.config) as server:
             ready(server.port)
-            await server.wait_closed()
+            await server.watch()
 
 
 @dataclass(frozen=True, slots=True)

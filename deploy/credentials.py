@@ -35,10 +35,13 @@ class Credentials:
         """Return what the broker's process is told."""
         return BrokerConfig(lab=self._plan.lab, users=self._passwords, directory=directory, monitor=MONITOR)
 
-    def server_config(self) -> ServerConfig:
-        """Return what the shared-state server is told."""
+    def server_config(self, journal: Path | None) -> ServerConfig:
+        """Return what the shared-state server is told; ``journal`` is the file in which it writes, if any."""
         nodes = {name: self._tokens[name] for name in self._plan.nodes}
-        return ServerConfig(self._plan.lab, self._plan.world, nodes, self._tokens[CONTROL], host=_LOOPBACK)
+        kept = "" if journal is None else str(journal)
+        return ServerConfig(
+            self._plan.lab, self._plan.world, nodes, self._tokens[CONTROL], host=_LOOPBACK, journal=kept
+        )
 
     def broker_access(self, party: str, host: str, port: int) -> Access:
         """Return how ``party`` gets into the broker.

@@ -13,7 +13,7 @@
     ├── RunUnsuccessful         1   a run ended without a result
     │   ├── DeadlineExceeded    6   because something awaited in it did not come in time
     │   └── ResourceLimit       9   because it asked for more memories or entangled qubits than there are
-    ├── CheckFailed             7   what was to hold does not: a key was refused
+    ├── CheckFailed             7   what was to hold does not: a key was refused, physics disagrees
     ├── ControlUnreachable      8   the lab's control plane does not answer, or not to this user
     └── Reported                -   what a running lab reported, with its exit code
 """

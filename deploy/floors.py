@@ -14,14 +14,19 @@ ECHO_BYTES = 64
 
 
 class _Echo(asyncio.Protocol):
-    """Sends back whatever comes."""
+    """Sends back every message that has come, each in a write of its own."""
+
+    _begun = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._transport.write(data)
+        self._begun += len(data)
+        while self._begun >= ECHO_BYTES:
+            self._begun -= ECHO_BYTES
+            self._transport.write(bytes(ECHO_BYTES))
 
 
 class _Asker(asyncio.Protocol):
@@ -49,6 +54,37 @@ class _Asker(asyncio.Protocol):
             self.done.set_result(None)
 
 
+class _Counter(asyncio.Protocol):
+    """Sends messages without waiting, each in a write of its own, up to a window; counts their echoes."""
+
+    WINDOW = 256
+
+    def __init__(self, rounds: int) -> None:
+        self._unsent = rounds
+        self._due = rounds * ECHO_BYTES
+        self._in_flight = 0
+        self.done = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._due -= len(data)
+        self._in_flight -= len(data)
+        if self._due == 0:
+            self.done.set_result(None)
+        elif self._in_flight <= 0:
+            self._send()
+
+    def _send(self) -> None:
+        for _ in range(min(self.WINDOW, self._unsent)):
+            self._transport.write(bytes(ECHO_BYTES))
+            self._unsent -= 1
+            self._in_flight += ECHO_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class EchoPart:
     """A child process that echoes bytes over TCP on the loopback."""
@@ -67,6 +103,21 @@ async def echo_rate(port: int, rounds: int) -> float:
     transport, _ = await asyncio.get_running_loop().create_connection(lambda: asker, "127.0.0.1", port)
     try:
         await asker.done
+    finally:
+        transport.close()
+    return rounds / (time.perf_counter() - started)
+
+
+async def pipelined_echo_rate(port: int, rounds: int) -> float:
+    """Return the messages of 64 bytes echoed per second when nobody waits for one before sending the next.
+
+    Each message is written by itself, and the echo is awaited every 256, as a client waits for its gates.
+    """
+    counter = _Counter(rounds)
+    started = time.perf_counter()
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: counter, "127.0.0.1", port)
+    try:
+        await counter.done
     finally:
         transport.close()
     return rounds / (time.perf_counter() - started)

@@ -14,13 +14,15 @@ class Runtime:
     """How the lab is run.
 
     ``broker`` is ``auto``, ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``. ``mode`` None leaves the
-    choice of the clock to the command; ``scale`` is emulated seconds per wall second, in real-time mode only.
+    choice of the clock to the command, and ``journal`` None that of the journal; ``scale`` is emulated seconds per wall
+    second, in real-time mode only.
     """
 
     launcher: Literal["process"] = "process"
     broker: str = "auto"
     mode: ClockMode | None = None
     scale: float = 1.0
+    journal: bool | None = None
     max_qubits: int = 12
 
 

@@ -50,6 +50,11 @@ class RuntimeKeys(Section):
         "auto",
     )
     clock: ClockKeys = section("Emulated time.", {"mode": "virtual"}, ClockKeys())
+    journal: Literal["on", "off"] | None = key(
+        "on: the shared-state server writes every operation down before it acknowledges it, and is started again when "
+        "it dies. Default: on for a lab that is up in the background, else off.",
+        "on",
+    )
     max_qubits: int | None = key(
         "Largest number of qubits entangled with each other; the memory for n is 16 * 4^n bytes. Default 12.",
         12,

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -37,6 +37,8 @@ from shared_state.oracle import Census, OracleClient
 ResultT = TypeVar("ResultT")
 
 _READY_DEADLINE = 20.0
+MAX_DEATHS, DEATHS_WITHIN = 5, 60.0
+"""A shared-state server with a journal that dies more often within so many seconds is not started again."""
 BROKER, STATE = "broker", "state"
 _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
     "DeadlinePassed": DeadlineExceeded,
@@ -55,6 +57,7 @@ class ProcessStatus:
     pid: int
     state: str
     port: int
+    restarts: int = 0
 
 
 class Laboratory:
@@ -62,7 +65,8 @@ class Laboratory:
 
     ``directory`` holds its logs and the broker's files. Entering raises ``ProcessDied`` with the log of the process
     that could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab
-    lives on. The end of the broker or of the shared-state server ends the lab.
+    lives on. The end of the broker or of the shared-state server ends the lab; a shared-state server with a journal is
+    started again.
     """
 
     def __init__(self, plan: Plan, directory: Path) -> None:
@@ -72,6 +76,7 @@ class Laboratory:
         self._credentials = Credentials(plan)
         self._resources = AsyncExitStack()
         self._tap_users: Counter[str] = Counter()
+        self._deaths: list[float] = []
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -124,6 +129,7 @@ class Laboratory:
                 pid=child.pid,
                 state=child.how() if child.ended.is_set() else announced.get(child.name, "running"),
                 port=child.port,
+                restarts=child.restarts,
             )
             for child in self.supervisor.children.values()
         ]
@@ -132,9 +138,13 @@ class Laboratory:
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)
         await self._resources.enter_async_context(self.supervisor)
         attend = await self._resources.enter_async_context(attendants())
-        state = self.supervisor.start(STATE, StatePart(self._credentials.server_config()))
+        journal = self.directory / "journal" if self.plan.journal else None
+        self._state = self._credentials.server_config(journal)
+        state = self.supervisor.start(STATE, StatePart(self._state))
         self._broker = broker = await self._start_broker()
         await self.supervisor.started(state)
+        # whoever knows the server finds it at the same port again
+        self._state = replace(self._state, port=state.port)
         await self._take_control(broker, state.port)
         attend(self._note_trouble(self._conductor.serve()))
         for node in self.plan.nodes.values():
@@ -191,9 +201,20 @@ class Laboratory:
             try:
                 await self.supervisor.watch()
             except ProcessDied as death:
-                if death.name in (BROKER, STATE):
+                if death.name == STATE and self.plan.journal:
+                    await self._revive(death)
+                elif death.name in (BROKER, STATE):
                     raise
-                self._conductor.mourn(death.name)
+                else:
+                    self._conductor.mourn(death.name)
+
+    async def _revive(self, death: ProcessDied) -> None:
+        """Start the shared-state server again; its clients come back by themselves. Raise when it dies too often."""
+        now = asyncio.get_running_loop().time()
+        self._deaths = [time for time in self._deaths if now - time < DEATHS_WITHIN] + [now]
+        if len(self._deaths) > MAX_DEATHS:
+            raise death
+        await self.supervisor.started(self.supervisor.start(STATE, StatePart(self._state)))
 
     async def _note_trouble(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -41,6 +41,7 @@ class Plan:
     ``world`` goes to the shared-state server, ``nodes[name]`` to that node's process, ``broker`` (``auto``,
     ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``) to whoever starts the broker; ``apps`` stay with
     the launcher. ``entanglement`` maps two nodes to the way along which their pairs are made and swapped.
+    ``journal``: the shared-state server keeps one, and is started again when it dies.
     """
 
     lab: str
@@ -49,6 +50,7 @@ class Plan:
     nodes: dict[str, NodePlan]
     apps: dict[str, App]
     entanglement: dict[tuple[str, str], tuple[str, ...]]
+    journal: bool = False
 
     def entanglement_route(self, first: str, last: str) -> tuple[str, ...]:
         """Return the shortest way over links that make pairs: the nodes from ``first`` to ``last``.
@@ -62,11 +64,17 @@ class Plan:
             raise NotFound(f"no entangled pairs can reach from '{first}' to '{last}'; {advice}") from None
 
 
-def plan(lab: Lab, *, default_mode: ClockMode = "virtual", seed: int | None = None) -> Plan:
+def plan(
+    lab: Lab,
+    *,
+    default_mode: ClockMode = "virtual",
+    seed: int | None = None,
+    default_journal: bool = False,
+) -> Plan:
     """Plan the processes of ``lab``.
 
-    ``default_mode`` is the clock where the lab file leaves it open; ``seed``, when given, replaces the
-    file's.
+    ``default_mode`` is the clock and ``default_journal`` the journal where the lab file leaves them open; ``seed``,
+    when given, replaces the file's.
     """
     world = WorldConfig(
         nodes={name: node.devices for name, node in lab.nodes.items()},
@@ -82,6 +90,7 @@ def plan(lab: Lab, *, default_mode: ClockMode = "virtual", seed: int | None = No
         world=world,
         nodes={name: _node_plan(lab, name) for name in lab.nodes},
         apps=dict(lab.apps),
+        journal=default_journal if lab.runtime.journal is None else lab.runtime.journal,
         entanglement={
             (first, last): route.nodes
             for first in lab.nodes

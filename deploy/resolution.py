@@ -52,6 +52,7 @@ def _runtime(written: LabFile) -> Runtime:
             broker=runtime.broker,
             mode=runtime.clock.mode,
             scale=runtime.clock.scale,
+            journal=None if runtime.journal is None else runtime.journal == "on",
             max_qubits=runtime.max_qubits,
         )
     )

@@ -27,7 +27,10 @@ _LAST_LINES = 12
 
 @dataclass(slots=True)
 class Child:
-    """One process of the lab. ``port`` is where it listens, 0 where it does not."""
+    """One process of the lab. ``port`` is where it listens, 0 where it does not.
+
+    ``restarts`` counts the processes of this name that have died before it and were replaced.
+    """
 
     name: str
     pid: int
@@ -35,6 +38,7 @@ class Child:
     pipe: Connection
     log: Path
     port: int = 0
+    restarts: int = 0
     failure: str = ""
     exitcode: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,7 +90,9 @@ class Supervisor:
         process.start()
         its.close()
         assert process.pid is not None
-        child = Child(name, process.pid, process, mine, log)
+        former = self.children.get(name)
+        restarts = 0 if former is None else former.restarts + 1
+        child = Child(name, process.pid, process, mine, log, restarts=restarts)
         self.children[name] = child
         loop = asyncio.get_running_loop()
         loop.add_reader(mine.fileno(), self._hear, child)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodes.errors import ProgramInvalid
+from nodes.trains import Train, TrainClicks
 
 Basis = Literal["X", "Y", "Z"]
 Bits = NDArray[np.uint8]
@@ -89,6 +90,12 @@ class Memory(Protocol):
     async def qubit(self) -> Qubit:
         """Initialise a free memory to |0>."""
 
+    async def store(self, qubit: Qubit) -> None:
+        """Move a qubit to this node's storage, where it disturbs nothing and waits: it takes a two-qubit gate."""
+
+    async def retrieve(self, qubit: Qubit) -> None:
+        """Move a qubit from storage back to a free memory, by a two-qubit gate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Half:
@@ -110,6 +117,37 @@ class Clicks:
     bits: Bits
 
 
+class Halves(Protocol):
+    """This node's halves of many heralded pairs, treated alike and at once. Measured or discarded, they are gone.
+
+    Arrays have one element a pair, in the order of heralding; the peer's halves are in the same order. Raises
+    ``QubitGone`` when the halves are gone, ``ProgramInvalid`` for arrays of another length.
+    """
+
+    @property
+    def pairs(self) -> list[str]:
+        """List the pairs' ids, which both ends hold. After a swap at the other end each half keeps its own."""
+
+    @property
+    def heralded_at(self) -> NDArray[np.float64]:
+        """Tell when this node heard of each pair, in seconds."""
+
+    def __len__(self) -> int:
+        """Count the pairs."""
+
+    def correct(self, x: Bits, z: Bits) -> None:
+        """Apply X^x[i] Z^z[i] to half i, as after ``bell_measure`` at the other end: all halves at the same time."""
+
+    async def measure(self, bases: Bits) -> Bits:
+        """Measure and consume all, half i in ``bases[i]`` (0 is Z, 1 is X, 2 is Y)."""
+
+    async def bell_measure(self, other: Halves) -> tuple[Bits, Bits]:
+        """Measure half i of these and of the others in the Bell basis and consume them; the outcomes x and z."""
+
+    async def discard(self) -> None:
+        """Give all up: they are traced out and their memories are free."""
+
+
 class QuantumLink(Protocol):
     """The quantum channel to one neighbour. Both ends must take part in whatever crosses it."""
 
@@ -120,17 +158,29 @@ class QuantumLink(Protocol):
     async def pair(self) -> Half:
         """Wait for the next heralded pair, in |Phi+> up to the link's noise. The peer must ask for it, too."""
 
+    async def pairs(self, count: int) -> Halves:
+        """Wait for the next ``count`` heralded pairs, all of them. The peer must ask for as many."""
+
     async def send(self, qubit: Qubit) -> None:
         """Put the qubit on the fibre; it is no longer this node's."""
 
     async def receive(self) -> Qubit | None:
         """Wait for the qubit that the peer puts on the fibre; None when it was lost on the way."""
 
-    async def send_pulses(self, bits: Bits, bases: Bits) -> None:
-        """Emit one single photon per element: basis 0 is Z, 1 is X; the bit selects the eigenstate."""
+    async def send_pulses(self, bits: Bits, bases: Bits, intensities: Bits | None = None) -> None:
+        """Emit one pulse per element: basis 0 is Z, 1 is X; the bit selects the eigenstate.
+
+        ``intensities[i]`` is an index into the mean photon numbers of the link's transmitter, None its first for all.
+        """
 
     async def measure_pulses(self, bases: Bits) -> Clicks:
         """Measure the peer's next train of pulses, pulse i in ``bases[i]`` (0 is Z, 1 is X)."""
+
+    async def emit_train(self, count: int) -> Train:
+        """Emit ``count`` pulses whose bits, bases and intensities the transmitter draws; only detections cost time."""
+
+    async def measure_train(self, count: int) -> TrainClicks:
+        """Measure the peer's next train of ``count`` drawn pulses; the receiver draws the bases."""
 
 
 class Peer(Protocol):

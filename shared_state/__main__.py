@@ -39,7 +39,7 @@ async def _serve(config: ServerConfig) -> None:
     async with await serve(config) as server:
         sys.stdout.write(json.dumps({"port": server.port}) + "\n")
         sys.stdout.flush()
-        await asyncio.Event().wait()
+        await server.watch()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ from shared_state.wire import Message
 
 Bits: TypeAlias = NDArray[np.uint8]
 
-MAX_PULSES: Final = 10_000_000
+MAX_PULSES: Final = 2**18
+"""In one request, so that none takes long; a client divides longer trains."""
+MAX_PAIRS: Final = 2**17
+"""In one request, so that the others need not wait long for it to end; both ends divide more alike."""
 MAX_NAME: Final = 256
 MAX_QUBITS: Final = 64
 
@@ -78,6 +81,22 @@ def flag(value: Message) -> bool:
     raise ValueError("true or false")
 
 
+def codes(value: Message) -> Bits:
+    """Read one basis code per byte: 0 is Z, 1 is X, 2 is Y."""
+    if isinstance(value, bytes) and (not value or max(value) <= 2):
+        return np.frombuffer(value, dtype=np.uint8)
+    raise ValueError("bytes of the basis codes 0, 1 and 2")
+
+
+def indices(value: Message) -> NDArray[np.uint32]:
+    """Read places in a train, four bytes each, the lowest first."""
+    if isinstance(value, bytes) and len(value) % 4 == 0:
+        if len(value) > 4 * MAX_PULSES:
+            raise LimitExceeded(f"{len(value) // 4} indices exceed the limit of {MAX_PULSES} a train.")
+        return np.frombuffer(value, dtype="<u4")
+    raise ValueError("bytes, four for each index")
+
+
 def vector(value: Message) -> NDArray[np.complex128]:
     """Read a vector of complex128 elements."""
     if isinstance(value, bytes) and len(value) % 16 == 0:
@@ -104,6 +123,15 @@ def unpack_bits(value: Message) -> Bits:
                 )
             return np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=count)
     raise ValueError("[count, packed bits]")
+
+
+def codes_or_none(value: Message) -> Bits | None:
+    """Read one byte per pulse, or nothing."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return np.frombuffer(value, dtype=np.uint8)
+    raise ValueError("bytes, one for each pulse, or nil")
 
 
 def pack_bits(bits: Bits) -> list[Message]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.arguments import Bits, pack_bits, unpack_bits
+from shared_state.arguments import MAX_PULSES, Bits, pack_bits, unpack_bits
+from shared_state.conversation import Durations
 from shared_state.dialling import LocalDialler
+from shared_state.errors import BadRequest
 from shared_state.line import Line
-from shared_state.party import Party, fields, integer, number
+from shared_state.party import Party, binary, fields, integer, number
 
 if TYPE_CHECKING:
     from shared_state.service import Service
@@ -29,6 +31,14 @@ class PairDelivery(NamedTuple):
     pair: str
     qubit: int
     time: float
+
+
+class PairsDelivery(NamedTuple):
+    """One end of heralded pairs: this end's batch, the number of the first pair on its link, the heralds' times."""
+
+    batch: int
+    first: int
+    times: NDArray[np.float64]
 
 
 class Arrival(NamedTuple):
@@ -46,6 +56,30 @@ class Detection(NamedTuple):
     time: float
 
 
+class DrawnTrain(NamedTuple):
+    """A train whose settings the transmitter drew: its parts, as (id, pulses), and when the last pulse has left."""
+
+    parts: tuple[tuple[int, int], ...]
+    time: float
+
+
+class TrainClicks(NamedTuple):
+    """Where a receiver that draws its own bases saw clicks: the pulses' indices, sorted; basis and bit of each."""
+
+    indices: NDArray[np.int64]
+    bases: Bits
+    bits: Bits
+    time: float
+
+
+class Settings(NamedTuple):
+    """What a transmitter drew for some pulses: bits, bases (0 is Z, 1 is X) and indices of intensities."""
+
+    bits: Bits
+    bases: Bits
+    intensities: Bits
+
+
 class NodeClient(Party):
     """A node's hold on the quantum world: it acts on its own qubits and learns outcomes, nothing else."""
 
@@ -58,6 +92,11 @@ class NodeClient(Party):
         line = Line(LocalDialler(service), lab=service.config.lab, name=name, token=token, role=cls.role)
         await line.open()
         return cls(line)
+
+    @property
+    def durations(self) -> Durations:
+        """How long this node's operations take."""
+        return self._line.welcome.durations
 
     def now(self) -> float:
         """Return the lab's emulated time; in virtual mode, the latest there was when this session began."""
@@ -89,10 +128,41 @@ class NodeClient(Party):
         """Give the qubit up: it is traced out and its memory is free."""
         await self._line.ask("discard", at, qubit)
 
+    async def store(self, at: float, qubit: int) -> None:
+        """Move the qubit to this node's storage, under the same id: a two-qubit gate."""
+        await self._line.ask("store", at, qubit)
+
+    async def retrieve(self, at: float, qubit: int) -> None:
+        """Move the qubit from storage back to the memories."""
+        await self._line.ask("retrieve", at, qubit)
+
     async def pair(self, at: float, run: str, link: str) -> PairDelivery:
         """Wait for a heralded pair on a link. The other end must ask for it, too, under the same run."""
         qubit, pair, time = fields(await self._line.ask("pair", at, run, link))
         return PairDelivery(str(pair), integer(qubit), number(time))
+
+    async def pairs(self, at: float, run: str, link: str, count: int) -> PairsDelivery:
+        """Wait for ``count`` heralded pairs on a link. The other end must ask for as many, under the same run."""
+        batch, first, times = fields(await self._line.ask("pairs", at, run, link, count))
+        return PairsDelivery(integer(batch), integer(first), np.frombuffer(binary(times)))
+
+    async def swap_pairs(self, at: float, first: int, second: int) -> tuple[Bits, Bits]:
+        """Bell-measure half i of one batch with half i of another and consume them; outcomes x and z of each."""
+        x, z = fields(await self._line.ask("swap_pairs", at, first, second))
+        return unpack_bits(x), unpack_bits(z)
+
+    def correct_pairs(self, at: float, batch: int, x: Bits, z: Bits) -> None:
+        """Apply X^x[i] Z^z[i] to half i of a batch."""
+        self._line.post("correct_pairs", at, batch, pack_bits(x), pack_bits(z))
+
+    async def measure_pairs(self, at: float, batch: int, bases: Bits) -> Bits:
+        """Measure and consume a batch, half i in ``bases[i]``: 0 is Z, 1 is X, 2 is Y."""
+        codes = np.asarray(bases, dtype=np.uint8).tobytes()
+        return unpack_bits(await self._line.ask("measure_pairs", at, batch, codes))
+
+    async def discard_pairs(self, at: float, batch: int) -> None:
+        """Give a batch up: its halves are traced out and their memories are free."""
+        await self._line.ask("discard_pairs", at, batch)
 
     async def transmit(self, at: float, run: str, link: str, qubit: int) -> None:
         """Put a qubit on a link's fibre, towards the other end."""
@@ -103,16 +173,79 @@ class NodeClient(Party):
         qubit, time = fields(await self._line.ask("receive", at, run, link))
         return Arrival(None if qubit is None else integer(qubit), number(time))
 
-    async def emit_pulses(self, at: float, run: str, link: str, bits: Bits, bases: Bits) -> float:
-        """Emit one photon per element (basis 0 is Z, 1 is X); return when the last has left."""
-        train = (pack_bits(bits), pack_bits(bases))
-        return number(await self._line.ask("emit_pulses", at, run, link, *train))
+    async def emit_pulses(
+        self, at: float, run: str, link: str, bits: Bits, bases: Bits, intensities: Bits | None = None
+    ) -> float:
+        """Emit one pulse per element (basis 0 is Z, 1 is X); return when the last has left.
+
+        ``intensities[i]`` is the index of pulse i's mean photon number among those of the link's transmitter; None
+        takes the first for all. A train goes in parts of ``MAX_PULSES``, at both ends alike.
+        """
+        left = at
+        for part in _parts(max(len(bits), len(bases))):
+            codes = None if intensities is None else intensities[part].astype(np.uint8).tobytes()
+            train = (pack_bits(bits[part]), pack_bits(bases[part]), codes)
+            left = number(await self._line.ask("emit_pulses", at, run, link, *train))
+        return left
 
     async def measure_pulses(self, at: float, run: str, link: str, bases: Bits) -> Detection:
         """Wait for the other end's next train of pulses under this run; measure pulse i in ``bases[i]``."""
-        answer = await self._line.ask("measure_pulses", at, run, link, pack_bits(bases))
-        clicked, bits, time = fields(answer)
-        return Detection(unpack_bits(clicked), unpack_bits(bits), number(time))
+        seen: list[Detection] = []
+        for part in _parts(len(bases)):
+            answer = await self._line.ask("measure_pulses", at, run, link, pack_bits(bases[part]))
+            clicked, bits, time = fields(answer)
+            seen.append(Detection(unpack_bits(clicked), unpack_bits(bits), number(time)))
+        clicks = np.concatenate([each.clicked for each in seen])
+        return Detection(clicks, np.concatenate([each.bits for each in seen]), seen[-1].time)
+
+    async def emit_train(self, at: float, run: str, link: str, count: int) -> DrawnTrain:
+        """Emit ``count`` pulses, at least one, whose bit, basis and intensity the transmitter draws."""
+        parts: list[tuple[int, int]] = []
+        left = at
+        while count > 0 or not parts:
+            train, sent, time = fields(await self._line.ask("emit_train", at, run, link, count))
+            parts.append((integer(train), integer(sent)))
+            count, left = count - integer(sent), number(time)
+        return DrawnTrain(tuple(parts), left)
+
+    async def measure_train(self, at: float, run: str, link: str, count: int) -> TrainClicks:
+        """Wait for the other end's next train of ``count`` drawn pulses; the receiver draws the bases."""
+        seen: list[TrainClicks] = []
+        passed = 0
+        while passed < count or not seen:
+            answer = fields(await self._line.ask("measure_train", at, run, link, count - passed))
+            indices = np.frombuffer(binary(answer[1]), dtype="<u4").astype(np.int64) + passed
+            bases, bits = unpack_bits(answer[2]), unpack_bits(answer[3])
+            seen.append(TrainClicks(indices, bases, bits, number(answer[4])))
+            passed += integer(answer[0])
+        joined = [np.concatenate(arrays) for arrays in zip(*(each[:3] for each in seen), strict=True)]
+        return TrainClicks(joined[0], joined[1], joined[2], seen[-1].time)
+
+    async def recall(self, run: str, train: DrawnTrain, indices: NDArray[np.int64]) -> Settings:
+        """Return the settings of the pulses at ``indices``, which ascend; after that the train is forgotten.
+
+        Raises BadRequest for indices that do not ascend or are not of the train; then it is remembered still.
+        """
+        ends = np.cumsum([0, *(count for _, count in train.parts)])
+        if len(indices) and (indices[0] < 0 or indices[-1] >= ends[-1] or (np.diff(indices) <= 0).any()):
+            raise BadRequest(
+                f"the indices must ascend, each once, and be below {ends[-1]}, the train's length."
+            )
+        cuts = np.searchsorted(indices, ends)
+        recalled: list[Settings] = []
+        for position, (part, _) in enumerate(train.parts):
+            chosen = (indices[cuts[position] : cuts[position + 1]] - ends[position]).astype("<u4")
+            bits, bases, codes = fields(await self._line.ask("recall", run, part, chosen.tobytes()))
+            intensities = np.frombuffer(binary(codes), dtype=np.uint8)
+            recalled.append(Settings(unpack_bits(bits), unpack_bits(bases), intensities))
+        return Settings(*(np.concatenate(arrays) for arrays in zip(*recalled, strict=True)))
+
+    async def tally(self, run: str, train: DrawnTrain) -> NDArray[np.int64]:
+        """Return how many pulses of a train had each intensity (row) and basis (column Z, X); before its recall."""
+        answers = [await self._line.ask("tally", run, part) for part, _ in train.parts]
+        tallies = [np.frombuffer(binary(answer), dtype=np.int64).reshape(-1, 2) for answer in answers]
+        total: NDArray[np.int64] = np.sum(tallies, axis=0)
+        return total
 
     async def hand_over(self, at: float, qubits: Sequence[int]) -> None:
         """Give qubits to the referee: they leave this node's memories and age no more."""
@@ -124,3 +257,8 @@ class NodeClient(Party):
         It cleans up in any case; then it raises the failure of a posted gate of the run, if one was kept.
         """
         return integer(await self._line.ask("close_run", run))
+
+
+def _parts(pulses: int) -> list[slice]:
+    """Divide a train; an empty one is one part, too."""
+    return [slice(start, start + MAX_PULSES) for start in range(0, max(pulses, 1), MAX_PULSES)]

@@ -24,8 +24,11 @@ class LabClock(Protocol):
     def now(self) -> float:
         """Return the lab's emulated time."""
 
-    def accept(self, at: float) -> float:
-        """Return the time that counts for a request which states ``at``. Raises BadRequest."""
+    def believe(self, at: float) -> float:
+        """Return the time that counts for a request which states ``at``."""
+
+    def check(self, at: float) -> None:
+        """Raise BadRequest when nothing can happen at ``at``."""
 
     def story(self, run: str) -> str:
         """Return the name of what ``run`` shares its course of time with: one device serves it in turn."""
@@ -44,17 +47,20 @@ class RealTimeClock:
     once. A stated time is believed within ``SLACK`` of the server's own: a qubit ages whatever its holder says.
     """
 
-    def __init__(self, scale: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, scale: float, monotonic: Callable[[], float], age: float = 0.0) -> None:
         self._scale = scale
         self._monotonic = monotonic
-        self._began = monotonic()
+        self._began = monotonic() - age
 
     def now(self) -> float:
         return (self._monotonic() - self._began) * self._scale
 
-    def accept(self, at: float) -> float:
+    def believe(self, at: float) -> float:
         now, slack = self.now(), SLACK * self._scale
         return min(max(at, now - slack), now + slack)
+
+    def check(self, at: float) -> None:
+        """Do nothing: what is believed can be."""
 
     def story(self, run: str) -> str:
         """Return the lab's: all runs share its clock."""
@@ -79,14 +85,16 @@ class VirtualClock:
     def now(self) -> float:
         return self._latest
 
-    def accept(self, at: float) -> float:
+    def believe(self, at: float) -> float:
+        return at
+
+    def check(self, at: float) -> None:
         latest = min(self._latest + MAX_LEAP, MAX_TIME)
         if at > latest:
             raise BadRequest(
                 f"the operation is stated for {at!r} s, and the lab is at {self._latest!r} s: one operation "
                 f"leaps at most {MAX_LEAP:g} s ahead, and virtual time ends at {MAX_TIME:g} s."
             )
-        return at
 
     def story(self, run: str) -> str:
         """Return the run without what follows a slash: runs have clocks of their own, parts of one share it."""
@@ -104,6 +112,9 @@ class VirtualClock:
         return max(at, touched)
 
 
-def lab_clock(config: ClockConfig, monotonic: Callable[[], float]) -> LabClock:
-    """Return the clock of this mode; ``monotonic`` returns wall seconds from any origin."""
-    return VirtualClock() if config.mode == "virtual" else RealTimeClock(config.scale, monotonic)
+def lab_clock(config: ClockConfig, monotonic: Callable[[], float], age: float = 0.0) -> LabClock:
+    """Return the clock of this mode; ``monotonic`` returns wall seconds from any origin.
+
+    ``age``: how many wall seconds ago the lab began, in real-time mode.
+    """
+    return VirtualClock() if config.mode == "virtual" else RealTimeClock(config.scale, monotonic, age)

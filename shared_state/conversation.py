@@ -8,12 +8,24 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from shared_state.config import ClockMode
 from shared_state.errors import SharedStateError, WireError, from_wire
-from shared_state.wire import VERSION, Decoder, Message, encode
+from shared_state.wire import MAX_REQUEST, VERSION, Decoder, Message, encode
+
+
+class Durations(NamedTuple):
+    """How long a node's own operations take, in emulated seconds; all 0 for an oracle."""
+
+    single: float = 0.0
+    two: float = 0.0
+    readout: float = 0.0
+    initialisation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What the server says to who may come in. ``now`` in emulated seconds, ``lease`` in wall seconds."""
+    """What the server says to who may come in. ``now`` in emulated seconds, ``lease`` in wall seconds.
+
+    ``durable``: it keeps a journal, so it may come back after it has died.
+    """
 
     session: str
     mode: ClockMode
@@ -21,6 +33,8 @@ class Welcome:
     now: float
     lease: float
     applied: int
+    durable: bool
+    durations: Durations
 
 
 class Refused(NamedTuple):
@@ -64,7 +78,7 @@ class Conversation:
 
     def request(self, operation: str, arguments: list[Message]) -> tuple[int, bytes]:
         """Return the id and the frame of a new request. Raises LimitExceeded when it is too large."""
-        frame = encode([self._requests + 1, self._received, operation, arguments])
+        frame = encode([self._requests + 1, self._received, operation, arguments], MAX_REQUEST)
         self._requests += 1
         self._unapplied.append((self._requests, frame))
         return self._requests, frame
@@ -94,10 +108,13 @@ class Conversation:
                 "now": int() | float() as now,
                 "lease": int() | float() as lease,
                 "applied": int(applied),
+                "durable": bool(durable),
+                "durations": [float(single), float(two), float(readout), float(initialisation)],
             }:
                 self._session = session
                 self._forget(applied)
-                return Welcome(session, mode, scale, now, lease, applied)
+                durations = Durations(single, two, readout, initialisation)
+                return Welcome(session, mode, scale, now, lease, applied, durable, durations)
         raise WireError("the server says something that is neither welcome, answer nor refusal.")
 
     def _note(self, serial: int, request: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from shared_state.arguments import pack_bits
 from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
 from shared_state.session import ANY_RUN, Session
-from shared_state.world.ends import Arrived, Delivered, Detected, Outcome
+from shared_state.world.ends import Arrived, Delivered, DeliveredPairs, Detected, DetectedTrain, Outcome
 from shared_state.world.links import Links
 from shared_state.world.nature import Nature
 from shared_state.world.queues import Ticket
@@ -35,11 +35,13 @@ class Dispatch:
         self._acts: Mapping[str, Callable[..., Any]] = {
             "gate": nature.gate, "unitary": nature.unitary, "measure": nature.measure,
             "bell_measure": nature.bell_measure, "discard": nature.discard, "hand_over": nature.hand_over,
+            "store": nature.store, "retrieve": nature.retrieve,
             "transmit": links.light.transmit, "emit_pulses": links.light.emit_pulses, "close_run": links.close_run,
+            "correct_pairs": links.batches.correct, "discard_pairs": links.batches.discard,
         }  # fmt: skip
         self._waits: Mapping[str, Callable[..., None]] = {
-            "pair": links.pairs.pair, "receive": links.light.receive,
-            "measure_pulses": links.light.measure_pulses,
+            "pair": links.pairs.pair, "pairs": links.batches.pairs, "receive": links.light.receive,
+            "measure_pulses": links.light.measure_pulses, "measure_train": links.trains.measure,
         }  # fmt: skip
         self._views: Mapping[str, Callable[..., Any]] = {
             "fidelity": nature.fidelity, "discard_handed_over": nature.discard_handed_over,
@@ -63,8 +65,25 @@ class Dispatch:
         elif word == "qubit":
             qubit = self.nature.qubit(session.name, **values)
             session.answer(number, [qubit], qubit)
+        elif word == "swap_pairs":
+            x, z = self.links.batches.swap(session.name, **values)
+            session.answer(number, [pack_bits(x), pack_bits(z)])
+        elif word == "emit_train":
+            session.answer(number, list(self.links.trains.emit(session.name, **values)))
+        elif word == "recall":
+            bits, bases, intensities = self.links.trains.recall(session.name, **values)
+            session.answer(number, [pack_bits(bits), pack_bits(bases), intensities.tobytes()])
+        elif word == "tally":
+            session.answer(number, self.links.trains.tally(session.name, **values).tobytes())
+        elif word == "measure_pairs":
+            session.answer(number, pack_bits(self.links.batches.measure(session.name, **values)))
+        elif word == "pair_fidelities":
+            session.answer(number, self.links.batches.fidelities(**values).tobytes())
         elif word == "density_matrix":
             session.answer(number, self.nature.density_matrix(**values).tobytes())
+        elif word == "tap_report":
+            report = self.links.ends.tap_report(**values)
+            session.answer(number, [report.pulses, report.kept, report.resent])
         elif word in self._views:
             session.answer(number, self._views[word](**values))
         elif word in self._acts:
@@ -78,9 +97,11 @@ class Dispatch:
             return ANY_RUN
         if "run" in values:
             return str(values["run"])
-        single = [values[key] for key in ("qubit", "first", "second") if key in values]
+        single = [values[key] for key in ("qubit", "first", "second", "batch") if key in values]
         for qubit in values.get("qubits", single):
             with suppress(NotYours, NoSuchQubit):
+                if qubit < 0:  # a batch
+                    return self.links.batches.run_of(session.name, qubit)
                 return self.nature.ledger.held_by(session.name, qubit).run
         return ANY_RUN
 
@@ -92,7 +113,9 @@ class Dispatch:
             return
         if delivered is None:
             delivered = session.delivered_by(request)
-        if delivered is not None:
+        if delivered is not None and delivered < 0:
+            self.links.batches.withdraw(session.name, delivered)
+        elif delivered is not None:
             # between the answer and the cancellation the run may have been closed, and the qubit with it
             with suppress(NotYours, NoSuchQubit):
                 self.nature.drop(self.nature.ledger.held_by(session.name, delivered))
@@ -107,5 +130,9 @@ def _settle(ticket: Ticket, outcome: Outcome) -> None:
             session.refuse(number, outcome)
         case Delivered() | Arrived():
             session.answer(number, list(outcome), outcome.qubit)
+        case DeliveredPairs(batch, first, times):
+            session.answer(number, [batch, first, times.tobytes()], batch)
         case Detected(clicked, bits, time):
             session.answer(number, [pack_bits(clicked), pack_bits(bits), time])
+        case DetectedTrain(pulses, indices, bases, bits, time):
+            session.answer(number, [pulses, indices.tobytes(), pack_bits(bases), pack_bits(bits), time])

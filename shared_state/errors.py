@@ -5,6 +5,7 @@
     │   ├── BadRequest               bad-request          unknown operation, wrong argument, wrong role
     │   ├── NotYours                 not-yours            the qubit was never given to this node
     │   ├── NoSuchQubit              no-such-qubit        it was: measured, discarded or sent since
+    │   ├── QubitExpired             qubit-expired        it, or its pair's other half, was kept past a cut-off
     │   ├── NoFreeMemory             no-free-memory
     │   ├── ClusterTooLarge          cluster-too-large    more entangled qubits than the lab allows
     │   ├── TimeReversed             time-reversed        virtual time never runs backwards
@@ -24,6 +25,7 @@
     ├── WireError                malformed-frame      the other side does not speak this protocol
     └── ServerError              theirs: the server
         ├── InternalError            internal-error       a fault of the server; its log tells the story
+        ├── JournalFailed            journal-failed       it cannot write down what it would acknowledge
         └── ServerLost               server-lost          it is gone for good
 
 On the wire an error is [code, sentence, operation, node]; ``to_wire`` and ``from_wire`` translate, nothing
@@ -70,6 +72,15 @@ class NoSuchQubit(RequestError):
     """The node no longer holds this qubit."""
 
     code = "no-such-qubit"
+
+
+class QubitExpired(RequestError):
+    """The cut-off of a memory has passed for this qubit or the other half of its pair; ``node`` kept that one.
+
+    The qubit is discarded.
+    """
+
+    code = "qubit-expired"
 
 
 class NoFreeMemory(RequestError):
@@ -178,6 +189,12 @@ class InternalError(ServerError):
     """A fault inside the server met this request."""
 
     code = "internal-error"
+
+
+class JournalFailed(ServerError):
+    """The server's journal cannot be read or written; the server ends rather than forget what it acknowledges."""
+
+    code = "journal-failed"
 
 
 class ServerLost(ServerError):

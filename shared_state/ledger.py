@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from math import inf
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from shared_state.errors import LimitExceeded, NoFreeMemory, NoSuchQubit, NotYours
+from shared_state.errors import LimitExceeded, NoFreeMemory, NoSuchQubit, NotYours, QubitExpired
+
+Place: TypeAlias = Literal["memories", "storage"]
+"""The two kinds of memory of a node."""
 
 MAX_HANDED_OVER: Final = 4096
 """Qubits of one node that the referee keeps at a time."""
+MAX_EXPIRED: Final = 4096
+"""So many qubits of a node that passed a cut-off are remembered; older ones are just gone."""
 
 
 class Bereavement(NamedTuple):
-    """A pair that lost its other half when ``node`` departed."""
+    """A pair that lost its other half: ``node`` departed, or it kept the half for longer than ``cutoff``.
+
+    ``since`` is the emulated time from which this can be known.
+    """
 
     node: str
     pair: str
+    cutoff: float = inf
+    since: float = -inf
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +37,7 @@ class Holding:
 
     ``qubit`` is the id its holder knows, ``label`` its name in the joint state: the label stays when the
     qubit flies to another node, the id does not. ``touched`` is the emulated time up to which it has aged.
+    It lies at ``place`` since ``stored``, and an operation keeps it busy until ``free_from``.
     ``partner`` is the other half of its pair as long as both exist, through swaps; ``holder`` None is the
     referee.
     """
@@ -35,6 +47,9 @@ class Holding:
     holder: str | None = None
     run: str = ""
     touched: float = 0.0
+    stored: float = 0.0
+    free_from: float = 0.0
+    place: Place = "memories"
     pair: str = ""
     partner: Holding | None = None
     bereaved: Bereavement | None = None
@@ -63,44 +78,90 @@ class Ledger:
     That is how a stranger's question is answered without telling what the holder has done since.
     """
 
-    def __init__(self, capacities: Mapping[str, int]) -> None:
+    def __init__(self, capacities: Mapping[str, int], storage: Mapping[str, int] | None = None) -> None:
         self._capacities = dict(capacities)
+        self._storage = dict(storage or {})
+        self._in_storage: Counter[str] = Counter()
+        self._expired: dict[str, dict[int, str]] = {node: {} for node in capacities}
         self._next = {node: index for index, node in enumerate(capacities)}
         self._held: dict[str, dict[int, Holding]] = {node: {} for node in capacities}
         self._reserved: dict[str, Counter[str]] = {node: Counter() for node in capacities}
         self._given: dict[str, dict[int, Holding]] = {node: {} for node in capacities}
+        self._batched: dict[str, Counter[str]] = {node: Counter() for node in capacities}
 
-    def check_free(self, node: str) -> None:
-        """Raise NoFreeMemory, naming the runs that hold them, when all memories of the node are in use."""
-        reserved = self._reserved[node]
-        if len(self._held[node]) + reserved.total() < self._capacities[node]:
+    def check_free(self, node: str, count: int = 1) -> None:
+        """Raise NoFreeMemory, naming the runs that hold them, unless ``count`` memories of the node are free."""
+        reserved, batched = self._reserved[node], self._batched[node]
+        used = len(self._held[node]) - self._in_storage[node] + batched.total() + reserved.total()
+        if used + count <= self._capacities[node]:
             return
-        users = Counter(holding.run for holding in self._held[node].values()) + reserved
+        held = [holding for holding in self._held[node].values() if holding.place == "memories"]
+        users = Counter(holding.run for holding in held) + batched + reserved
         runs = ", ".join(f"{run!r} ({count})" for run, count in users.items())
         raise NoFreeMemory(
-            f"all {self._capacities[node]} memories of {node} are in use by the runs {runs}, "
+            f"{'all' if count == 1 else f'too many for {count} more of the'} {self._capacities[node]} "
+            f"memories of {node} are in use by the runs {runs}, "
             f"{reserved.total()} of them reserved for qubits awaited: measure or discard a qubit first."
         )
 
-    def reserve(self, node: str, run: str) -> None:
-        """Set a memory aside for a qubit that is awaited."""
-        self.check_free(node)
-        self._reserved[node][run] += 1
+    def reserve(self, node: str, run: str, count: int = 1) -> None:
+        """Set memories aside for qubits that are awaited."""
+        self.check_free(node, count)
+        self._reserved[node][run] += count
 
-    def release(self, node: str, run: str) -> None:
-        """Take a reservation back."""
-        self._reserved[node] -= Counter({run: 1})
+    def release(self, node: str, run: str, count: int = 1) -> None:
+        """Take reservations back."""
+        self._reserved[node] -= Counter({run: count})
+
+    def enter_batch(self, node: str, run: str, count: int) -> None:
+        """Let a batch of halves take up memories that are free."""
+        self.check_free(node, count)
+        self._batched[node][run] += count
+
+    def leave_batch(self, node: str, run: str, count: int) -> None:
+        """Free the memories of a batch."""
+        self._batched[node] -= Counter({run: count})
 
     def enter(self, holding: Holding, node: str, run: str, at: float) -> None:
         """Record a qubit, new or flown in, in a free memory of the node, under a new id."""
         self.check_free(node)
-        holding.qubit, holding.holder, holding.run, holding.touched = self._next[node], node, run, at
+        holding.qubit, holding.holder, holding.run = self._next[node], node, run
+        holding.touched = holding.stored = holding.free_from = at
+        holding.place = "memories"
         self._next[node] += len(self._capacities)
         self._held[node][holding.qubit] = holding
 
     def leave(self, holding: Holding) -> None:
         """Free the memory."""
         del self._home(holding)[holding.qubit]
+        if holding.holder is not None and holding.place == "storage":
+            self._in_storage[holding.holder] -= 1
+        holding.holder = None  # whoever it comes to enters it
+
+    def move(self, node: str, holding: Holding, place: Place, at: float) -> None:
+        """Note that a qubit goes to the other kind of memory. Raises NoFreeMemory."""
+        if place == "memories":
+            self.check_free(node)
+        elif self._in_storage[node] >= self._storage[node]:
+            raise NoFreeMemory(
+                f"all {self._storage[node]} storage memories of {node} are in use: "
+                "retrieve, measure or discard a stored qubit first."
+            )
+        self._in_storage[node] += 1 if place == "storage" else -1
+        holding.place, holding.stored = place, at
+
+    def expire(self, holding: Holding, node: str, cutoff: float) -> QubitExpired:
+        """Free the memory of a qubit that was kept for too long; return the error for who asks for it."""
+        message = (
+            f"qubit {holding.qubit} of {node}{f', half of pair {holding.pair},' if holding.pair else ''} was "
+            f"discarded: the cut-off of its memory, {cutoff:g} s, has passed."
+        )
+        self.leave(holding)
+        expired = self._expired[node]
+        expired[holding.qubit] = message
+        if len(expired) > MAX_EXPIRED:
+            del expired[next(iter(expired))]
+        return QubitExpired(message, node=node)
 
     def hand_over(self, node: str, holdings: Sequence[Holding]) -> None:
         """Move qubits from their holder to the referee. They keep their run. Raises LimitExceeded."""
@@ -112,7 +173,6 @@ class Ledger:
             )
         for holding in holdings:
             self.leave(holding)
-            holding.holder = None
             given[holding.qubit] = holding
 
     def held_by(self, node: str, qubit: int) -> Holding:
@@ -121,10 +181,13 @@ class Ledger:
         Raises:
             NotYours: the id was never given to this node.
             NoSuchQubit: it was, and the qubit has left since.
+            QubitExpired: its memory's cut-off has passed.
         """
         holding = self._held[node].get(qubit)
         if holding is not None:
             return holding
+        if qubit in self._expired[node]:
+            raise QubitExpired(self._expired[node][qubit], node=node)
         step = len(self._capacities)
         if 0 <= qubit < self._next[node] and (self._next[node] - qubit) % step == 0:
             raise NoSuchQubit(f"{node} no longer holds qubit {qubit}: it was measured, discarded or sent.")
@@ -148,7 +211,7 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Return how many qubits each node holds."""
-        return {node: len(held) for node, held in self._held.items()}
+        return {node: len(held) + self._batched[node].total() for node, held in self._held.items()}
 
     def reserved(self) -> int:
         """Return how many memories are set aside in the whole lab."""

@@ -15,12 +15,14 @@ from shared_state.wire import Message
 
 CONNECT_WITHIN: Final = 10.0
 RETRY_AFTER: Final = 0.02
+RESTART_WITHIN: Final = 30.0
+"""A server with a journal is given so many wall seconds to come back after its death."""
 MAX_UNAPPLIED: Final = 256
 """So many requests are kept for repetition before the server is asked how far it has come."""
 CHECK_EVERY: Final = 10.0
 PATIENCE: Final = 20.0
 """A server that owes answers is asked for a sign of life so often, and gets so long to give one: wall seconds."""
-DELIVERS_QUBIT: Final = ("qubit", "pair", "receive")
+DELIVERS_QUBIT: Final = ("qubit", "pair", "pairs", "receive")
 """The answers to these are lists whose first element is a qubit."""
 
 _CLOSED: Final = "this side has closed the session."
@@ -114,7 +116,7 @@ class Line:
 
     @asynccontextmanager
     async def kept_connected(self) -> AsyncIterator[None]:
-        """Connect again whenever the connection breaks, for as long as the server's lease.
+        """Connect again whenever the connection breaks, for as long as the server's lease, or its restart may take.
 
         Give a server up that is connected and does not answer.
         """
@@ -191,11 +193,15 @@ class Line:
             if self._gone is not None or self._ended:
                 return
             try:
-                async with asyncio.timeout(self.welcome.lease):
+                async with asyncio.timeout(patience := self._patience()):
                     await self._reconnect()
             except (TimeoutError, SharedStateError) as error:
-                reason = str(error) or f"nobody has answered for {self.welcome.lease:g} s"
+                reason = str(error) or f"nobody has answered for {patience:g} s"
                 self._give_up(ServerLost(f"the server at {self._dialler} is gone: {reason}."))
+
+    def _patience(self) -> float:
+        """Return the wall seconds for which a server is dialled that does not answer."""
+        return max(RESTART_WITHIN, self.welcome.lease) if self.welcome.durable else self.welcome.lease
 
     async def _keep_answered(self) -> None:
         while self._gone is None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shared_state.dialling import LocalDialler
 from shared_state.line import Line
 from shared_state.party import Party, binary, fields, integer, number
+from shared_state.world.taps import TapReport
 
 if TYPE_CHECKING:
     from shared_state.service import Service
@@ -60,6 +61,10 @@ class OracleClient(Party):
         vector = np.asarray(target, dtype=np.complex128).tobytes()
         return number(await self._line.ask("fidelity", list(qubits), vector))
 
+    async def pair_fidelities(self, node: str, batch: int) -> NDArray[np.float64]:
+        """Return the fidelity with Phi+ of each pair of a node's batch."""
+        return np.frombuffer(binary(await self._line.ask("pair_fidelities", node, batch)))
+
     async def discard(self, qubits: Sequence[int]) -> None:
         """Trace out qubits that were handed over."""
         await self._line.ask("discard_handed_over", list(qubits))
@@ -71,6 +76,10 @@ class OracleClient(Party):
     async def set_tap(self, name: str, enabled: bool) -> None:
         """Attach or detach an eavesdropper; it acts on what enters the fibre from now on."""
         await self._line.ask("set_tap", name, enabled)
+
+    async def tap_report(self, name: str) -> TapReport:
+        """Return what an eavesdropper has done so far."""
+        return TapReport(*map(integer, fields(await self._line.ask("tap_report", name))))
 
     async def census(self) -> Census:
         """Count everything the quantum world holds."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
 from shared_state.config import ServerConfig
 from shared_state.connection import Connection
+from shared_state.errors import JournalFailed
+from shared_state.journal import Journal
 from shared_state.service import Service
 
 
@@ -80,6 +84,8 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._listener: asyncio.Server | None = None
+        self._failure: asyncio.Future[None] = self._loop.create_future()
+        service.on_failure = self._fail
 
     async def listen(self, host: str, port: int) -> None:
         """Listen for connections. Raises OSError, for example when the port is taken."""
@@ -102,6 +108,10 @@ class Server:
             self._listener.close()
         self._service.close()
 
+    async def watch(self) -> None:
+        """Wait for ever, or until the server cannot go on; then raise JournalFailed."""
+        await self._failure
+
     async def wait_closed(self) -> None:
         """Wait until all connections are closed."""
         if self._listener is not None:
@@ -115,6 +125,10 @@ class Server:
     ) -> None:
         self.close()
         await self.wait_closed()
+
+    def _fail(self, failure: JournalFailed) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(failure)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -131,7 +145,13 @@ class Server:
 
 
 async def serve(config: ServerConfig) -> Server:
-    """Start a server on ``config.host`` and ``config.port`` (0 takes a free one). Raises OSError."""
-    server = Server(Service(config, time.monotonic))
+    """Start a server on ``config.host`` and ``config.port`` (0 takes a free one).
+
+    With ``config.journal`` it goes on where the last server with this journal ended. Raises OSError and JournalFailed.
+    """
+    journal = None
+    if config.journal:
+        journal = Journal(Path(config.journal), config, datetime.now(UTC).timestamp())
+    server = Server(Service(config, time.monotonic, journal))
     await server.listen(config.host, config.port)
     return server

@@ -21,12 +21,19 @@ from shared_state.clock import lab_clock
 from shared_state.config import ServerConfig
 from shared_state.connection import Connection
 from shared_state.dice import Dice
-from shared_state.dispatch import Dispatch, Request
-from shared_state.errors import InternalError, NameInUse, SessionExpired, SharedStateError, WireError
-from shared_state.session import ANY_RUN, Session
-from shared_state.vocabulary import OPERATIONS, look_up
-from shared_state.wire import MAX_FRAME, Message, encode
-from shared_state.world.nature import Nature
+from shared_state.errors import (
+    JournalFailed,
+    NameInUse,
+    SessionExpired,
+    SharedStateError,
+    WireError,
+)
+from shared_state.journal import Journal
+from shared_state.picture import paint
+from shared_state.recovery import recovered
+from shared_state.session import Session
+from shared_state.standing import Standing
+from shared_state.wire import MAX_REQUEST, Message, encode
 
 HELLO_WITHIN: Final = 5.0
 """Wall seconds in which a new connection must say who it is."""
@@ -39,16 +46,29 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One lab's quantum world and the sessions with it. ``monotonic`` returns wall seconds."""
+    """One lab's quantum world and the sessions with it. ``monotonic`` returns wall seconds.
 
-    def __init__(self, config: ServerConfig, monotonic: Callable[[], float]) -> None:
+    With a ``journal`` everything accepted is written down before anything is answered, and a service that opens a
+    journal goes on where the last one ended. ``on_failure`` is called when that is not possible any more.
+    """
+
+    def __init__(
+        self, config: ServerConfig, monotonic: Callable[[], float], journal: Journal | None = None
+    ) -> None:
         self.config = config
+        self.on_failure: Callable[[JournalFailed], None] = _raise
         self._monotonic = monotonic
-        self._nature = Nature(config.world, lab_clock(config.world.clock, monotonic), Dice(config.world.seed))
-        self._dispatch = Dispatch(self._nature)
-        self._sessions: dict[tuple[str, str], Session] = {}
+        self._clock = lab_clock(config.world.clock, monotonic, journal.age if journal else 0.0)
+        seed = config.world.seed if journal is None else journal.entropy
+        self._standing = Standing(config.world, self._clock, Dice(seed))
         self._connections: dict[Connection, Session | None] = {}
         self._outbox: dict[Connection, None] = {}
+        self._journal: Journal | None = None
+        if journal is not None:
+            self._standing = recovered(self._standing, journal, self._clock)
+            for session in self._standing.sessions.values():
+                session.expires = monotonic() + config.lease
+            self._journal = journal
 
     def open(self, ready: Callable[[Connection], None]) -> Connection:
         """Take a new connection; ``ready`` is called when it has something to write or is to be closed."""
@@ -88,15 +108,18 @@ class Service:
     def next_deadline(self) -> float | None:
         """Return when ``tick`` has something to do: wall seconds, None for never."""
         hellos = [connection.hello_by for connection in self._connections if connection.hello_by is not None]
-        leases = [session.expires for session in self._sessions.values() if session.expires is not None]
+        leases = [
+            session.expires for session in self._standing.sessions.values() if session.expires is not None
+        ]
         return min(hellos + leases, default=None)
 
     def tick(self) -> None:
         """End the sessions whose lease has run out and the connections that have not said who they are."""
         now = self._monotonic()
-        for session in list(self._sessions.values()):
+        for session in list(self._standing.sessions.values()):
             if session.expires is not None and session.expires <= now:
-                self._end(session)
+                self._note("end", session.role, session.name)
+                self._standing.end(session)
         for connection in self._connections:
             if connection.hello_by is not None and connection.hello_by <= now:
                 connection.refuse(WireError(f"no hello came within {HELLO_WITHIN:g} s."))
@@ -107,6 +130,8 @@ class Service:
         for connection in self._connections:
             connection.close()
         self._write()
+        if self._journal is not None:
+            self._journal.close()
 
     def _hear(self, connection: Connection, message: Message) -> None:
         session = self._connections[connection]
@@ -119,27 +144,25 @@ class Service:
 
     def _greet(self, connection: Connection, hello: Hello) -> None:
         key = (hello.role, hello.name)
-        session = self._sessions.get(key)
+        session = self._standing.sessions.get(key)
         if hello.resume:
             if session is None or session.identity != hello.resume:
                 raise SessionExpired(
                     f"the session of {hello.name} has ended: everything it held was traced out."
                 )
             self._leave_old_connection(session)
-            session.connection = connection
-            session.expires = None
+            self._note("resume", *key, hello.received)
             session.acknowledge(hello.received)
         else:
-            if session is not None:
-                if session.connection is not None:
-                    raise NameInUse(f"another {hello.role} {hello.name!r} is connected: end it first.")
-                self._end(session)
-            session = Session(f"{hello.name}/{token_hex(8)}", hello.name, hello.role, connection)
-            self._sessions[key] = session
-            if hello.role == "node":
-                self._nature.presence.arrive(hello.name)
+            if session is not None and session.connection is not None:
+                raise NameInUse(f"another {hello.role} {hello.name!r} is connected: end it first.")
+            identity = f"{hello.name}/{token_hex(8)}"
+            self._note("begin", *key, identity)
+            session = self._standing.begin(hello.role, hello.name, identity)
+        session.connection = connection
+        session.expires = None
         connection.hello_by = None
-        connection.decoder.limit = MAX_FRAME
+        connection.decoder.limit = MAX_REQUEST
         self._connections[connection] = session
         connection.send(encode(self._welcome(session)))
         session.repeat()
@@ -149,9 +172,11 @@ class Service:
             "session": session.identity,
             "mode": self.config.world.clock.mode,
             "scale": self.config.world.clock.scale,
-            "now": self._nature.clock.now(),
+            "now": self._clock.now(),
             "lease": self.config.lease,
+            "durable": self._journal is not None,
             "applied": session.applied,
+            "durations": self._standing.durations(session),
         }
 
     def _leave_old_connection(self, session: Session) -> None:
@@ -164,83 +189,38 @@ class Service:
         match message:
             case [int(number), int(received), str(word), list(arguments)]:
                 if session.accept(number):
-                    self._apply(Request(session, number, word), arguments)
-                session.acknowledge(received)
+                    told = self._standing.believed(word, arguments)
+                    self._note("ask", session.role, session.name, number, received, word, told)
+                    self._standing.take(session, number, received, word, told)
+                else:
+                    session.acknowledge(received)
             case _:
                 raise WireError("a request is [id, received, operation, arguments].")
 
-    def _apply(self, request: Request, arguments: list[Message]) -> None:
-        """Apply a request once; whatever it raises is its answer, or is kept for the next one."""
-        session, number, word = request
-        run = ANY_RUN
-        try:
-            values = look_up(word, session.role).read(arguments)
-            if "at" in values:
-                values["at"] = self._nature.clock.accept(values["at"])
-            if not OPERATIONS[word].answered:
-                run = self._dispatch.run_of(session, values)
-                self._dispatch.post(request, values)
-                return
-            self._answer(request, values)
-        except SharedStateError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001 - a fault met by one request must not end the lab for all
-            _log.exception("request %s of %s met a fault", word, session.name)
-            failure = InternalError(f"the server met a fault ({error!r}); its log tells the story.")
-        else:
+    def _note(self, *entry: object) -> None:
+        if self._journal is not None:
+            self._journal.write(list(entry))
+
+    def _keep(self) -> None:
+        """Write down what was accepted before it is answered. A journal that fails ends it all, unanswered."""
+        if self._journal is None:
             return
-        failure.operation = failure.operation or _title(word, arguments)
-        if word in OPERATIONS and not OPERATIONS[word].answered:
-            session.keep(failure, run)
-        else:
-            session.refuse(number, failure)
-
-    def _answer(self, request: Request, values: dict[str, object]) -> None:
-        session, number, word = request
-        failure = None
-        if session.has_failures and word not in _ALWAYS_ANSWERED:
-            failure = session.take_failure(self._dispatch.run_of(session, values))
-        if failure is not None:
-            if word == "close_run":  # what cleans up does so in any case, and then reports
-                self._dispatch.links.close_run(session.name, str(values["run"]))
-            raise failure
-        if word == "census":
-            session.answer(number, self._census())
-        else:
-            self._dispatch.answer(request, values)
-        if word == "bye":
-            self._end(session)
-
-    def _end(self, session: Session) -> None:
-        """End a session: a node's departure, and whatever the last referee holds."""
-        del self._sessions[session.role, session.name]
-        if session.connection is not None:
-            self._connections[session.connection] = None
-            session.connection.close()
-        if session.role == "node":
-            self._nature.presence.depart(session.name)
-            self._dispatch.links.depart(session.name)
-        elif not any(role == "oracle" for role, _ in self._sessions):
-            for holding in self._nature.ledger.of_referee():
-                self._nature.drop(holding)
-
-    def _census(self) -> list[Message]:
-        state, ledger, queues = self._nature.state, self._nature.ledger, self._dispatch.links.queues
-        held: dict[str, Message] = dict(ledger.counts())
-        return [
-            len(state), state.clusters, held, len(ledger.of_referee()), ledger.reserved(), queues.light(),
-            len(self._sessions), len(queues),
-        ]  # fmt: skip
+        try:
+            if self._journal.commit():
+                self._journal.replace(paint(self._standing))
+        except JournalFailed as failure:
+            self._journal = None
+            for connection in self._connections:
+                connection.take_output()
+                connection.close()
+            self.on_failure(failure)
 
     def _write(self) -> None:
+        self._keep()
         while self._outbox:
             connection, _ = self._outbox.popitem()
             connection.ready(connection)
 
 
-def _title(word: str, arguments: list[Message]) -> str:
-    """Name an operation as its user knows it: a gate by the gate."""
-    match word, arguments:
-        case "gate", [_, str(gate), *_]:
-            return f"gate {gate}"
-    return word
+def _raise(failure: JournalFailed) -> None:
+    raise failure

@@ -33,7 +33,7 @@ class Session:
     """
 
     def __init__(
-        self, identity: str, name: str, role: Literal["node", "oracle"], connection: Connection
+        self, identity: str, name: str, role: Literal["node", "oracle"], connection: Connection | None
     ) -> None:
         self.identity = identity
         self.name = name

@@ -12,7 +12,10 @@ from typing import Any, Final, Literal, TypeAlias
 from shared_state.arguments import (
     angles,
     basis,
+    codes,
+    codes_or_none,
     flag,
+    indices,
     matrix,
     name,
     qubit,
@@ -66,13 +69,28 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "measure": Operation({"at": time, "qubit": qubit, "basis": basis}),
     "bell_measure": Operation({"at": time, "first": qubit, "second": qubit}),
     "discard": Operation({"at": time, "qubit": qubit}),
+    "store": Operation({"at": time, "qubit": qubit}),
+    "retrieve": Operation({"at": time, "qubit": qubit}),
     "hand_over": Operation({"at": time, "qubits": qubits}),
+    "swap_pairs": Operation({"at": time, "batch": qubit, "other_batch": qubit}),
+    "correct_pairs": Operation(
+        {"at": time, "batch": qubit, "x": unpack_bits, "z": unpack_bits}, answered=False
+    ),
+    "measure_pairs": Operation({"at": time, "batch": qubit, "bases": codes}),
+    "discard_pairs": Operation({"at": time, "batch": qubit}),
     # links; the other end must do its part
     "pair": Operation(_ON_LINK),
+    "pairs": Operation({**_ON_LINK, "count": qubit}),
     "transmit": Operation({**_ON_LINK, "qubit": qubit}),
     "receive": Operation(_ON_LINK),
-    "emit_pulses": Operation({**_ON_LINK, "bits": unpack_bits, "bases": unpack_bits}),
+    "emit_pulses": Operation(
+        {**_ON_LINK, "bits": unpack_bits, "bases": unpack_bits, "intensities": codes_or_none}
+    ),
     "measure_pulses": Operation({**_ON_LINK, "bases": unpack_bits}),
+    "emit_train": Operation({**_ON_LINK, "count": qubit}),
+    "measure_train": Operation({**_ON_LINK, "count": qubit}),
+    "recall": Operation({"run": name, "train": qubit, "indices": indices}),
+    "tally": Operation({"run": name, "train": qubit}),
     # the session
     "close_run": Operation({"run": name}),
     "cancel": Operation({"request": qubit, "delivered": qubit_or_none}, answered=False),
@@ -82,8 +100,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     # the view from outside
     "density_matrix": Operation({"qubits": qubits}, role="oracle"),
     "fidelity": Operation({"qubits": qubits, "target": vector}, role="oracle"),
+    "pair_fidelities": Operation({"node": name, "batch": qubit}, role="oracle"),
     "discard_handed_over": Operation({"qubits": qubits}, role="oracle"),
     "discard_run": Operation({"run": name}, role="oracle"),
+    "tap_report": Operation({"name": name}, role="oracle"),
     "set_tap": Operation({"name": name, "enabled": flag}, role="oracle"),
     "census": Operation({}, role="oracle"),
     "now": Operation({}, role="oracle"),

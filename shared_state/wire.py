@@ -23,7 +23,9 @@ from shared_state.errors import LimitExceeded, WireError
 
 VERSION: Final = 1
 MAX_FRAME: Final = 16 * 2**20
-"""A frame of 10^7 packed pulses, bits and bases, fits six times over."""
+"""An answer: the density matrix of ten qubits."""
+MAX_REQUEST: Final = 2 * 2**20
+"""A request: a unitary on eight qubits, and the longest train six times over. More would keep the others waiting."""
 MAX_HELLO: Final = 4096
 """Who has not yet said who it is gets no more memory than this."""
 
@@ -32,17 +34,15 @@ Message: TypeAlias = "bool | int | float | str | bytes | list[Message] | dict[st
 _LENGTH = struct.Struct(">I")
 
 
-def encode(message: object) -> bytes:
+def encode(message: object, limit: int = MAX_FRAME) -> bytes:
     """Write one frame.
 
     Raises:
-        LimitExceeded: the frame would be larger than ``MAX_FRAME``.
+        LimitExceeded: the frame would be larger than ``limit``, in bytes.
     """
     body: bytes = msgpack.packb(message)
-    if len(body) > MAX_FRAME:
-        raise LimitExceeded(
-            f"a message of {len(body)} bytes exceeds the limit of {MAX_FRAME}: send it in parts."
-        )
+    if len(body) > limit:
+        raise LimitExceeded(f"a message of {len(body)} bytes exceeds the limit of {limit}: send it in parts.")
     return _LENGTH.pack(len(body)) + body
 
 

@@ -11,7 +11,23 @@ from typing import Annotated, Any
 import typer
 
 from broker.errors import BrokerError
-from deploy.cli import bench, demo, down, entangle, logs, ls, ps, qkd, run, send, up, validate, version
+from deploy.cli import (
+    bench,
+    demo,
+    down,
+    entangle,
+    inspect,
+    logs,
+    ls,
+    ps,
+    qkd,
+    run,
+    send,
+    up,
+    validate,
+    validate_physics,
+    version,
+)
 from deploy.cli.screen import complain, emit_json, say
 from deploy.errors import CheckFailed, DeployError
 from nodes.errors import NodeError
@@ -58,7 +74,23 @@ def reporting(verb: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-for _module in (demo, up, ps, logs, down, ls, validate, run, entangle, qkd, send, bench, version):
+for _module in (
+    demo,
+    up,
+    ps,
+    logs,
+    down,
+    ls,
+    validate,
+    inspect,
+    run,
+    entangle,
+    qkd,
+    send,
+    bench,
+    validate_physics,
+    version,
+):
     app.command(_module.NAME)(reporting(_module.command))
 
 

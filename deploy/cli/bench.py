@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from deploy.bench import measure
+from deploy.bench_state import state_rates
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, print_table, say
 from deploy.cli.session import finish
@@ -27,8 +28,9 @@ def command(
     """
     say(f"Measuring {rounds} rounds of each on the {broker} broker ...")
     measurements = finish(measure(rounds, broker))
+    state = finish(state_rates(rounds))
     if json:
-        emit_json("bench", {"broker": broker, **{m.key: m.rate for m in measurements}})
+        emit_json("bench", {"broker": broker, **{m.key: m.rate for m in measurements}, "state_server": state})
         return
     rows = [
         [
@@ -40,3 +42,16 @@ def command(
         for m in measurements
     ]
     print_table("Per wall second", ["what", "rate", "per echo", "per MQTT round trip"], rows)
+    print_table(
+        "The shared-state server beside bare sockets",
+        ["what", "rate", "bare echo", "of it"],
+        [
+            [what, f"{state[key]:,.0f} /s", f"{state[floor]:,.0f} /s", f"{state[key] / state[floor]:.2f}"]
+            for what, key, floor in (
+                ("request and answer", "requests_hz", "echo_hz"),
+                ("the same, with a journal", "journalled_requests_hz", "echo_hz"),
+                ("one-qubit gates, pipelined", "gates_hz", "pipelined_echo_hz"),
+                ("the same, with a journal", "journalled_gates_hz", "pipelined_echo_hz"),
+            )
+        ],
+    )

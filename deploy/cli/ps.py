@@ -28,5 +28,8 @@ def command(
     if json:
         emit_json("ps", {"lab": directory.name, "processes": status})
         return
-    rows = [[s["name"], str(s["pid"]), str(s["port"] or "-"), s["state"]] for s in status]
-    print_table(f"Lab {directory.name}", ["process", "pid", "port", "state"], rows)
+    rows = [
+        [s["name"], str(s["pid"]), str(s["port"] or "-"), s["state"], str(s["restarts"] or "-")]
+        for s in status
+    ]
+    print_table(f"Lab {directory.name}", ["process", "pid", "port", "state", "restarts"], rows)

@@ -35,7 +35,7 @@ def command(
     Example: bellwire up alice-charlie-bob -d, then: bellwire run teleport -l alice-charlie-bob
     """
     valid = load(find(lab))
-    planned = plan(valid, default_mode="real-time", seed=seed)
+    planned = plan(valid, default_mode="real-time", seed=seed, default_journal=detach)
     say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
     if detach:
         registry = Registry()

@@ -9,6 +9,7 @@ import typer
 
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, out, print_table, quantity
+from deploy.figures import pair_figures
 from deploy.lab import Lab
 from deploy.topology import find, load
 from shared_state.world.fibre import transmission
@@ -72,12 +73,13 @@ def _node_row(lab: Lab, name: str) -> list[str]:
 
 def _link_row(lab: Lab, name: str) -> list[str]:
     link = lab.links[name]
-    source, pulses = link.devices.source, link.devices.pulses
+    pairs = pair_figures(lab, link)
+    fidelity = "-" if pairs is None or pairs.fidelity is None else f"{pairs.fidelity:.4g}"
     return [
         name,
         *link.endpoints,
         f"{link.length / 1000:g} km",
         f"{transmission(link.devices.fibre):.4g}",
-        f"{source.scheme}" if source else "-",
-        quantity(pulses.pulse_rate, "Hz"),
+        f"{pairs.scheme} {quantity(pairs.rate, 'Hz')}, F {fidelity}" if pairs else "-",
+        quantity(link.devices.pulses.pulse_rate, "Hz"),
     ]

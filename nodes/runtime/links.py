@@ -9,7 +9,11 @@ from typing import Any
 
 from nodes.errors import DeadlinePassed
 from nodes.ports import Bits, Clicks, Half, Qubit
+from nodes.runtime.halves import HeldHalves
 from nodes.runtime.qubits import AnswerT, Register, answered
+from nodes.runtime.trains import SentTrain
+from nodes.trains import TrainClicks
+from shared_state.arguments import MAX_PAIRS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,16 @@ class FibreLink:
         await clock.until(delivery.time)
         return half
 
+    async def pairs(self, count: int) -> HeldHalves:
+        """Wait for the next ``count`` heralded pairs; what exceeds a request's limit is asked for in parts."""
+        clock, client, source = self.register.clock, self.register.client, self.source or self.link
+        halves = HeldHalves(self.register, source)
+        for start in range(0, max(count, 1), MAX_PAIRS):
+            part = client.pairs(clock.now(), self.tag, source, min(count - start, MAX_PAIRS))
+            halves.add(await self._within(part, "its halves of pairs"))
+        await clock.until(float(halves.heralded_at.max()))
+        return halves
+
     async def send(self, qubit: Qubit) -> None:
         """Put the qubit on the fibre."""
         clock, client = self.register.clock, self.register.client
@@ -51,10 +65,12 @@ class FibreLink:
         await clock.until(arrival.time)
         return qubit
 
-    async def send_pulses(self, bits: Bits, bases: Bits) -> None:
-        """Emit one single photon per element."""
+    async def send_pulses(self, bits: Bits, bases: Bits, intensities: Bits | None = None) -> None:
+        """Emit one pulse per element."""
         clock, client = self.register.clock, self.register.client
-        await clock.until(await client.emit_pulses(clock.now(), self.tag, self.link, bits, bases))
+        await clock.until(
+            await client.emit_pulses(clock.now(), self.tag, self.link, bits, bases, intensities)
+        )
 
     async def measure_pulses(self, bases: Bits) -> Clicks:
         """Measure the peer's next train of pulses."""
@@ -64,6 +80,20 @@ class FibreLink:
         )
         await clock.until(detection.time)
         return Clicks(detection.clicked, detection.bits)
+
+    async def emit_train(self, count: int) -> SentTrain:
+        """Emit pulses whose settings the transmitter draws."""
+        clock, client = self.register.clock, self.register.client
+        sent = await client.emit_train(clock.now(), self.tag, self.link, count)
+        await clock.until(sent.time)
+        return SentTrain(client, self.tag, sent)
+
+    async def measure_train(self, count: int) -> TrainClicks:
+        """Measure the peer's next train of drawn pulses in drawn bases."""
+        clock, client = self.register.clock, self.register.client
+        seen = await self._within(client.measure_train(clock.now(), self.tag, self.link, count), "a train")
+        await clock.until(seen.time)
+        return TrainClicks(seen.indices, seen.bases, seen.bits)
 
     async def _within(self, request: Coroutine[Any, Any, AnswerT], awaited: str) -> AnswerT:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,33 @@ from nodes.errors import PeerGone, QubitGone
 from nodes.ports import Basis, BellOutcome, Qubit
 from nodes.runtime.clock import RunClock
 from shared_state.client import NodeClient
-from shared_state.errors import PeerError
+from shared_state.errors import PeerError, QubitExpired
 
 AnswerT = TypeVar("AnswerT")
 
 
 async def answered(request: Coroutine[Any, Any, AnswerT], awaited: str) -> AnswerT:
-    """Await Nature's answer; raise ``PeerGone`` when it is that the party at the other end has gone."""
+    """Await Nature's answer.
+
+    Raise ``PeerGone`` when it is that the party at the other end has gone, ``QubitGone`` when a memory's cut-off has
+    passed for the qubit or the other half of its pair.
+    """
     try:
         return await request
     except PeerError as error:
         raise PeerGone(error.node, awaited) from error
+    except QubitExpired as error:
+        raise QubitGone(error.message) from error
+
+
+class Group(Protocol):
+    """Qubits that a run holds together, as ``nodes.runtime.halves`` does."""
+
+    def __len__(self) -> int:
+        """Count the qubits."""
+
+    async def discard(self) -> None:
+        """Give them up."""
 
 
 class Register:
@@ -36,10 +52,36 @@ class Register:
         self.clock = clock
         self.run = run
         self._live: dict[int, HeldQubit] = {}
+        self._groups: list[Group] = []
 
     async def qubit(self) -> HeldQubit:
         """Initialise a free memory to |0>; this is the ``nodes.ports.Memory`` of the run."""
-        return self.adopt(await self.client.qubit(self.clock.now(), self.run))
+        at = self.clock.now()
+        qubit = self.adopt(await self.client.qubit(at, self.run))
+        await self.passed(at, self.client.durations.initialisation)
+        return qubit
+
+    async def store(self, qubit: Qubit) -> None:
+        """Move a qubit to this node's storage."""
+        at = self.clock.now()
+        await answered(self.client.store(at, self.identifier(qubit)), "a place in storage")
+        await self.passed(at, self.client.durations.two)
+
+    async def retrieve(self, qubit: Qubit) -> None:
+        """Move a qubit from storage back to the memories."""
+        at = self.clock.now()
+        await answered(self.client.retrieve(at, self.identifier(qubit)), "a place in memory")
+        await self.passed(at, self.client.durations.two)
+
+    async def passed(self, began: float, duration: float) -> None:
+        """Wait until an operation that began at ``began`` is over."""
+        if duration:
+            await self.clock.until(began + duration)
+
+    def spend_gate(self, qubits: int) -> None:
+        """Let a gate on so many qubits take its time."""
+        durations = self.client.durations
+        self.clock.spend(durations.single if qubits == 1 else durations.two)
 
     def adopt(self, identifier: int) -> HeldQubit:
         """Hold a qubit that Nature has just given to this node."""
@@ -56,10 +98,22 @@ class Register:
     def identifier(self, qubit: Qubit) -> int:
         """Return the id of a live qubit of this run; raise ``QubitGone`` for any other."""
         if not isinstance(qubit, HeldQubit) or self._live.get(qubit.identifier) is not qubit:
-            raise QubitGone(
-                f"{qubit!r} is not held here: it was measured, sent, discarded or handed over before"
-            )
+            raise _gone(qubit)
         return qubit.identifier
+
+    def hold(self, group: Group) -> None:
+        """Hold qubits together, from when Nature begins to give them to this node."""
+        self._groups.append(group)
+
+    def release_group(self, group: object) -> None:
+        """Let go of qubits that are held together; raise ``QubitGone`` when they are not (any more)."""
+        self.check_group(group)
+        self._groups = [held for held in self._groups if held is not group]
+
+    def check_group(self, group: object) -> None:
+        """Raise ``QubitGone`` unless these qubits are held together here."""
+        if not any(held is group for held in self._groups):
+            raise _gone(group)
 
     async def hand_over(self, qubits: Sequence[Qubit]) -> list[int]:
         """Give qubits to the referee; return their ids."""
@@ -70,10 +124,16 @@ class Register:
 
     async def discard_rest(self) -> int:
         """Discard whatever is still live; return how many qubits that were."""
-        rest = list(self._live.values())
+        rest, groups = list(self._live.values()), list(self._groups)
         for qubit in rest:
             await qubit.discard()
-        return len(rest)
+        for group in groups:
+            await group.discard()
+        return len(rest) + sum(len(group) for group in groups)
+
+
+def _gone(held: object) -> QubitGone:
+    return QubitGone(f"{held!r} is not held here: it was measured, sent, discarded or handed over before")
 
 
 class HeldQubit:
@@ -139,19 +199,25 @@ class HeldQubit:
         register = self._register
         qubits = [register.identifier(qubit) for qubit in (self, *others)]
         register.client.unitary(register.clock.now(), unitary, qubits)
+        register.spend_gate(len(qubits))
 
     async def measure(self, basis: Basis = "Z") -> int:
         """Measure and consume the qubit."""
         register = self._register
         identifier = register.release(self)
-        return await answered(register.client.measure(register.clock.now(), identifier, basis), "an outcome")
+        at = register.clock.now()
+        outcome = await answered(register.client.measure(at, identifier, basis), "an outcome")
+        await register.passed(at, register.client.durations.readout)
+        return outcome
 
     async def bell_measure(self, other: Qubit) -> BellOutcome:
         """Measure both qubits in the Bell basis and consume them."""
         register = self._register
         register.identifier(other)
         mine, its = register.release(self), register.release(other)
-        outcome = await answered(register.client.bell_measure(register.clock.now(), mine, its), "an outcome")
+        at, durations = register.clock.now(), register.client.durations
+        outcome = await answered(register.client.bell_measure(at, mine, its), "an outcome")
+        await register.passed(at, durations.two + durations.readout)
         return BellOutcome(*outcome)
 
     async def discard(self) -> None:
@@ -163,3 +229,4 @@ class HeldQubit:
         register = self._register
         qubits = [register.identifier(qubit) for qubit in (self, *others)]
         register.client.gate(register.clock.now(), name, qubits, *angles)
+        register.spend_gate(len(qubits))

@@ -6,12 +6,16 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shared_state.config import LinkDevices
 from shared_state.engine.batch import Codes
 from shared_state.errors import BadRequest, SharedStateError
 from shared_state.world.nature import Nature
 from shared_state.world.path import Path, path_of
 from shared_state.world.queues import Ask, Light, Photon, Queues, Ticket
+from shared_state.world.taps import Tap, TapReport
 
 
 class Delivered(NamedTuple):
@@ -20,6 +24,14 @@ class Delivered(NamedTuple):
     qubit: int
     pair: str
     time: float
+
+
+class DeliveredPairs(NamedTuple):
+    """A batch of heralded pairs, the first of them number ``first`` of its link, each at its own time."""
+
+    batch: int
+    first: int
+    times: NDArray[np.float64]
 
 
 class Arrived(NamedTuple):
@@ -37,7 +49,17 @@ class Detected(NamedTuple):
     time: float
 
 
-Outcome: TypeAlias = Delivered | Arrived | Detected | SharedStateError
+class DetectedTrain(NamedTuple):
+    """A train of so many pulses has been measured in bases that the receiver drew; clicks at ``indices`` only."""
+
+    pulses: int
+    indices: NDArray[np.uint32]
+    bases: Codes
+    bits: Codes
+    time: float
+
+
+Outcome: TypeAlias = Delivered | DeliveredPairs | Arrived | Detected | DetectedTrain | SharedStateError
 
 
 class Ends:
@@ -51,7 +73,9 @@ class Ends:
         self.links = nature.world.links
         self.queues = Queues()
         self.settle = settle
-        self._taps = dict(nature.world.taps)
+        self._taps = {
+            name: Tap(tap, nature.dice.stream(f"tap/{name}")) for name, tap in nature.world.taps.items()
+        }
         self._paths: dict[tuple[str, str], Path] = {}
 
     def peer(self, node: str, run: str, link: str) -> str:
@@ -66,16 +90,28 @@ class Ends:
     def path(self, link: str, sender: str) -> Path:
         """Return the way of light from the sender to the other end, past the taps that are enabled."""
         if (link, sender) not in self._paths:
-            taps = {name: tap for name, tap in self._taps.items() if tap.link == link and tap.enabled}
+            taps = {
+                name: tap
+                for name, tap in self._taps.items()
+                if tap.config.link == link and tap.config.enabled
+            }
             self._paths[link, sender] = path_of(link, self.links[link], sender, taps, self.nature.dice)
         return self._paths[link, sender]
 
     def set_tap(self, name: str, enabled: bool) -> None:
         """Attach or detach an eavesdropper."""
+        tap = self._tap(name)
+        self._taps[name] = replace(tap, config=replace(tap.config, enabled=enabled))
+        self._paths.clear()
+
+    def tap_report(self, name: str) -> TapReport:
+        """Return what an eavesdropper has done so far, while it was attached."""
+        return self._tap(name).report
+
+    def _tap(self, name: str) -> Tap:
         if name not in self._taps:
             raise BadRequest(f"there is no tap {name!r}; there are {_names(self._taps)}.")
-        self._taps[name] = replace(self._taps[name], enabled=enabled)
-        self._paths.clear()
+        return self._taps[name]
 
     def withdraw(self, ticket: Ticket) -> Ask | None:
         """Take a waiting request back; None when it does not wait."""
@@ -96,13 +132,14 @@ class Ends:
 
     def reserve(self, ask: Ask) -> None:
         """Set aside the memory that the outcome needs. Raises NoFreeMemory."""
-        if ask.place.kind != "pulses":
-            self.nature.ledger.reserve(ask.node, ask.place.run)
+        if ask.place.kind not in ("pulses", "train"):
+            self.nature.keeping.make_room(ask.node, ask.at, ask.place.run)
+            self.nature.ledger.reserve(ask.node, ask.place.run, ask.count)
 
     def release(self, ask: Ask) -> None:
         """Take the reservation back."""
-        if ask.place.kind != "pulses":
-            self.nature.ledger.release(ask.node, ask.place.run)
+        if ask.place.kind not in ("pulses", "train"):
+            self.nature.ledger.release(ask.node, ask.place.run, ask.count)
 
 
 def other_end(devices: LinkDevices, node: str) -> str:

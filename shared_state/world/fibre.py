@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared_state.config import FibreConfig
+from shared_state.config import DetectorConfig, FibreConfig
 
 
 def transmission(fibre: FibreConfig) -> float:
@@ -14,3 +14,8 @@ def transmission(fibre: FibreConfig) -> float:
 def delay(fibre: FibreConfig) -> float:
     """Return the propagation time length / velocity in seconds."""
     return fibre.length / fibre.velocity
+
+
+def detection_probability(fibre: FibreConfig, detectors: DetectorConfig) -> float:
+    """Return the probability that a photon put into the fibre makes a click: transmission times efficiency."""
+    return transmission(fibre) * detectors.efficiency

@@ -1,26 +1,30 @@
-"""Heralded sources of entangled pairs."""
+"""From a link's source to its scheme."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from shared_state.config import WernerSource
-from shared_state.engine.measures import bell_state
-
-
-def werner_state(fidelity: float) -> NDArray[np.complex128]:
-    """Return w |Phi+><Phi+| + (1-w) I/4 with w = (4F-1)/3, shape (4, 4).
-
-    Raises ValueError unless 0 <= F <= 1.
-    """
-    if not 0 <= fidelity <= 1:
-        raise ValueError(f"the fidelity of a pair lies in 0 .. 1, and is {fidelity}.")
-    w = (4 * fidelity - 1) / 3
-    phi = bell_state(0, 0)
-    return w * np.outer(phi, phi.conj()) + (1 - w) / 4 * np.eye(4)
+from shared_state.config import (
+    DoubleClickSource,
+    FibreConfig,
+    PhotonPairSource,
+    SingleClickSource,
+    SourceConfig,
+    WernerSource,
+)
+from shared_state.world.schemes.double_click import double_click
+from shared_state.world.schemes.pair_source import pair_source
+from shared_state.world.schemes.scheme import Scheme
+from shared_state.world.schemes.single_click import single_click
+from shared_state.world.schemes.werner import werner
 
 
-def waiting_time(source: WernerSource, rng: np.random.Generator) -> float:
-    """Draw the time in seconds until the source's next pair: exponential with mean 1 / rate."""
-    return float(rng.exponential(1 / source.rate))
+def scheme_of(source: SourceConfig, fibre: FibreConfig) -> Scheme:
+    """Return what the source amounts to on the fibre. Raises ValueError where no pair can ever be made."""
+    match source:
+        case WernerSource():
+            return werner(source)
+        case SingleClickSource():
+            return single_click(source, fibre)
+        case DoubleClickSource():
+            return double_click(source, fibre)
+        case PhotonPairSource():
+            return pair_source(source, fibre)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
 from shared_state.engine.batch import Codes
-from shared_state.errors import PulseMismatch
-from shared_state.world.ends import Arrived, Detected, Ends
+from shared_state.errors import BadRequest, PulseMismatch
+from shared_state.world.detectors import Recoveries, click, detect
+from shared_state.world.drawn_trains import draw_bases
+from shared_state.world.ends import Arrived, Detected, DetectedTrain, Ends
 from shared_state.world.limits import check_awaited, check_in_flight
 from shared_state.world.occupancy import Occupancy
-from shared_state.world.pulses import detect, emit
+from shared_state.world.pulses import emit, mean_photon_numbers
 from shared_state.world.queues import Ask, Flash, Light, Photon, Place, Ticket
 
 
@@ -17,6 +24,7 @@ class LightLinks:
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
         self._sending = Occupancy(ends.nature.clock.story)
+        self._blind = Recoveries(ends.nature.clock.story)
 
     def transmit(self, node: str, at: float, run: str, link: str, qubit: int) -> None:
         """Put a qubit on the fibre."""
@@ -36,34 +44,65 @@ class LightLinks:
 
     def receive(self, ticket: Ticket, node: str, at: float, run: str, link: str) -> None:
         """Ask for the next qubit that comes out of the fibre."""
-        self._await_light(Ask(ticket, node, at, Place("qubit", link, run, node)))
+        self.await_light(Ask(ticket, node, at, Place("qubit", link, run, node)))
 
-    def emit_pulses(self, node: str, at: float, run: str, link: str, bits: Codes, bases: Codes) -> float:
-        """Send a train of pulses through the fibre, after those that leave still; return when the last has left."""
-        peer = self._ends.peer(node, run, link)
-        self._ends.nature.presence.check_peer(peer, run)
+    def emit_pulses(
+        self,
+        node: str,
+        at: float,
+        run: str,
+        link: str,
+        bits: Codes,
+        bases: Codes,
+        intensities: Codes | None = None,
+    ) -> float:
+        """Send a train of pulses through the fibre, after those that leave still; return when the last has left.
+
+        ``intensities`` are indices into those of the link's transmitter; without them every pulse has the first.
+        """
+        place, start = self.prepare("pulses", node, at, run, link)
         if len(bits) != len(bases):
             raise PulseMismatch(
                 f"there are {len(bits)} bits and {len(bases)} bases; a pulse needs one of each."
             )
-        place, device = Place("pulses", link, run, peer), f"{link}/{node}"
-        check_in_flight(self._ends.queues, node, place)
-        start = max(at, self._sending.free_from(device, run))
-        train = emit(bits, bases, start, self._ends.links[link].pulses.pulse_rate)
-        self._sending.occupy(device, run, train.complete_at)
-        arriving = self._ends.path(link, node).carry_pulses(train)
-        self._ends.nature.clock.observe(arriving.complete_at)
-        self._send(place, Flash(node, arriving))
-        return train.complete_at
+        pulses = self._ends.links[link].pulses
+        try:
+            means = mean_photon_numbers(intensities, pulses.intensities, len(bits))
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        rng = self._ends.nature.dice.stream(f"link/{link}/transmitter/{node}")
+        train = emit(bits, bases, start, pulses.pulse_rate, means, rng)
+        return self.launch(place, Flash(node, self._ends.path(link, node).carry_pulses(train)))
 
     def measure_pulses(self, ticket: Ticket, node: str, at: float, run: str, link: str, bases: Codes) -> None:
         """Ask for the next train of pulses, to be measured in these bases."""
-        self._await_light(Ask(ticket, node, at, Place("pulses", link, run, node), bases))
+        self.await_light(Ask(ticket, node, at, Place("pulses", link, run, node), bases))
 
-    def _await_light(self, ask: Ask) -> None:
+    def prepare(
+        self, kind: Literal["pulses", "train"], node: str, at: float, run: str, link: str
+    ) -> tuple[Place, float]:
+        """Check that a train may be sent; return where it will arrive and when its first pulse can leave."""
+        peer = self._ends.peer(node, run, link)
+        self._ends.nature.presence.check_peer(peer, run)
+        place = Place(kind, link, run, peer)
+        check_in_flight(self._ends.queues, node, place)
+        return place, max(at, self._sending.free_from(f"{link}/{node}", run))
+
+    def launch(self, place: Place, flash: Flash) -> float:
+        """Let a train arrive at the other end; return when its last pulse leaves the transmitter."""
+        train = flash.train
+        left = train.complete_at - train.delay
+        self._sending.occupy(f"{place.link}/{flash.sender}", place.run, left)
+        self._ends.nature.clock.observe(train.complete_at)
+        self._send(place, flash)
+        return left
+
+    def await_light(self, ask: Ask) -> None:
+        """Answer a request with light that has been sent already, or let it wait for some."""
         place = ask.place
         peer = self._ends.peer(ask.node, place.run, place.link)
         if place.kind == "qubit":
+            self._ends.nature.keeping.make_room(ask.node, ask.at, place.run)
             self._ends.nature.ledger.check_free(ask.node)
         if self._ends.queues.has_light(place):
             self._ends.reserve(ask)
@@ -94,6 +133,8 @@ class LightLinks:
             self._ends.settle(ask.ticket, Arrived(qubit, light.arrives_at))
         elif ask.bases is not None:
             self._ends.settle(ask.ticket, self._detect(light, ask.place, ask.bases))
+        else:
+            self._ends.settle(ask.ticket, self._detect_drawn(light, ask))
 
     def _detect(self, light: Flash, place: Place, bases: Codes) -> Detected | PulseMismatch:
         if len(bases) != len(light.train):
@@ -102,5 +143,29 @@ class LightLinks:
                 f"{len(bases)} bases; the train has passed."
             )
         rng = self._ends.nature.dice.stream(f"link/{place.link}/detectors/{place.receiver}")
-        clicked, bits = detect(light.train, bases, self._ends.links[place.link].pulses, rng)
-        return Detected(clicked, bits, light.train.complete_at)
+        receiver = f"{place.link}/{place.receiver}"
+        blind_until = self._blind.take(receiver, place.run)
+        seen = detect(light.train, bases, self._ends.links[place.link].pulses, rng, blind_until)
+        self._blind.keep(receiver, place.run, seen.blind_until)
+        return Detected(seen.clicked, seen.bits, light.train.complete_at)
+
+    def _detect_drawn(self, light: Flash, ask: Ask) -> DetectedTrain | PulseMismatch:
+        place, train = ask.place, light.train
+        if ask.pulses != light.promised:
+            return PulseMismatch(
+                f"{light.sender} sends {light.promised} pulses and {place.receiver} expects {ask.pulses}; "
+                f"{len(train)} of them have passed."
+            )
+        rng = self._ends.nature.dice.stream(f"link/{place.link}/detectors/{place.receiver}")
+        receiver, pulses = f"{place.link}/{place.receiver}", self._ends.links[place.link].pulses
+        # their efficiency is part of the loss that a drawn train has had
+        perfect = replace(pulses, detectors=replace(pulses.detectors, efficiency=1.0))
+        lit = draw_bases(len(train.indices), pulses, rng)
+        clicks = click(train, lit, perfect, rng, self._blind.take(receiver, place.run))
+        self._blind.keep(receiver, place.run, clicks.blind_until)
+        bases = draw_bases(len(clicks.indices), pulses, rng)
+        _, of_clicks, of_lit = np.intersect1d(clicks.indices, train.indices, True, return_indices=True)
+        bases[of_clicks] = lit[of_lit]
+        return DetectedTrain(
+            len(train), clicks.indices.astype(np.uint32), bases, clicks.bits, train.complete_at
+        )

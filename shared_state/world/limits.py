@@ -8,7 +8,7 @@ from shared_state.errors import LimitExceeded
 from shared_state.world.queues import Ask, Place, Queues
 
 MAX_IN_FLIGHT: Final = 2**28
-"""Bytes that the light of one node may take up without anybody receiving it: 10^7 pulses."""
+"""Bytes that the light of one node may take up without anybody receiving it: 2 10^7 pulses that have light."""
 MAX_PHOTONS: Final = 1024
 """Single qubits on their way to one receiver on one link: a fibre is no memory."""
 MAX_AWAITED: Final = 2**24

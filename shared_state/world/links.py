@@ -8,9 +8,11 @@ from shared_state.errors import RunClosed
 from shared_state.world.ends import Ends, Outcome
 from shared_state.world.light_links import LightLinks
 from shared_state.world.nature import Nature
+from shared_state.world.pair_batches import PairBatches
 from shared_state.world.pair_links import PairLinks
 from shared_state.world.presence import peer_departed, peer_left_run
 from shared_state.world.queues import Photon, Ticket
+from shared_state.world.train_links import TrainLinks
 
 
 class Links:
@@ -25,7 +27,9 @@ class Links:
         self.ends = Ends(nature, settle)
         self.queues = self.ends.queues
         self.pairs = PairLinks(self.ends)
+        self.batches = PairBatches(self.ends, self.pairs)
         self.light = LightLinks(self.ends)
+        self.trains = TrainLinks(self.ends, self.light)
 
     def withdraw(self, ticket: Ticket) -> bool:
         """Take a waiting request back; tell whether it did wait."""
@@ -43,7 +47,8 @@ class Links:
         for light in self.queues.remove_light(run, lambda place, _: place.receiver == node):
             self.ends.absorb(light)
         self.pairs.release(node, run)
-        return nature.drop_run(node, run)
+        self.trains.close_run(node, run)
+        return nature.drop_run(node, run) + self.batches.close_run(node, run)
 
     def depart(self, node: str) -> None:
         """Remove all traces of a node whose session has ended, and tell those who wait for it."""
@@ -59,3 +64,5 @@ class Links:
                 self._nature.bereave(light.holding, node)
             self.ends.absorb(light)
         self._nature.depart(node)
+        self.trains.depart(node)
+        self.batches.depart(node)

@@ -7,8 +7,7 @@ node's devices. Nothing here waits, and nothing reads a state but the oracle's m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +20,20 @@ from shared_state.engine.bases import Basis
 from shared_state.engine.errors import ClusterTooLarge as EngineClusterTooLarge
 from shared_state.engine.errors import EngineError
 from shared_state.engine.joint_state import JointState
-from shared_state.errors import BadRequest, ClusterTooLarge, NotYours, PartnerLost
-from shared_state.ledger import Bereavement, Holding, Ledger
-from shared_state.world.memory import decoherence
-from shared_state.world.operations import add_gate_noise, readout
+from shared_state.errors import BadRequest, ClusterTooLarge, NotYours, QubitExpired
+from shared_state.ledger import Bereavement, Holding, Ledger, Place
+from shared_state.world.keeping import Keeping
+from shared_state.world.memory import initial_state
+from shared_state.world.operations import add_gate_noise, add_move_noise, gate_duration, readout
 from shared_state.world.presence import Presence
-
-_GROUND: Final = np.diag([1.0, 0.0]).astype(np.complex128)
 
 
 class Nature:
     """The joint state, who holds what of it, and the nodes' own devices.
 
     Times are emulated seconds; ``node`` is who asks. Every method that takes qubits raises NotYours or
-    NoSuchQubit for one that the node does not hold, and TimeReversed in virtual time.
+    NoSuchQubit for one that the node does not hold, QubitExpired for one that it kept past a cut-off, and
+    TimeReversed in virtual time, also when the qubit is busy. An operation acts when it begins.
     """
 
     def __init__(self, world: WorldConfig, clock: LabClock, dice: Dice) -> None:
@@ -42,18 +41,26 @@ class Nature:
         self.clock = clock
         self.dice = dice
         self.state = JointState(world.max_qubits)
-        self.ledger = Ledger({name: node.memories.count for name, node in world.nodes.items()})
+        self.ledger = Ledger(
+            {name: node.memories.count for name, node in world.nodes.items()},
+            {name: node.storage.count for name, node in world.nodes.items() if node.storage},
+        )
+        self.keeping = Keeping(world, clock, self.state, self.ledger)
+        self.attempts = self.keeping.attempts
         self.presence = Presence()
         self._labels = 0
 
     def qubit(self, node: str, at: float, run: str) -> int:
-        """Initialise a free memory to |0>. Raises NoFreeMemory and RunClosed."""
+        """Initialise a free memory to |0>, as well as it can. Raises NoFreeMemory and RunClosed."""
         self.presence.check_open(node, run)
+        self.keeping.make_room(node, at, run)
         self.ledger.check_free(node)
         self.clock.observe(at)
-        (label,) = self.new_qubits(_GROUND)
+        devices = self.world.nodes[node]
+        (label,) = self.new_qubits(initial_state(devices.memories))
         holding = Holding(label)
         self.ledger.enter(holding, node, run, at)
+        holding.free_from = at + devices.gates.initialisation_duration
         return holding.qubit
 
     def gate(self, node: str, at: float, name: str, qubits: Sequence[int], angles: Sequence[float]) -> None:
@@ -102,9 +109,18 @@ class Nature:
         return readout(x, devices, rng.random()), readout(z, devices, rng.random())
 
     def discard(self, node: str, at: float, qubit: int) -> None:
-        """Trace a qubit out."""
-        (holding,) = self.touch(node, at, [qubit], answered=True)
-        self.drop(holding)
+        """Trace a qubit out; one that has expired is gone already."""
+        with suppress(QubitExpired):
+            (holding,) = self.touch(node, at, [qubit], answered=True)
+            self.drop(holding)
+
+    def store(self, node: str, at: float, qubit: int) -> None:
+        """Move a qubit from the memories to storage: a two-qubit gate. Raises BadRequest and NoFreeMemory."""
+        self._move(node, at, qubit, "storage")
+
+    def retrieve(self, node: str, at: float, qubit: int) -> None:
+        """Move a qubit from storage back to the memories, like ``store``."""
+        self._move(node, at, qubit, "memories")
 
     def hand_over(self, node: str, at: float, qubits: Sequence[int]) -> None:
         """Give qubits to the referee, with whom they age no more. Raises LimitExceeded."""
@@ -125,18 +141,15 @@ class Nature:
 
     def bereave(self, lost: Holding, node: str) -> None:
         """Let the partner of a half that is lost with its node know."""
-        if lost.partner is not None:
-            lost.partner.bereaved = Bereavement(node, lost.partner.pair)
+        self.keeping.bereave(lost, Bereavement(node, lost.pair))
 
     def drop(self, holding: Holding) -> None:
         """Trace out a qubit that is in somebody's hands."""
-        self.ledger.leave(holding)
-        self.vanish(holding)
+        self.keeping.drop(holding)
 
     def vanish(self, holding: Holding) -> None:
         """Trace out a qubit that is in nobody's hands."""
-        self.state.discard(holding.label)
-        holding.part()
+        self.keeping.vanish(holding)
 
     def new_qubits(self, rho: NDArray[np.complex128]) -> list[int]:
         """Make qubits in the joint state ``rho`` and return their labels."""
@@ -147,20 +160,25 @@ class Nature:
         return labels
 
     def touch(self, node: str, at: float, qubits: Sequence[int], *, answered: bool) -> list[Holding]:
-        """Age the node's qubits to ``at``.
+        """Age the node's qubits to ``at``, in real time to when all are free.
 
         Raises:
-            PartnerLost: to an operation with an answer, once; the qubit is discarded by that.
+            QubitExpired: one was kept past its memory's cut-off.
+            PartnerLost, QubitExpired: to an operation with an answer, once: the other half of its pair is lost. The
+                qubit is discarded by that.
         """
         holdings = [self.ledger.held_by(node, qubit) for qubit in qubits]
         _check_different(qubits)
+        time = self.keeping.begin(holdings, at)
+        for holding in holdings:
+            self.keeping.check_kept(holding, time)
         if answered:
             for holding in holdings:
-                self._check_partner(holding)
-        times = [self.clock.reconcile(at, holding.touched) for holding in holdings]
+                self.keeping.check_partner(holding, time)
         self.clock.observe(at)
-        for holding, time in zip(holdings, times, strict=True):
-            self._age(holding, time)
+        for holding in holdings:
+            self.keeping.age(holding, time)
+            holding.free_from = time
         return holdings
 
     def density_matrix(self, qubits: Sequence[int]) -> NDArray[np.complex128]:
@@ -203,26 +221,23 @@ class Nature:
         labels = [holding.label for holding in holdings]
         with _named(holdings):
             self.state.apply(matrix, labels)
-        add_gate_noise(self.state, self.world.nodes[node].gates, labels)
+        devices = self.world.nodes[node].gates
+        add_gate_noise(self.state, devices, labels)
+        for holding in holdings:
+            holding.free_from += gate_duration(devices, len(qubits))
         return holdings
 
-    def _age(self, holding: Holding, to: float) -> None:
-        if holding.holder is not None and to > holding.touched:
-            memory = self.world.nodes[holding.holder].memories
-            channel = decoherence(memory, to - holding.touched)
-            if channel is not None:
-                self.state.apply_channel(channel, [holding.label])
-            holding.touched = to
-
-    def _check_partner(self, holding: Holding) -> None:
-        if holding.bereaved is not None:
-            node, pair = holding.bereaved
-            self.drop(holding)
-            raise PartnerLost(
-                f"{node} has departed and the other half of pair {pair} was traced out; "
-                f"qubit {holding.qubit} is discarded.",
-                node=node,
-            )
+    def _move(self, node: str, at: float, qubit: int, to: Place) -> None:
+        devices = self.world.nodes[node]
+        (holding,) = self.touch(node, at, [qubit], answered=True)
+        if devices.storage is None:
+            raise BadRequest(f"{node} has no storage; give it one in the lab file.")
+        if holding.place == to:
+            raise BadRequest(f"qubit {qubit} lies in the {to} of {node} already.")
+        self.keeping.make_room(node, at, holding.run)
+        self.ledger.move(node, holding, to, holding.free_from)
+        add_move_noise(self.state, devices.gates, holding.label)
+        holding.free_from += devices.gates.two_duration
 
     def _rng(self, node: str) -> np.random.Generator:
         return self.dice.stream(f"node/{node}")

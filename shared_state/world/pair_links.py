@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from shared_state.config import WernerSource
+from shared_state.clock import MAX_LEAP
 from shared_state.errors import BadRequest
 from shared_state.ledger import Holding
 from shared_state.world.ends import Delivered, Ends
-from shared_state.world.heralding import waiting_time, werner_state
+from shared_state.world.heralding import scheme_of
 from shared_state.world.occupancy import Occupancy
 from shared_state.world.queues import Ask, Place, Ticket
+from shared_state.world.schemes.scheme import Draw, Scheme
 
 
 class PairLinks:
@@ -18,21 +19,17 @@ class PairLinks:
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
-        self._sources = {
-            name: link.source for name, link in ends.links.items() if isinstance(link.source, WernerSource)
-        }
-        self._states = {name: werner_state(source.fidelity) for name, source in self._sources.items()}
+        self._schemes: dict[str, Scheme] = {}
         self._pairs: Counter[str] = Counter()
         self._busy = Occupancy(ends.nature.clock.story)
 
     def pair(self, ticket: Ticket, node: str, at: float, run: str, link: str) -> None:
         """Ask for a heralded pair; its generation starts when both ends have asked and the source is free."""
         peer = self._ends.peer(node, run, link)
-        if link not in self._sources:
-            raise BadRequest(f"link {link!r} has no source of pairs; give it one, or swap over other links.")
+        self.check_source(link)
         self._ends.nature.presence.check_peer(peer, run)
         ask = Ask(ticket, node, at, Place("pair", link, run, ""))
-        self._ends.nature.ledger.reserve(node, run)
+        self._ends.reserve(ask)
         other = self._ends.queues.first_ask(ask.place)
         if other is None or other.node == node:
             self._ends.queues.wait(ask)
@@ -41,28 +38,68 @@ class PairLinks:
         first, second = (ask, other) if self._ends.links[link].endpoints[0] == node else (other, ask)
         self._herald(first, second)
 
+    def scheme(self, link: str) -> Scheme:
+        """Return what the link's source amounts to. Raises BadRequest where no pair can be made."""
+        if link not in self._schemes:
+            devices = self._ends.links[link]
+            if devices.source is None:
+                raise BadRequest(
+                    f"link {link!r} has no source of pairs; give it one, or swap over other links."
+                )
+            try:
+                scheme = scheme_of(devices.source, devices.fibre)
+            except ValueError as error:
+                raise BadRequest(f"the source of link {link!r} makes no pairs: {error}") from error
+            if scheme.process.mean > MAX_LEAP:
+                raise BadRequest(
+                    f"the source of link {link!r} takes {scheme.process.mean:g} s for a pair on average, and "
+                    f"{MAX_LEAP:g} s is the limit: raise its rate, or lose less light."
+                )
+            self._schemes[link] = scheme
+        return self._schemes[link]
+
+    def check_source(self, link: str) -> None:
+        """Raise BadRequest when nothing makes pairs on the link that can be stored."""
+        if not self.scheme(link).memories:
+            raise BadRequest(
+                f"the photons of the source of link {link!r} are measured on arrival: measure the pairs directly."
+            )
+
+    def generate(self, link: str, run: str, at: float, count: int) -> tuple[Scheme, Draw, int]:
+        """Let the source make ``count`` pairs from ``at`` on; return also the number of the first one."""
+        scheme = self.scheme(link)
+        dice = self._ends.nature.dice.stream(f"link/{link}/source")
+        start = max(at, self._busy.free_from(link, run))
+        draw = scheme.draw(count, start, dice)
+        last = float(draw.times[-1])
+        self._busy.occupy(link, run, last + scheme.process.cycle)
+        self._ends.nature.clock.observe(last + max(scheme.heralded_after))
+        if scheme.process.cycle > 0:
+            for node, stored in zip(self._ends.links[link].endpoints, scheme.stored_after, strict=True):
+                self._ends.nature.attempts.record(
+                    node, run, start + stored, scheme.process.cycle, int(draw.attempts.sum())
+                )
+        first = self._pairs[link] + 1
+        self._pairs[link] += count
+        return scheme, draw, first
+
     def release(self, node: str, run: str) -> None:
         """Give up the run's place at the sources of the node's links."""
         for link, devices in self._ends.links.items():
             if node in devices.endpoints:
-                # who waits for a Poisson process waits no longer for having begun later
+                # neither attempts nor a Poisson process remember: who begins later waits no longer
                 self._busy.release(link, run)
 
     def _herald(self, first: Ask, second: Ask) -> None:
         """Deliver a pair to both ends: the link's first endpoint holds the first half."""
         nature, link = self._ends.nature, first.place.link
-        source = nature.dice.stream(f"link/{link}/source")
         run = first.place.run
-        start = max(first.at, second.at, self._busy.free_from(link, run))
-        time = start + waiting_time(self._sources[link], source)
-        self._busy.occupy(link, run, time)
-        nature.clock.observe(time)
-        self._pairs[link] += 1
-        pair = f"{link}/{self._pairs[link]}"
-        halves = [Holding(label, pair=pair) for label in nature.new_qubits(self._states[link])]
+        scheme, draw, number = self.generate(link, run, max(first.at, second.at), 1)
+        begun, pair = float(draw.times[0]), f"{link}/{number}"
+        halves = [Holding(label, pair=pair) for label in nature.new_qubits(scheme.state)]
         halves[0].partner, halves[1].partner = halves[1], halves[0]
-        for ask, half in zip((first, second), halves, strict=True):
+        for ask, half, after in zip((first, second), halves, scheme.stored_after, strict=True):
             self._ends.release(ask)
-            nature.ledger.enter(half, ask.node, run, time)
-        for ask, half in zip((first, second), halves, strict=True):
-            self._ends.settle(ask.ticket, Delivered(half.qubit, pair, time))
+            nature.ledger.enter(half, ask.node, run, begun + after)
+        for ask, half, after in zip((first, second), halves, scheme.heralded_after, strict=True):
+            self._ends.settle(ask.ticket, Delivered(half.qubit, pair, begun + after))

@@ -7,20 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared_state.config import FibreConfig, LinkDevices, TapConfig
+from shared_state.config import FibreConfig, LinkDevices
 from shared_state.dice import Dice
 from shared_state.engine.joint_state import JointState
 from shared_state.world.fibre import delay, transmission
 from shared_state.world.pulses import PulseTrain, propagate
-from shared_state.world.taps import intercept_qubit, intercept_resend, split
-
-
-@dataclass(frozen=True, slots=True)
-class Tap:
-    """An eavesdropper at the end of a stretch, with dice of its own."""
-
-    fraction: float
-    rng: np.random.Generator
+from shared_state.world.taps import Tap, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +28,8 @@ class Path:
         for fibre, tap in self.stretches:
             if not self.rng.random() < transmission(fibre):
                 return False
-            if tap is not None:
-                intercept_qubit(state, label, tap.fraction, tap.rng)
+            if tap is not None and not tap.meet_qubit(state, label):
+                return False
         return True
 
     def carry_pulses(self, train: PulseTrain) -> PulseTrain:
@@ -45,22 +37,23 @@ class Path:
         for fibre, tap in self.stretches:
             train = propagate(train, fibre, self.rng)
             if tap is not None:
-                train = intercept_resend(train, tap.fraction, tap.rng)
+                train = tap.meet_pulses(train)
         return train
 
 
-def path_of(link: str, devices: LinkDevices, sender: str, taps: Mapping[str, TapConfig], dice: Dice) -> Path:
+def path_of(link: str, devices: LinkDevices, sender: str, taps: Mapping[str, Tap], dice: Dice) -> Path:
     """Return the path from ``sender`` to the link's other end, past ``taps``, whatever order they come in."""
     fibre = devices.fibre
     # a tap's position counts from the first endpoint
     forward = sender == devices.endpoints[0]
-    distances = {name: tap.position if forward else fibre.length - tap.position for name, tap in taps.items()}
+    positions = {name: tap.config.position for name, tap in taps.items()}
+    distances = {name: at if forward else fibre.length - at for name, at in positions.items()}
     stretches: list[tuple[FibreConfig, Tap | None]] = []
     # from the far end: what remains then has exactly the length at which it was cut, without rounding
     rest, end = fibre, None
     for name in sorted(distances, key=lambda name: (distances[name], name), reverse=True):
         rest, beyond = split(rest, distances[name])
         stretches.append((beyond, end))
-        end = Tap(taps[name].fraction, dice.stream(f"tap/{name}"))
+        end = taps[name]
     stretches.append((rest, end))
     return Path(tuple(reversed(stretches)), delay(fibre), dice.stream(f"link/{link}/fibre/{sender}"))

@@ -1,35 +1,45 @@
-"""Trains of single-photon pulses: emission, fibre, detection, all photons of a train at once."""
+"""Trains of light pulses: emission and fibre, all pulses of a train at once; an empty pulse takes no memory.
+
+A coherent pulse whose phase is random is a Poissonian mixture of photon numbers (Lo, Ma and Chen 2005), and each
+of its photons is in the same eigenstate: so a pulse is a bit, a basis and a number of photons, exactly.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.config import FibreConfig, PulseConfig
-from shared_state.engine import batch
+from shared_state.config import FibreConfig
+from shared_state.engine.batch import Codes
 from shared_state.world.fibre import delay, transmission
+
+Photons = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class PulseTrain:
-    """Pulses on their way.
+    """Pulses on their way: ``count`` were emitted, and those that still have light are listed.
 
-    ``bloch``, shape (n, 3), holds their polarisations, and ``present``, shape (n,), says which still have
-    their photon. In seconds: ``emitted_at`` is when the first pulse left its source, ``period`` the time
-    between pulses and ``delay`` the time of flight up to where the train is now.
+    Pulse ``indices[i]`` has ``photons[i]`` >= 1 photons, each in the eigenstate ``bits[i]`` of ``bases[i]`` (0 is Z,
+    1 is X, 2 is Y); the four arrays are equally long. In seconds: ``emitted_at`` is when the first pulse left its
+    source, ``period`` the time between pulses and ``delay`` the time of flight up to where the train is now.
     """
 
-    bloch: NDArray[np.float64]
-    present: NDArray[np.bool_]
+    count: int
+    indices: NDArray[np.uint32]
+    bits: Codes
+    bases: Codes
+    photons: Photons
     emitted_at: float
     period: float
     delay: float = 0.0
 
     def __len__(self) -> int:
-        """Return the number of pulses."""
-        return len(self.present)
+        """Return the number of pulses, dark ones too."""
+        return self.count
 
     @property
     def arrives_at(self) -> float:
@@ -39,36 +49,75 @@ class PulseTrain:
     @property
     def complete_at(self) -> float:
         """Return when the last pulse and its period have passed where the train is now."""
-        return self.arrives_at + len(self) * self.period
+        return self.arrives_at + self.count * self.period
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that the train takes up."""
+        return 64 + self.indices.nbytes + self.bits.nbytes + self.bases.nbytes + self.photons.nbytes
+
+    def with_photons(self, photons: Photons) -> PulseTrain:
+        """Return the train with these photon numbers, shape of ``photons``; what has become dark is forgotten."""
+        lit = photons > 0
+        if lit.all():
+            return replace(self, photons=photons)
+        return replace(
+            self, indices=self.indices[lit], bits=self.bits[lit], bases=self.bases[lit], photons=photons[lit]
+        )
 
 
-def emit(bits: batch.Codes, bases: batch.Codes, at: float, pulse_rate: float) -> PulseTrain:
-    """Emit one photon per element from time ``at`` on, in the eigenstate ``bits[i]`` of ``bases[i]``.
+def emit(
+    bits: Codes,
+    bases: Codes,
+    at: float,
+    pulse_rate: float,
+    means: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> PulseTrain:
+    """Emit a pulse per element from time ``at`` on, in the eigenstate ``bits[i]`` of ``bases[i]``.
 
-    Bases: 0 is Z, 1 is X. Raises ValueError when the two arrays differ in length.
+    Its photon number is n with probability e^-mu mu^n / n!, mu = ``means[i]``; with no ``means`` every pulse is a
+    single photon. Raises ValueError when the arrays differ in length.
     """
     if len(bits) != len(bases):
         raise ValueError(f"there are {len(bits)} bits and {len(bases)} bases; a pulse needs one of each.")
-    return PulseTrain(batch.eigenstates(bits, bases), np.ones(len(bits), dtype=np.bool_), at, 1 / pulse_rate)
+    if len(means) not in (0, len(bits)):
+        raise ValueError(f"there are {len(bits)} pulses and {len(means)} intensities; a pulse needs one.")
+    numbers = rng.poisson(means) if len(means) else np.ones(len(bits))
+    indices = np.arange(len(bits), dtype=np.uint32)
+    train = PulseTrain(len(bits), indices, bits, bases, numbers.astype(np.uint32), at, 1 / pulse_rate)
+    return train.with_photons(train.photons)
+
+
+def mean_photon_numbers(codes: Codes | None, intensities: Sequence[float], count: int) -> NDArray[np.float64]:
+    """Return the mean photon number of each of ``count`` pulses; nothing where the source is of single photons.
+
+    ``codes`` point into ``intensities``; without them every pulse has the first. Raises ValueError for a code
+    that points nowhere, and when there are not ``count`` of them.
+    """
+    if codes is not None and len(codes) != count:
+        raise ValueError(f"there are {count} pulses and {len(codes)} intensities; a pulse needs one.")
+    if codes is not None and len(codes) and int(codes.max()) >= len(intensities):
+        raise ValueError(
+            f"the intensity {int(codes.max())} was asked for, and this transmitter has {len(intensities)}, "
+            "counted from 0."
+        )
+    if not intensities:
+        return np.zeros(0)
+    return np.asarray(intensities)[np.zeros(count, dtype=np.uint8) if codes is None else codes]
 
 
 def propagate(train: PulseTrain, fibre: FibreConfig, rng: np.random.Generator) -> PulseTrain:
     """Send the train through a fibre: each photon survives with its transmission, all are delayed."""
-    survives = rng.random(len(train)) < transmission(fibre)
-    return replace(train, present=train.present & survives, delay=train.delay + delay(fibre))
+    survivors = train.with_photons(thin(train.photons, transmission(fibre), rng))
+    return replace(survivors, delay=train.delay + delay(fibre))
 
 
-def detect(
-    train: PulseTrain, bases: batch.Codes, pulses: PulseConfig, rng: np.random.Generator
-) -> tuple[batch.Codes, batch.Codes]:
-    """Measure pulse i in ``bases[i]``; return (clicked, bits), with bit 0 where nothing clicked.
-
-    A photon clicks with the detector's efficiency; a click shows the wrong outcome with the probability
-    ``misalignment``. Raises ValueError when the number of bases is not the number of pulses.
-    """
-    if len(bases) != len(train):
-        raise ValueError(f"the train has {len(train)} pulses and {len(bases)} bases were given.")
-    clicked = train.present & (rng.random(len(train)) < pulses.detectors.efficiency)
-    outcomes = batch.measure(train.bloch, bases, rng.random(len(train)))
-    flipped = rng.random(len(train)) < pulses.misalignment
-    return clicked.astype(np.uint8), ((outcomes ^ flipped) & clicked).astype(np.uint8)
+def thin(photons: Photons, probability: float | NDArray[np.float64], rng: np.random.Generator) -> Photons:
+    """Keep each photon with ``probability``, one for all pulses or one per pulse: a binomial number of each."""
+    probabilities = np.broadcast_to(np.asarray(probability), photons.shape)
+    # nearly all pulses have one photon, and a coin is cheaper than a binomial number
+    kept: Photons = ((rng.random(len(photons)) < probabilities) & (photons > 0)).astype(np.uint32)
+    several = np.flatnonzero(photons > 1)
+    kept[several] = rng.binomial(photons[several], probabilities[several])
+    return kept

@@ -18,7 +18,7 @@ Ticket: TypeAlias = Hashable
 class Place(NamedTuple):
     """Where a request meets what it waits for. ``receiver`` is empty for pairs, which both ends ask for."""
 
-    kind: Literal["pair", "qubit", "pulses"]
+    kind: Literal["pair", "pairs", "qubit", "pulses", "train"]
     link: str
     run: str
     receiver: str
@@ -26,13 +26,19 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """A request of ``node``, made under a ticket, for something at a place. ``bases`` only for pulses."""
+    """A request of ``node``, made under a ticket, for something at a place.
+
+    ``bases`` only for pulses whose settings the nodes state; where the devices draw them ``pulses`` says how many are
+    expected from now on. ``count`` says how many memories it needs.
+    """
 
     ticket: Ticket
     node: str
     at: float
     place: Place
     bases: Codes | None = None
+    count: int = 1
+    pulses: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,14 +56,18 @@ class Photon:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flash:
-    """A train of pulses that has passed the fibre."""
+    """A train of pulses that has passed the fibre.
+
+    Where the devices draw the settings, the sender will send ``promised`` pulses in all, from this train's first on.
+    """
 
     sender: str
     train: PulseTrain
+    promised: int = 0
 
     @property
     def size(self) -> int:
-        return self.train.bloch.nbytes + self.train.present.nbytes
+        return self.train.size
 
 
 Light: TypeAlias = Photon | Flash

@@ -1,16 +1,97 @@
-"""Eavesdroppers on a fibre: intercept and resend."""
+"""Eavesdroppers on a fibre: intercept and resend, photon-number splitting, beam splitting."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
-from shared_state.config import FibreConfig
-from shared_state.engine import batch
+from shared_state.config import FibreConfig, TapConfig
 from shared_state.engine.bases import Basis, eigenstate
+from shared_state.engine.batch import Codes
 from shared_state.engine.joint_state import JointState
-from shared_state.world.pulses import PulseTrain
+from shared_state.world.pulses import PulseTrain, thin
+
+_CODES: Final = {"Z": 0, "X": 1, "Y": 2}
+_BASES: Final[tuple[Basis, ...]] = ("Z", "X", "Y")
+
+
+@dataclass(slots=True)
+class TapReport:
+    """What a tap has done so far, qubits counting as pulses of one photon.
+
+    ``pulses`` with light that came by, ``kept`` photons taken out of them (measured, stored or blocked), and
+    ``resent`` pulses that the eavesdropper made.
+    """
+
+    pulses: int = 0
+    kept: int = 0
+    resent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """An eavesdropper with perfect devices, dice of its own, and its books."""
+
+    config: TapConfig
+    rng: np.random.Generator
+    report: TapReport = field(default_factory=TapReport)
+
+    def meet_pulses(self, train: PulseTrain) -> PulseTrain:
+        """Let a train of pulses pass by; return what is sent on."""
+        self.report.pulses += len(train.indices)
+        before = int(train.photons.sum())
+        match self.config.strategy:
+            case "intercept-resend":
+                return self._intercept(train)
+            case "photon-number-splitting":
+                train = self._split_numbers(train)
+            case "beam-splitting":
+                train = train.with_photons(thin(train.photons, 1 - self.config.fraction, self.rng))
+        self.report.kept += before - int(train.photons.sum())
+        return train
+
+    def meet_qubit(self, state: JointState, qubit: int) -> bool:
+        """Do the same to a single qubit in flight; tell whether it flies on. One that does not stays in the state."""
+        self.report.pulses += 1
+        config = self.config
+        if config.strategy == "intercept-resend":
+            if self.rng.random() < config.fraction:
+                intercept_qubit(state, qubit, _BASES[self._draw_bases(1)[0]], self.rng)
+                self.report.kept += 1
+                self.report.resent += 1
+            return True
+        taken = config.blocking if config.strategy == "photon-number-splitting" else config.fraction
+        lost = bool(self.rng.random() < taken)
+        self.report.kept += lost
+        return not lost
+
+    def _intercept(self, train: PulseTrain) -> PulseTrain:
+        """Measure ``fraction`` of the pulses and send on one photon each, in the state that was found.
+
+        Several photons in the wrong basis may fire both detectors; with a coin for the bit its law stays fair.
+        """
+        chosen = np.flatnonzero(self.rng.random(len(train.indices)) < self.config.fraction)
+        measured = self._draw_bases(len(chosen))
+        tossed = self.rng.integers(0, 2, len(chosen), dtype=np.uint8)
+        bits, bases, photons = train.bits.copy(), train.bases.copy(), train.photons.copy()
+        self.report.kept += int(photons[chosen].sum())
+        self.report.resent += len(chosen)
+        bits[chosen] = np.where(bases[chosen] == measured, bits[chosen], tossed)
+        bases[chosen] = measured
+        photons[chosen] = 1
+        return replace(train, bits=bits, bases=bases, photons=photons)
+
+    def _split_numbers(self, train: PulseTrain) -> PulseTrain:
+        """Keep a photon of several, block single ones: the photon number is measured, the state is not."""
+        taken = np.where(train.photons > 1, self.config.fraction, self.config.blocking)
+        return train.with_photons(train.photons - (self.rng.random(len(taken)) < taken).astype(np.uint32))
+
+    def _draw_bases(self, count: int) -> Codes:
+        if self.config.basis == "random":
+            return self.rng.integers(0, 2, count, dtype=np.uint8)
+        return np.full(count, _CODES[self.config.basis], dtype=np.uint8)
 
 
 def split(fibre: FibreConfig, position: float) -> tuple[FibreConfig, FibreConfig]:
@@ -25,30 +106,12 @@ def split(fibre: FibreConfig, position: float) -> tuple[FibreConfig, FibreConfig
     return replace(half, length=position), replace(half, length=fibre.length - position)
 
 
-def intercept_resend(train: PulseTrain, fraction: float, rng: np.random.Generator) -> PulseTrain:
-    """Measure each photon with probability ``fraction`` in Z or X at random and send on what was found.
-
-    The sifted key's error rate becomes fraction / 4. Pulses that lost their photon stay empty.
-    """
-    count = len(train)
-    intercepted = train.present & (rng.random(count) < fraction)
-    bases = rng.integers(0, 2, count, dtype=np.uint8)
-    bits = batch.measure(train.bloch, bases, rng.random(count))
-    bloch = np.where(intercepted[:, None], batch.collapse(bits, bases), train.bloch)
-    return replace(train, bloch=bloch)
-
-
-def intercept_qubit(
-    state: JointState, qubit: int, fraction: float, rng: np.random.Generator
-) -> tuple[Basis, int] | None:
-    """Do the same to a single qubit in flight; return the eavesdropper's basis and outcome, None if let pass.
+def intercept_qubit(state: JointState, qubit: int, basis: Basis, rng: np.random.Generator) -> int:
+    """Measure a qubit in flight and return the outcome.
 
     The eigenstate that is sent on takes the qubit's place under the same name, no longer entangled.
     """
-    if not rng.random() < fraction:
-        return None
-    basis: Basis = "X" if rng.integers(2) else "Z"
     bit = state.measure(qubit, basis, rng.random())
     psi = eigenstate(basis, bit)
     state.add(np.outer(psi, psi.conj()), [qubit])
-    return basis, bit
+    return bit

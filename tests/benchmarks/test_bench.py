@@ -26,6 +26,12 @@ def test_every_figure_is_measured_beside_the_floors(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert (document.pop("schema"), document.pop("broker")) == ("bellwire.bench/1", "embedded")
     floors, runs = ("echo_hz", "mqtt_hz"), ("pairs_hz", "teleportations_hz", "swaps_hz", "sifted_bits_hz")
+    state = document.pop("state_server")
     assert document.keys() == {*floors, *runs}
+    assert state.keys() == {
+        *("echo_hz", "requests_hz", "journalled_requests_hz"),
+        *("pipelined_echo_hz", "gates_hz", "journalled_gates_hz"),
+    }
+    assert all(rate > 0 for rate in state.values())
     assert all(rate > 0 for rate in document.values())
     assert list(tmp_path.glob("*/*")) == []

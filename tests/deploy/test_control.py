@@ -88,7 +88,9 @@ async def test_an_error_comes_back_with_its_message_and_exit_code(socket: Path) 
 
 async def test_the_status_of_all_processes_is_told(socket: Path) -> None:
     async with serving(FakeLab(), socket) as remote:
-        assert await remote.status() == [{"name": "alice", "pid": 7, "state": "ready", "port": 0}]
+        assert await remote.status() == [
+            {"name": "alice", "pid": 7, "state": "ready", "port": 0, "restarts": 0}
+        ]
 
 
 async def test_a_lab_is_told_to_go_down(socket: Path) -> None:

@@ -46,7 +46,8 @@ def test_every_key_reaches_the_device_it_configures(read: ReadLab, tmp_path: Pat
         """
 name: metro
 seed: 42
-runtime: {launcher: process, broker: "mqtt://host:1883", clock: {mode: real-time, scale: 0.5}, max_qubits: 10}
+runtime:
+  {launcher: process, broker: "mqtt://host:1883", clock: {mode: real-time, scale: 0.5}, journal: on, max_qubits: 10}
 nodes:
   north: {kind: hub, gates: {single_fidelity: 0.999, two_fidelity: 0.99, readout_fidelity: 0.995}}
   south: {memories: {count: 6, t1: 10 s, t2: 300 ms}}
@@ -69,7 +70,7 @@ apps:
 """
     )
     assert (lab.name, lab.seed) == ("metro", 42)
-    assert lab.runtime == Runtime("process", "mqtt://host:1883", "real-time", 0.5, 10)
+    assert lab.runtime == Runtime("process", "mqtt://host:1883", "real-time", 0.5, True, 10)
     assert lab.nodes["north"].kind == "hub"
     assert lab.nodes["north"].devices.memories == MemoryConfig(count=2)
     assert lab.nodes["north"].devices.gates == GateConfig(

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.figures import fibre_figures, pair_figures
 from deploy.plan import plan
 from deploy.topology import find, load, shipped
-from shared_state.config import GateConfig, WernerSource
+from shared_state.config import DoubleClickSource, GateConfig, SingleClickSource, WernerSource
+from shared_state.world.schemes.arms import arms
 
 LABS = sorted(shipped())
 
@@ -49,6 +51,39 @@ def test_eve_waits_half_way_between_alice_and_bob() -> None:
     assert eve.link == "alice-bob"
     assert eve.position == pytest.approx(world.links["alice-bob"].fibre.length / 2)
     assert (eve.fraction, eve.enabled) == (1.0, False)
+
+
+def test_the_fibres_from_delft_and_the_hague_lose_what_they_do_in_the_ground() -> None:
+    link = load(find("delft-thehague")).links["rijswijk"].devices
+    assert isinstance(link.source, SingleClickSource)
+    way = arms(link.fibre, link.source.midpoint)
+    assert way.delays == pytest.approx((15e3 / link.fibre.velocity, 10e3 / link.fibre.velocity))
+    arriving = tuple(5.1e-4 * 10 ** (-loss_db / 10) for loss_db in (5.6, 5.2))
+    assert way.detection(link.source.emission) == pytest.approx(arriving, rel=5e-3)
+
+
+def test_an_attempt_in_innsbruck_succeeds_as_often_as_in_the_experiment() -> None:
+    lab = load(find("innsbruck-230m"))
+    figures = pair_figures(lab, lab.links["campus"])
+    assert figures is not None
+    assert figures.success_probability == pytest.approx(4e-5, rel=0.02)
+    assert figures.fidelity == pytest.approx(0.94, abs=0.005)
+
+
+def test_the_photon_in_boston_is_detected_behind_the_whole_loop() -> None:
+    lab = load(find("boston-35km"))
+    link = lab.links["loop"]
+    assert isinstance(link.devices.source, DoubleClickSource)
+    assert link.devices.source.midpoint == link.length
+    assert fibre_figures(link).loss_db == pytest.approx(17, abs=0.02)
+
+
+def test_the_metro_fibre_is_for_pulses_of_three_intensities() -> None:
+    planned = plan(load(find("metro-decoy")))
+    link = planned.world.links["metro"]
+    assert link.source is None
+    assert len(link.pulses.intensities) == len(link.pulses.intensity_probabilities) == 3
+    assert planned.world.taps["eve"].strategy == "photon-number-splitting"
 
 
 def test_no_file_in_the_labs_folder_is_left_out() -> None:

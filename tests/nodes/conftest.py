@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from nodes.errors import NodeError, ProtocolViolation
-from nodes.ports import Bits, Clicks, Coin, Half, Peer, QuantumLink, Qubit
+from nodes.ports import Bits, Clicks, Coin, Half, Halves, Peer, QuantumLink, Qubit
 from nodes.runtime.coin import make_coin as make_coin_of_stream
+from nodes.trains import Train, TrainClicks
 
 MessageT = TypeVar("MessageT")
 Tamper = Callable[[str, int, object], Sequence[object]]
@@ -78,14 +79,24 @@ class PhotonLink:
     peer: str
     fibre: Fibre
 
-    async def send_pulses(self, bits: Bits, bases: Bits) -> None:
+    async def send_pulses(self, bits: Bits, bases: Bits, intensities: Bits | None = None) -> None:
+        assert intensities is None  # a source of single photons
         self.fibre.trains.put_nowait((bits, bases))
 
     async def measure_pulses(self, bases: Bits) -> Clicks:
         bits, prepared = await self.fibre.trains.get()
         return self.fibre.detect(bits, prepared, bases)
 
+    async def emit_train(self, count: int) -> Train:
+        self._only_stated()
+
+    async def measure_train(self, count: int) -> TrainClicks:
+        self._only_stated()
+
     async def pair(self) -> Half:
+        self._only_pulses()
+
+    async def pairs(self, count: int) -> Halves:
         self._only_pulses()
 
     async def send(self, qubit: Qubit) -> None:
@@ -93,6 +104,9 @@ class PhotonLink:
 
     async def receive(self) -> Qubit | None:
         self._only_pulses()
+
+    def _only_stated(self) -> NoReturn:
+        raise AssertionError("this fibre carries pulses of stated settings only")
 
     def _only_pulses(self) -> NoReturn:
         raise AssertionError("this fibre carries pulses only")

@@ -25,13 +25,14 @@ TRIED_HERE = {
     "down",
     "ls",
     "validate",
+    "inspect",
     "run",
     "entangle",
     "qkd",
     "send",
     "version",
 }
-TRIED_ELSEWHERE = {"bench"}
+TRIED_ELSEWHERE = {"bench", "validate-physics"}
 
 QKD_FIELDS = {
     "pulses",
@@ -183,6 +184,17 @@ def test_a_lab_file_is_described(bellwire: Bellwire) -> None:
     text = bellwire("validate", find("alice-bob"))
     assert text.code == 0
     assert "is valid" in text.out
+
+
+def test_what_to_expect_of_a_lab_is_told_without_starting_it(bellwire: Bellwire) -> None:
+    document = bellwire("inspect", "--lab", "delft-thehague", "--json").document
+    assert (document["schema"], document["lab"]) == ("bellwire.inspect/1", "delft-thehague")
+    (link,) = document["links"]
+    assert link["pairs"]["rate_hz"] == pytest.approx(link["pairs"]["success_probability"] / 150e-6)
+    assert {node["storage"]["t2_s"] for node in document["nodes"]} == {1.0}
+    text = bellwire("inspect", "--lab", "delft-thehague")
+    assert text.code == 0
+    assert "single-click" in text.out
 
 
 def test_the_versions_are_printed(bellwire: Bellwire) -> None:

@@ -23,9 +23,15 @@ JOBS = {
         Job("swap"),
         Job("entangle"),
         Job("chsh", rounds=20),
+        Job("witness", rounds=20),
+        Job("tomography", rounds=20),
         Job("bb84"),
         Job("send", parameters={"source": __file__}),
     ],
+    "delft-thehague": [Job("entangle", {"alice": "delft", "bob": "thehague"}, rounds=5)],
+    "innsbruck-230m": [Job("teleport", {"alice": "ion1", "bob": "ion2"}, rounds=5)],
+    "boston-35km": [Job("entangle", {"alice": "first", "bob": "second"}, rounds=5)],
+    "metro-decoy": [Job("bb84", {"alice": "sender", "bob": "receiver"}, parameters={"pulses": "1000000"})],
 }
 
 

@@ -43,6 +43,8 @@ ACTS: dict[str, Act] = {
     "bell_measure on the second qubit": lambda node, qubit, own: node.bell_measure(0.0, own, qubit),
     "discard": lambda node, qubit, _: node.discard(0.0, qubit),
     "transmit": lambda node, qubit, _: node.transmit(0.0, "run", "alice-charlie", qubit),
+    "store": lambda node, qubit, _: node.store(0.0, qubit),
+    "retrieve": lambda node, qubit, _: node.retrieve(0.0, qubit),
     "hand_over": lambda node, qubit, _: node.hand_over(0.0, [qubit]),
 }
 

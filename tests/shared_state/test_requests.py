@@ -29,7 +29,7 @@ from shared_state.errors import (
 from shared_state.oracle import OracleClient
 from shared_state.service import Service
 from shared_state.session import MAX_WAITING
-from shared_state.world.nature import Nature
+from shared_state.world.keeping import Keeping
 
 
 async def census_is_zero(oracle: OracleClient) -> bool:
@@ -254,7 +254,7 @@ async def test_a_fault_of_the_server_is_reported_and_ends_nothing(
 
     qubit = await alice.qubit(0.0, "run")
     with monkeypatch.context() as patch:
-        patch.setattr(Nature, "_check_partner", broken)
+        patch.setattr(Keeping, "check_partner", broken)
         with pytest.raises(InternalError, match="a bug"):
             await alice.measure(0.0, qubit, "Z")
     assert "request measure of alice" in caplog.text

@@ -95,3 +95,10 @@ def test_every_integer_below_the_bound_is_drawn_equally_often() -> None:
     sigma = sqrt(count / high * (1 - 1 / high))
     assert seen.size == high
     assert np.all(np.abs(seen - count / high) < 5.4 * sigma)  # nine comparisons: 6e-7 together
+
+
+async def test_operations_take_their_time_on_either_clock() -> None:
+    for clock in (VirtualClock(1.0), RealTimeClock(lambda: 1.0)):
+        clock.spend(0.25)
+        clock.spend(0.5)
+        assert clock.now() == 1.75

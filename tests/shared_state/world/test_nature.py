@@ -272,7 +272,7 @@ def test_emission_takes_its_time_and_detection_ends_with_the_last_pulse() -> Non
 
 def test_light_that_nobody_receives_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(0.0)))
-    monkeypatch.setattr("shared_state.world.limits.MAX_IN_FLIGHT", 4096)
+    monkeypatch.setattr("shared_state.world.limits.MAX_IN_FLIGHT", 1024)
     bits = np.zeros(200, dtype=np.uint8)
     lab.links.light.emit_pulses("alice", 0.0, "run", "ab", bits, bits)
     with pytest.raises(LimitExceeded, match="alice"):

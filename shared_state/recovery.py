@@ -1,0 +1,37 @@
+"""From a journal back to the world as it was when the last server wrote in it."""
+
+from __future__ import annotations
+
+from shared_state.clock import LabClock
+from shared_state.errors import JournalFailed
+from shared_state.journal import Journal
+from shared_state.picture import view
+from shared_state.standing import Standing
+
+
+def recovered(new: Standing, journal: Journal, clock: LabClock) -> Standing:
+    """Do again, unheard, what the journal says: from its picture on, or from ``new`` when it has none.
+
+    Raises JournalFailed.
+    """
+    picture = journal.picture()
+    standing: Standing = new if picture is None else view(picture, clock)
+    for entry in journal.entries():
+        _repeat(standing, entry)
+    return standing
+
+
+def _repeat(standing: Standing, entry: list[object]) -> None:
+    match entry:
+        case ["begin", "node" | "oracle" as role, str(name), str(identity)]:
+            standing.begin(role, name, identity)
+        case ["resume", str(role), str(name), int(received)]:
+            standing.sessions[role, name].acknowledge(received)
+        case ["end", str(role), str(name)]:
+            standing.end(standing.sessions[role, name])
+        case ["ask", str(role), str(name), int(number), int(received), str(word), list(arguments)]:
+            session = standing.sessions[role, name]
+            session.accept(number)
+            standing.take(session, number, received, word, arguments)
+        case _:
+            raise JournalFailed(f"the journal has an entry that this server does not know: {entry!r:.100}")

@@ -1,0 +1,147 @@
+"""Everyone's standing with the quantum world: the sessions, what they ask for, and what becomes of it.
+
+A function of what is done to it: no connection is read here, no wall clock but the lab's own, and no random number is
+drawn but from Nature's dice. Doing the same again gives the same again, which is what the journal lives on.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, Literal
+
+from shared_state.arguments import time
+from shared_state.clock import LabClock
+from shared_state.config import WorldConfig
+from shared_state.dice import Dice
+from shared_state.dispatch import Dispatch, Request
+from shared_state.errors import InternalError, SharedStateError
+from shared_state.session import ANY_RUN, Session
+from shared_state.vocabulary import OPERATIONS, look_up
+from shared_state.wire import Message
+from shared_state.world.nature import Nature
+
+_ALWAYS_ANSWERED: Final = ("mark", "bye")
+"""These report no earlier failure: nobody reads their answers."""
+
+_log = logging.getLogger(__name__)
+
+
+class Standing:
+    """The quantum world and all sessions with it, by role and name."""
+
+    def __init__(self, world: WorldConfig, clock: LabClock, dice: Dice) -> None:
+        self.nature = Nature(world, clock, dice)
+        self.sessions: dict[tuple[str, str], Session] = {}
+        self._dispatch = Dispatch(self.nature)
+
+    def begin(self, role: Literal["node", "oracle"], name: str, identity: str) -> Session:
+        """Begin a session; one of the same name that waited for its return has ended by that."""
+        former = self.sessions.get((role, name))
+        if former is not None:
+            self.end(former)
+        session = Session(identity, name, role, None)
+        self.sessions[role, name] = session
+        if role == "node":
+            self.nature.presence.arrive(name)
+        return session
+
+    def end(self, session: Session) -> None:
+        """End a session: a node's departure, and whatever the last referee holds."""
+        del self.sessions[session.role, session.name]
+        if session.connection is not None:
+            session.connection.close()
+        if session.role == "node":
+            self.nature.presence.depart(session.name)
+            self._dispatch.links.depart(session.name)
+        elif not any(role == "oracle" for role, _ in self.sessions):
+            for holding in self.nature.ledger.of_referee():
+                self.nature.drop(holding)
+
+    def believed(self, word: str, arguments: list[Message]) -> list[Message]:
+        """Let a request say the time that counts, which must not depend on when it is read again."""
+        if word not in OPERATIONS or "at" not in OPERATIONS[word].takes or not arguments:
+            return arguments
+        try:
+            at = time(arguments[0])
+        except ValueError:
+            return arguments  # the operation will say what is wrong with it
+        return [self.nature.clock.believe(at), *arguments[1:]]
+
+    def take(self, session: Session, number: int, received: int, word: str, arguments: list[Message]) -> None:
+        """Apply a request once; the client has heard the answers up to ``received``."""
+        self._apply(Request(session, number, word), arguments)
+        session.acknowledge(received)
+
+    def _apply(self, request: Request, arguments: list[Message]) -> None:
+        """Apply a request once; whatever it raises is its answer, or is kept for the next one."""
+        session, number, word = request
+        run = ANY_RUN
+        try:
+            values = look_up(word, session.role).read(arguments)
+            if "at" in values:
+                self.nature.clock.check(values["at"])
+            if not OPERATIONS[word].answered:
+                run = self._dispatch.run_of(session, values)
+                self._dispatch.post(request, values)
+                return
+            self._answer(request, values)
+        except SharedStateError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - a fault met by one request must not end the lab for all
+            _log.exception("request %s of %s met a fault", word, session.name)
+            failure = InternalError(f"the server met a fault ({error!r}); its log tells the story.")
+        else:
+            return
+        failure.operation = failure.operation or _title(word, arguments)
+        if word in OPERATIONS and not OPERATIONS[word].answered:
+            session.keep(failure, run)
+        else:
+            session.refuse(number, failure)
+
+    def _answer(self, request: Request, values: dict[str, object]) -> None:
+        session, number, word = request
+        failure = None
+        if session.has_failures and word not in _ALWAYS_ANSWERED:
+            failure = session.take_failure(self._dispatch.run_of(session, values))
+        if failure is not None:
+            if word == "close_run":  # what cleans up does so in any case, and then reports
+                self._dispatch.links.close_run(session.name, str(values["run"]))
+            raise failure
+        if word == "census":
+            session.answer(number, self._census())
+        else:
+            self._dispatch.answer(request, values)
+        if word == "bye":
+            self.end(session)
+
+    def durations(self, session: Session) -> list[Message]:
+        """Return how long the node's own operations take: one qubit, two, readout, initialisation."""
+        if session.role != "node":
+            return [0.0, 0.0, 0.0, 0.0]
+        gates = self.nature.world.nodes[session.name].gates
+        durations = (
+            gates.single_duration, gates.two_duration, gates.readout_duration, gates.initialisation_duration
+        )  # fmt: skip
+        return [float(duration) for duration in durations]
+
+    def _census(self) -> list[Message]:
+        state, ledger, queues = self.nature.state, self.nature.ledger, self._dispatch.links.queues
+        batches, held = self._dispatch.links.batches, dict[str, Message](ledger.counts())
+        return [
+            len(state) + batches.qubits(),
+            state.clusters + batches.clusters(),
+            held,
+            len(ledger.of_referee()),
+            ledger.reserved(),
+            queues.light(),
+            len(self.sessions),
+            len(queues),
+        ]
+
+
+def _title(word: str, arguments: list[Message]) -> str:
+    """Name an operation as its user knows it: a gate by the gate."""
+    match word, arguments:
+        case "gate", [_, str(gate), *_]:
+            return f"gate {gate}"
+    return word

@@ -1,0 +1,282 @@
+"""Heralded pairs by the thousand: delivered, swapped, corrected and measured as arrays in one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared_state.arguments import MAX_PAIRS
+from shared_state.config import GateConfig, MemoryConfig
+from shared_state.engine import pairs
+from shared_state.engine.batch import Codes
+from shared_state.engine.pairs import Side, Tensors
+from shared_state.errors import BadRequest, LimitExceeded, NoSuchQubit, NotYours, PartnerLost
+from shared_state.ledger import Bereavement
+from shared_state.world.ends import DeliveredPairs, Ends
+from shared_state.world.pair_links import PairLinks
+from shared_state.world.queues import Ask, Place, Ticket
+
+Times = NDArray[np.float64]
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Pairs that are treated alike: their states, and the two holders' halves while they are there."""
+
+    states: Tensors
+    halves: list[Halves | None]
+
+    def trace_out(self, side: Side) -> None:
+        """Let the halves of one side be gone."""
+        self.states = pairs.depolarise(self.states, side, 1.0)
+        self.halves[side] = None
+
+
+@dataclass(slots=True, eq=False)
+class Halves:
+    """One node's halves of a batch, under an id of its own.
+
+    ``touched[i]`` is the emulated time up to which half i has aged, ``stored[i]`` when its storage began.
+    """
+
+    number: int
+    node: str
+    run: str
+    title: str
+    batch: Batch
+    side: Side
+    stored: Times
+    touched: Times
+    bereaved: Bereavement | None = None
+
+    def partner(self) -> Halves | None:
+        """Return the halves at the other end, None where they are gone."""
+        return self.batch.halves[1 - self.side]
+
+
+class PairBatches:
+    """All batches of the lab. ``node`` is who asks; a batch's ids -1, -2, ... are its holder's own.
+
+    Raised by what acts on a batch: NotYours, NoSuchQubit, PartnerLost (once; the batch is discarded by that),
+    BadRequest where the lengths differ, TimeReversed in virtual time.
+    """
+
+    def __init__(self, ends: Ends, sources: PairLinks) -> None:
+        self._ends = ends
+        self._nature = ends.nature
+        self._sources = sources
+        self._held: dict[str, dict[int, Halves]] = {node: {} for node in ends.nature.world.nodes}
+        self._given = dict.fromkeys(self._held, 0)
+
+    def pairs(self, ticket: Ticket, node: str, at: float, run: str, link: str, count: int) -> None:
+        """Ask for ``count`` heralded pairs; the other end must ask for as many."""
+        peer = self._ends.peer(node, run, link)
+        self._sources.check_source(link)
+        if not 1 <= count <= MAX_PAIRS:
+            raise LimitExceeded(f"one request is for 1 to {MAX_PAIRS} pairs, not {count}: ask several times.")
+        memory = self._nature.world.nodes[node].memories
+        if memory.cutoff < inf or memory.attempt_dephasing > 0:
+            raise BadRequest(
+                f"the memories of {node} have a cut-off or suffer from attempts, which is followed for single "
+                "pairs only: ask for the pairs one by one."
+            )
+        self._nature.presence.check_peer(peer, run)
+        place = Place("pairs", link, run, "")
+        other = self._ends.queues.first_ask(place)
+        if other is not None and other.node != node and other.count != count:
+            raise BadRequest(f"{peer} asks for {other.count} pairs of link {link!r}, and {node} for {count}.")
+        ask = Ask(ticket, node, at, place, count=count)
+        self._ends.reserve(ask)
+        if other is None or other.node == node:
+            self._ends.queues.wait(ask)
+            return
+        self._ends.queues.withdraw(other.ticket)
+        first, second = (ask, other) if self._ends.links[link].endpoints[0] == node else (other, ask)
+        self._herald(first, second)
+
+    def swap(self, node: str, at: float, batch: int, other_batch: int) -> tuple[Codes, Codes]:
+        """Bell-measure half i of one batch with half i of another; return the outcomes x and z.
+
+        One two-qubit gate and two readouts each. The outer halves are a batch now, under the ids they have.
+        """
+        one, other = self._find(node, batch), self._find(node, other_batch)
+        self._check_lengths(one, len(other.touched))
+        if one.batch is other.batch:
+            raise BadRequest("a batch cannot be swapped with itself: name two batches.")
+        for halves in (one, other):
+            self._touch(halves, at)
+        devices, rng = self._nature.world.nodes[node].gates, self._rng(node)
+        left = one.batch.states if one.side == 1 else one.batch.states.transpose(0, 2, 1)
+        right = other.batch.states if other.side == 0 else other.batch.states.transpose(0, 2, 1)
+        # what noise does to the correlation of the two measured qubits it may do to one of them
+        noisy = pairs.depolarise(left, 1, 1 - correlation_kept(devices))
+        states, x, z = pairs.swap(noisy, right, rng.random(len(left)))
+        outer = [one.partner(), other.partner()]
+        joint = Batch(states, [*outer])
+        for side, far in ((0, outer[0]), (1, outer[1])):
+            if far is not None:
+                far.batch, far.side = joint, 1 if side else 0
+        for halves in (one, other):
+            self._leave(halves)
+        return _read(x, devices, rng), _read(z, devices, rng)
+
+    def correct(self, node: str, at: float, batch: int, x: Codes, z: Codes) -> None:
+        """Apply X^x[i] Z^z[i] to half i, each gate with the node's gate noise."""
+        halves = self._find(node, batch)
+        for bits in (x, z):
+            self._check_lengths(halves, len(bits))
+        self._touch(halves, at, answered=False)
+        states = pairs.pauli(halves.batch.states, halves.side, x, z)
+        kept = 1 - 4 * (1 - self._nature.world.nodes[node].gates.single_fidelity) / 3
+        if kept < 1:
+            applied = x.astype(np.float64) + z
+            states = pairs.depolarise(states, halves.side, 1 - kept**applied)
+        halves.batch.states = states
+
+    def measure(self, node: str, at: float, batch: int, bases: Codes) -> Codes:
+        """Measure and consume all halves, half i in ``bases[i]`` (0 is Z, 1 X, 2 Y)."""
+        halves = self._find(node, batch)
+        self._check_lengths(halves, len(bases))
+        if (bases > 2).any():
+            raise BadRequest("the code of a basis is 0 for Z, 1 for X and 2 for Y.")
+        self._touch(halves, at)
+        rng, joint = self._rng(node), halves.batch
+        bits, bloch = pairs.measure(joint.states, halves.side, bases, rng.random(len(bases)))
+        joint.states = pairs.alone(bloch, 1 if halves.side == 0 else 0)
+        joint.halves[halves.side] = None
+        self._leave(halves)
+        return _read(bits, self._nature.world.nodes[node].gates, rng)
+
+    def discard(self, node: str, at: float, batch: int) -> None:
+        """Trace all halves out."""
+        halves = self._find(node, batch)
+        self._touch(halves, at)
+        self._drop(halves)
+
+    def withdraw(self, node: str, batch: int) -> None:
+        """Trace out what a cancelled request has delivered, if it is still there."""
+        if batch in self._held[node]:
+            self._drop(self._held[node][batch])
+
+    def close_run(self, node: str, run: str) -> int:
+        """Trace out the node's halves of a run; return how many."""
+        dropped = [halves for halves in self._held[node].values() if halves.run == run]
+        for halves in dropped:
+            self._drop(halves)
+        return sum(len(halves.touched) for halves in dropped)
+
+    def depart(self, node: str) -> None:
+        """Trace out all that the node holds; the other halves will say so when they are used."""
+        for halves in list(self._held[node].values()):
+            partner = halves.partner()
+            if partner is not None:
+                partner.bereaved = Bereavement(node, partner.title)
+            self._drop(halves)
+
+    def fidelities(self, node: str, batch: int) -> Times:
+        """Return the fidelity of each pair of a batch with Phi+, as last touched. Oracle only."""
+        return pairs.fidelity(self._find(node, batch).batch.states)
+
+    def qubits(self) -> int:
+        """Count the halves of all nodes."""
+        return sum(len(halves.touched) for held in self._held.values() for halves in held.values())
+
+    def clusters(self) -> int:
+        """Count the pairs of which a half is there."""
+        batches = {id(halves.batch): halves for held in self._held.values() for halves in held.values()}
+        return sum(len(halves.touched) for halves in batches.values())
+
+    def run_of(self, node: str, batch: int) -> str:
+        """Return the run of a batch. Raises NotYours and NoSuchQubit."""
+        return self._find(node, batch).run
+
+    def _herald(self, first: Ask, second: Ask) -> None:
+        """Deliver the pairs to both ends: the link's first endpoint holds the first halves."""
+        place, count = first.place, first.count
+        scheme, draw, number = self._sources.generate(place.link, place.run, max(first.at, second.at), count)
+        batch = Batch(np.repeat(pairs.from_density(scheme.state[np.newaxis]), count, axis=0), [None, None])
+        title = f"{place.link}/{number}..{number + count - 1}"
+        delivered = []
+        for side, ask in ((0, first), (1, second)):
+            self._ends.release(ask)
+            self._nature.ledger.enter_batch(ask.node, place.run, count)
+            self._given[ask.node] -= 1
+            own, stored = self._given[ask.node], draw.times + scheme.stored_after[side]
+            halves = Halves(own, ask.node, place.run, title, batch, 1 if side else 0, stored, stored)
+            batch.halves[side] = self._held[ask.node][own] = halves
+            heralded = draw.times + scheme.heralded_after[side]
+            delivered.append((ask.ticket, DeliveredPairs(own, number, heralded)))
+        for ticket, outcome in delivered:
+            self._ends.settle(ticket, outcome)
+
+    def _touch(self, halves: Halves, at: float, *, answered: bool = True) -> None:
+        """Age the halves to ``at``."""
+        if answered and halves.bereaved is not None:
+            node, title = halves.bereaved.node, halves.bereaved.pair
+            self._drop(halves)
+            raise PartnerLost(
+                f"{node} has departed and the other halves of the pairs {title} were traced out; "
+                f"batch {halves.number} is discarded.",
+                node=node,
+            )
+        self._nature.clock.reconcile(at, float(halves.touched.max()))
+        self._nature.clock.observe(at)
+        until = np.maximum(halves.touched, at)
+        memory = self._nature.world.nodes[halves.node].memories
+        ages = (halves.touched - halves.stored, until - halves.stored)
+        halves.batch.states = aged(halves.batch.states, halves.side, memory, *ages)
+        halves.touched = until
+
+    def _find(self, node: str, batch: int) -> Halves:
+        if batch in self._held[node]:
+            return self._held[node][batch]
+        if self._given[node] <= batch < 0:
+            raise NoSuchQubit(f"{node} no longer holds batch {batch}: it was measured, swapped or discarded.")
+        raise NotYours(f"{node} does not hold batch {batch}: only the holder may act on it.")
+
+    def _check_lengths(self, halves: Halves, count: int) -> None:
+        if len(halves.touched) != count:
+            raise BadRequest(
+                f"batch {halves.number} has {len(halves.touched)} pairs, and {count} were addressed."
+            )
+
+    def _drop(self, halves: Halves) -> None:
+        halves.batch.trace_out(halves.side)
+        self._leave(halves)
+
+    def _leave(self, halves: Halves) -> None:
+        del self._held[halves.node][halves.number]
+        self._nature.ledger.leave_batch(halves.node, halves.run, len(halves.touched))
+
+    def _rng(self, node: str) -> np.random.Generator:
+        return self._nature.dice.stream(f"node/{node}")
+
+
+def aged(states: Tensors, side: Side, memory: MemoryConfig, since: Times, until: Times) -> Tensors:
+    """Return the states after storage of one half of pair i from age ``since[i]`` to ``until[i]``."""
+    duration = until - since
+    if memory.dephasing == "gaussian":
+        coherence = np.exp((since**2 - until**2) / memory.t2**2)
+    else:
+        coherence = np.exp(-duration / memory.t2)
+    if (coherence < 1).any() or memory.t1 < float("inf"):
+        states = pairs.relax(states, side, -np.expm1(-duration / memory.t1), coherence)
+    if memory.depolarising_time < float("inf"):
+        states = pairs.depolarise(states, side, -np.expm1(-duration / memory.depolarising_time))
+    return states
+
+
+def correlation_kept(gates: GateConfig) -> float:
+    """Return what the noise of a two-qubit gate leaves of the correlations of its two qubits."""
+    if gates.two_qubit_noise == "joint":
+        return gates.two_fidelity
+    return float((1 - 4 * (1 - gates.two_fidelity**0.5) / 3) ** 2)
+
+
+def _read(bits: Codes, gates: GateConfig, rng: np.random.Generator) -> Codes:
+    """Return the outcomes as the detector reports them."""
+    errors = np.where(bits == 1, gates.readout_error_1, gates.readout_error_0)
+    return bits ^ (rng.random(len(bits)) < errors).astype(np.uint8)

@@ -1,0 +1,26 @@
+"""Werner pairs, and the abstract source that delivers them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared_state.config import WernerSource
+from shared_state.engine.measures import bell_state
+from shared_state.world.schemes.scheme import Poisson, Scheme, State
+
+
+def werner_state(fidelity: float) -> State:
+    """Return w |Phi+><Phi+| + (1-w) I/4 with w = (4F-1)/3, shape (4, 4).
+
+    Raises ValueError unless 0 <= F <= 1.
+    """
+    if not 0 <= fidelity <= 1:
+        raise ValueError(f"the fidelity of a pair lies in 0 .. 1, and is {fidelity}.")
+    w = (4 * fidelity - 1) / 3
+    phi = bell_state(0, 0)
+    return w * np.outer(phi, phi.conj()) + (1 - w) / 4 * np.eye(4)
+
+
+def werner(source: WernerSource) -> Scheme:
+    """Return the Poisson process of an abstract source: the herald comes with the pair."""
+    return Scheme(werner_state(source.fidelity), Poisson(source.rate))
