@@ -19,7 +19,7 @@ check: dev ## format, lint, types, import contracts, fast tests (under two minut
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q -m "not processes"
+	@$(BIN)/python -m pytest -q -m "not processes" --ignore tests/benchmarks
 
 format: dev ## rewrite the sources in the project's format
 	@$(BIN)/ruff format .

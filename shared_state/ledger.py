@@ -92,8 +92,7 @@ class Ledger:
     def check_free(self, node: str, count: int = 1) -> None:
         """Raise NoFreeMemory, naming the runs that hold them, unless ``count`` memories of the node are free."""
         reserved, batched = self._reserved[node], self._batched[node]
-        used = len(self._held[node]) - self._in_storage[node] + batched.total() + reserved.total()
-        if used + count <= self._capacities[node]:
+        if self._used(node) + count <= self._capacities[node]:
             return
         held = [holding for holding in self._held[node].values() if holding.place == "memories"]
         users = Counter(holding.run for holding in held) + batched + reserved
@@ -102,6 +101,13 @@ class Ledger:
             f"{'all' if count == 1 else f'too many for {count} more of the'} {self._capacities[node]} "
             f"memories of {node} are in use by the runs {runs}, "
             f"{reserved.total()} of them reserved for qubits awaited: measure or discard a qubit first."
+        )
+
+    def has_room(self, node: str) -> bool:
+        """Tell whether a memory and, where there is storage, a place in it are free."""
+        storage = self._storage.get(node)
+        return self._used(node) < self._capacities[node] and (
+            storage is None or self._in_storage[node] < storage
         )
 
     def reserve(self, node: str, run: str, count: int = 1) -> None:
@@ -216,6 +222,11 @@ class Ledger:
     def reserved(self) -> int:
         """Return how many memories are set aside in the whole lab."""
         return sum(reserved.total() for reserved in self._reserved.values())
+
+    def _used(self, node: str) -> int:
+        """Count the memories of the node that hold a qubit or wait for one, storage aside."""
+        others = self._batched[node].total() + self._reserved[node].total()
+        return len(self._held[node]) - self._in_storage[node] + others
 
     def _home(self, holding: Holding) -> dict[int, Holding]:
         if holding.holder is not None:

@@ -85,7 +85,7 @@ class Keeping:
 
     def make_room(self, node: str, at: float, run: str) -> None:
         """Discard what the node has kept past a cut-off, of whatever shares the run's course of time."""
-        if not self._cuts_off[node]:
+        if not self._cuts_off[node] or self._ledger.has_room(node):
             return  # with 10^5 qubits in memory, to look at each for every new one would be all there is time for
         story = self._clock.story(run)
         for holding in self._ledger.of_node(node):
