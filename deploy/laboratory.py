@@ -214,7 +214,13 @@ class Laboratory:
         self._deaths = [time for time in self._deaths if now - time < DEATHS_WITHIN] + [now]
         if len(self._deaths) > MAX_DEATHS:
             raise death
-        await self.supervisor.started(self.supervisor.start(STATE, StatePart(self._state)))
+        server = self.supervisor.start(STATE, StatePart(self._state))
+        try:
+            await self.supervisor.started(server)
+        except ProcessDied:
+            # a death while it starts is the supervisor's next news, and counts like any other
+            if not server.ended.is_set():
+                raise
 
     async def _note_trouble(self, work: Coroutine[Any, Any, None]) -> None:
         try:

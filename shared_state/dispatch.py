@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from shared_state.arguments import pack_bits
-from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
+from shared_state.errors import NoSuchQubit, NotYours, QubitExpired, SharedStateError
 from shared_state.session import ANY_RUN, Session
 from shared_state.world.ends import Arrived, Delivered, DeliveredPairs, Detected, DetectedTrain, Outcome
 from shared_state.world.links import Links
@@ -117,7 +117,7 @@ class Dispatch:
             self.links.batches.withdraw(session.name, delivered)
         elif delivered is not None:
             # between the answer and the cancellation the run may have been closed, and the qubit with it
-            with suppress(NotYours, NoSuchQubit):
+            with suppress(NotYours, NoSuchQubit, QubitExpired):
                 self.nature.drop(self.nature.ledger.held_by(session.name, delivered))
 
 

@@ -172,7 +172,7 @@ class Service:
             "session": session.identity,
             "mode": self.config.world.clock.mode,
             "scale": self.config.world.clock.scale,
-            "now": self._clock.now(),
+            "now": self._standing.nature.clock.now(),
             "lease": self.config.lease,
             "durable": self._journal is not None,
             "applied": session.applied,
@@ -192,8 +192,6 @@ class Service:
                     told = self._standing.believed(word, arguments)
                     self._note("ask", session.role, session.name, number, received, word, told)
                     self._standing.take(session, number, received, word, told)
-                else:
-                    session.acknowledge(received)
             case _:
                 raise WireError("a request is [id, received, operation, arguments].")
 

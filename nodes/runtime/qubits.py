@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nodes.errors import PeerGone, QubitGone
+from nodes.errors import PeerGone, ProgramInvalid, QubitGone
 from nodes.ports import Basis, BellOutcome, Qubit
 from nodes.runtime.clock import RunClock
 from shared_state.client import NodeClient
@@ -117,7 +117,9 @@ class Register:
 
     async def hand_over(self, qubits: Sequence[Qubit]) -> list[int]:
         """Give qubits to the referee; return their ids."""
-        identifiers = [self.release(qubit) for qubit in qubits]
+        for qubit in qubits:
+            self.identifier(qubit)  # all of them are here, or none is let go of
+        identifiers = [self.release(qubit) for qubit in dict.fromkeys(qubits)]
         if identifiers:
             await self.client.hand_over(self.clock.now(), identifiers)
         return identifiers
@@ -214,6 +216,8 @@ class HeldQubit:
         """Measure both qubits in the Bell basis and consume them."""
         register = self._register
         register.identifier(other)
+        if other is self:
+            raise ProgramInvalid(f"a Bell measurement takes two qubits, and both are {self!r}")
         mine, its = register.release(self), register.release(other)
         at, durations = register.clock.now(), register.client.durations
         outcome = await answered(register.client.bell_measure(at, mine, its), "an outcome")

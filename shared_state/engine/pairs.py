@@ -71,11 +71,21 @@ def dephase(tensors: Tensors, side: Side, factors: Numbers) -> Tensors:
     return _scaled(tensors, side, np.stack([factors, factors, np.ones_like(factors)], axis=1))
 
 
-def relax(tensors: Tensors, side: Side, decayed: float | Numbers, coherence: Numbers) -> Tensors:
-    """Let |1> decay to |0> with probability ``decayed`` and the coherence shrink to ``coherence`` of itself."""
+def relax(
+    tensors: Tensors,
+    side: Side,
+    decayed: float | Numbers,
+    coherence: Numbers,
+    drawn: float | Numbers | None = None,
+) -> Tensors:
+    """Let <Z> become (1 - ``decayed``) <Z> + ``drawn`` and the coherence shrink to ``coherence`` of itself.
+
+    Without ``drawn`` all that decays goes from |1> to |0>: amplitude damping.
+    """
     lost = np.broadcast_to(decayed, len(tensors))
+    gained = lost if drawn is None else np.broadcast_to(drawn, len(tensors))
     changed = _scaled(tensors, side, np.stack([coherence, coherence, 1 - lost], axis=1))
-    _of(changed, side)[:, 3] += lost[:, np.newaxis] * _of(tensors, side)[:, 0]
+    _of(changed, side)[:, 3] += gained[:, np.newaxis] * _of(tensors, side)[:, 0]
     return changed
 
 

@@ -20,7 +20,7 @@ from shared_state.engine.bases import Basis
 from shared_state.engine.errors import ClusterTooLarge as EngineClusterTooLarge
 from shared_state.engine.errors import EngineError
 from shared_state.engine.joint_state import JointState
-from shared_state.errors import BadRequest, ClusterTooLarge, NotYours, QubitExpired
+from shared_state.errors import BadRequest, ClusterTooLarge, NotYours, PartnerLost, QubitExpired
 from shared_state.ledger import Bereavement, Holding, Ledger, Place
 from shared_state.world.keeping import Keeping
 from shared_state.world.memory import initial_state
@@ -72,6 +72,8 @@ class Nature:
         holdings = self._apply(node, at, matrix, qubits)
         if name == "swap":
             holdings[0].exchange(holdings[1])
+            for holding in holdings:  # both begin anew in the other's memory, as when they are moved
+                holding.stored = holding.touched
 
     def unitary(self, node: str, at: float, matrix: NDArray[np.complex128], qubits: Sequence[int]) -> None:
         """Apply any unitary, shape (2^k, 2^k), and the node's gate noise."""
@@ -106,11 +108,16 @@ class Nature:
             holding.part()
         if left is not None and right is not None and left is not other:
             left.partner, right.partner = right, left
+        for mine, far in ((one, right), (other, left)):
+            if (
+                mine.bereaved is not None and far is not None
+            ):  # what is lost by now is lost to the swapped pair
+                far.bereaved = mine.bereaved._replace(pair=far.pair)
         return readout(x, devices, rng.random()), readout(z, devices, rng.random())
 
     def discard(self, node: str, at: float, qubit: int) -> None:
-        """Trace a qubit out; one that has expired is gone already."""
-        with suppress(QubitExpired):
+        """Trace a qubit out; one that has expired, or whose partner is lost, is gone by that already."""
+        with suppress(QubitExpired, PartnerLost):
             (holding,) = self.touch(node, at, [qubit], answered=True)
             self.drop(holding)
 

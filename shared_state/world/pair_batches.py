@@ -262,11 +262,14 @@ def aged(states: Tensors, side: Side, memory: MemoryConfig, since: Times, until:
         coherence = np.exp((since**2 - until**2) / memory.t2**2)
     else:
         coherence = np.exp(-duration / memory.t2)
-    if (coherence < 1).any() or memory.t1 < float("inf"):
-        states = pairs.relax(states, side, -np.expm1(-duration / memory.t1), coherence)
-    if memory.depolarising_time < float("inf"):
-        states = pairs.depolarise(states, side, -np.expm1(-duration / memory.depolarising_time))
-    return states
+    rate = 1 / memory.t1 + 1 / memory.depolarising_time
+    if not rate and (coherence == 1).all():
+        return states
+    # relaxation and depolarising do not commute: both act all the time, as in world/memory.py
+    lost = -np.expm1(-rate * duration)
+    drawn = (1 / memory.t1) / rate * lost if rate else lost
+    coherence = coherence * np.exp(-duration / memory.depolarising_time)
+    return pairs.relax(states, side, lost, coherence, drawn)
 
 
 def correlation_kept(gates: GateConfig) -> float:

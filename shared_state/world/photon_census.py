@@ -72,7 +72,10 @@ def poissonian(means: Sequence[float]) -> NDArray[np.float64]:
     numbers = np.arange(ceil(max(means) + 12 * sqrt(max(means))) + 21)
     factorials = np.array([lgamma(n + 1) for n in numbers])
     rows = [np.exp(numbers * log(mean) - mean - factorials) if mean > 0 else numbers == 0 for mean in means]
-    return np.array(rows, dtype=np.float64)
+    table = np.array(rows, dtype=np.float64)
+    # the exponentials of large numbers are rounded: what is drawn from must add up to 1
+    normalised: NDArray[np.float64] = table / table.sum(axis=1, keepdims=True)
+    return normalised
 
 
 def _intercept(tap: Tap, census: Census) -> Census:

@@ -143,8 +143,11 @@ class Queues:
         """Remove and return the light of one run, or of all, for which ``where`` holds."""
         removed: list[Light] = []
         for place, queue in list(self._places(run)):
-            chosen = [light for light in queue.light if where(place, light)]
-            queue.light = deque(light for light in queue.light if light not in chosen)
+            chosen: list[Light] = []
+            kept = deque[Light]()
+            for light in queue.light:
+                (chosen if where(place, light) else kept).append(light)
+            queue.light = kept
             removed += chosen
             for light in chosen:
                 self._count(place, light, -1)

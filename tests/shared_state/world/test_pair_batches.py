@@ -22,9 +22,14 @@ from shared_state.config import (
     WernerSource,
     WorldConfig,
 )
+from shared_state.engine import pairs
+from shared_state.engine.joint_state import JointState
+from shared_state.engine.measures import bell_state
 from shared_state.errors import BadRequest, LimitExceeded, NoFreeMemory, NoSuchQubit, NotYours, PartnerLost
 from shared_state.oracle import OracleClient
 from shared_state.service import Service
+from shared_state.world.memory import decoherence
+from shared_state.world.pair_batches import aged
 
 SIGMAS = 5.0  # two-sided false-alarm probability 6e-7
 Bits = NDArray[np.uint8]
@@ -249,3 +254,21 @@ async def test_memories_that_single_pairs_alone_can_follow_take_no_batch(memorie
     with pytest.raises(BadRequest, match="one by one"):
         await lab.alice.pairs(0.0, "run", "left", 2)
     await lab.close()
+
+
+@pytest.mark.parametrize("t1", [0.5, 1.0, float("inf")])
+@pytest.mark.parametrize("tau", [0.3, 1.0, float("inf")])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_half_in_a_batch_ages_as_a_single_qubit_does(t1: float, tau: float, parts: int) -> None:
+    memory = MemoryConfig(t1=t1, t2=0.4, depolarising_time=tau)
+    rho = np.outer(bell_state(0, 0), bell_state(0, 0))
+    state = JointState()
+    state.add(rho, [0, 1])
+    channel = decoherence(memory, 0.9)
+    assert channel is not None
+    state.apply_channel(channel, [1])
+    states = pairs.from_density(rho[np.newaxis])
+    for part in range(parts):
+        since = np.array([0.9 * part / parts])
+        states = aged(states, 1, memory, since, since + 0.9 / parts)
+    np.testing.assert_allclose(pairs.to_density(states)[0], state.reduced([0, 1]), atol=1e-12)
