@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 
 from deploy.children import StatePart
-from deploy.floors import EchoPart, echo_rate, pipelined_echo_rate
+from deploy.floors import EchoPart, echo_rate
 from deploy.registry import Registry
 from deploy.supervisor import Supervisor
 from shared_state.client import NodeClient
 from shared_state.config import NodeDevices, ServerConfig, WorldConfig
 
 LAB, NAME, TOKEN = "bench", "alice", "alice's token"
+WINDOW = 256
+"""So many gates, or echoes beside them, are on their way before one answer is awaited."""
 
 
 async def state_rates(rounds: int) -> dict[str, float]:
@@ -29,7 +31,7 @@ async def _measured(rounds: int, directory: Path) -> dict[str, float]:
         await supervisor.started(echo, plain, kept)
         rates = {
             "echo_hz": await echo_rate(echo.port, rounds),
-            "pipelined_echo_hz": await pipelined_echo_rate(echo.port, 5 * rounds),
+            "pipelined_echo_hz": await echo_rate(echo.port, 5 * rounds, WINDOW),
         }
         for prefix, port in (("", plain.port), ("journalled_", kept.port)):
             async with await NodeClient.connect("127.0.0.1", port, lab=LAB, name=NAME, token=TOKEN) as alice:
@@ -53,7 +55,7 @@ async def _gates(alice: NodeClient, rounds: int) -> float:
     started = time.perf_counter()
     for number in range(rounds):
         alice.gate(0.0, "h", [qubit])
-        if number % 256 == 255:
+        if number % WINDOW == WINDOW - 1:
             await alice.sync()
     await alice.sync()
     rate = rounds / (time.perf_counter() - started)

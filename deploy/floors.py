@@ -30,39 +30,12 @@ class _Echo(asyncio.Protocol):
 
 
 class _Asker(asyncio.Protocol):
-    """Sends a message, waits for its echo, and sends the next."""
+    """Sends ``window`` messages, each in a write of its own, waits for their echoes, and sends the next."""
 
-    def __init__(self, rounds: int) -> None:
-        self._left = rounds
-        self._pending = ECHO_BYTES
-        self.done = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(bytes(ECHO_BYTES))
-
-    def data_received(self, data: bytes) -> None:
-        self._pending -= len(data)
-        if self._pending:
-            return
-        self._left -= 1
-        if self._left:
-            self._pending = ECHO_BYTES
-            self._transport.write(bytes(ECHO_BYTES))
-        elif not self.done.done():
-            self.done.set_result(None)
-
-
-class _Counter(asyncio.Protocol):
-    """Sends messages without waiting, each in a write of its own, up to a window; counts their echoes."""
-
-    WINDOW = 256
-
-    def __init__(self, rounds: int) -> None:
+    def __init__(self, rounds: int, window: int) -> None:
         self._unsent = rounds
-        self._due = rounds * ECHO_BYTES
-        self._in_flight = 0
+        self._window = window
+        self._pending = 0
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,18 +44,19 @@ class _Counter(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        self._due -= len(data)
-        self._in_flight -= len(data)
-        if self._due == 0:
-            self.done.set_result(None)
-        elif self._in_flight <= 0:
+        self._pending -= len(data)
+        if self._pending:
+            return
+        if self._unsent:
             self._send()
+        elif not self.done.done():
+            self.done.set_result(None)
 
     def _send(self) -> None:
-        for _ in range(min(self.WINDOW, self._unsent)):
+        for _ in range(min(self._window, self._unsent)):
             self._transport.write(bytes(ECHO_BYTES))
             self._unsent -= 1
-            self._in_flight += ECHO_BYTES
+            self._pending += ECHO_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +70,16 @@ class EchoPart:
         await server.serve_forever()
 
 
-async def echo_rate(port: int, rounds: int) -> float:
-    """Return the round trips per second of 64-byte messages with the echo process on ``port``."""
-    asker = _Asker(rounds)
+async def echo_rate(port: int, rounds: int, window: int = 1) -> float:
+    """Return the messages of 64 bytes per second that the echo process on ``port`` sends back.
+
+    ``window`` of them are sent, each by itself, before their echoes are awaited: 1 is a round trip at a time.
+    """
+    asker = _Asker(rounds, window)
     started = time.perf_counter()
     transport, _ = await asyncio.get_running_loop().create_connection(lambda: asker, "127.0.0.1", port)
     try:
         await asker.done
-    finally:
-        transport.close()
-    return rounds / (time.perf_counter() - started)
-
-
-async def pipelined_echo_rate(port: int, rounds: int) -> float:
-    """Return the messages of 64 bytes echoed per second when nobody waits for one before sending the next.
-
-    Each message is written by itself, and the echo is awaited every 256, as a client waits for its gates.
-    """
-    counter = _Counter(rounds)
-    started = time.perf_counter()
-    transport, _ = await asyncio.get_running_loop().create_connection(lambda: counter, "127.0.0.1", port)
-    try:
-        await counter.done
     finally:
         transport.close()
     return rounds / (time.perf_counter() - started)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import sqrt
 
 from shared_state.config import GateConfig
-from shared_state.engine.channels import Channel, depolarising, two_qubit_depolarising
+from shared_state.engine.channels import Channel, depolarising, depolarising_each, two_qubit_depolarising
 from shared_state.engine.joint_state import JointState
 
 
@@ -44,7 +43,7 @@ def each_gate_noise(gates: GateConfig) -> Channel | None:
     if gates.two_fidelity == 1:
         return None
     each = gates.two_qubit_noise == "each"
-    return _shared(depolarising(4 * (1 - sqrt(gates.two_fidelity)) / 3 if each else 1 - gates.two_fidelity))
+    return _shared(depolarising(depolarising_each(gates.two_fidelity) if each else 1 - gates.two_fidelity))
 
 
 def add_gate_noise(state: JointState, gates: GateConfig, qubits: Sequence[int]) -> None:
