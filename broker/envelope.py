@@ -22,8 +22,8 @@ class Envelope:
     """One message from one party to another.
 
     ``session`` names the conversation (one run of one protocol); ``sequence`` counts from 0 the messages
-    from ``sender`` to ``recipient`` in it; ``sent_at`` is the emulated time of sending in seconds; ``kind``
-    names the message, ``body`` holds its fields (MessagePack types only; a tuple arrives as a list).
+    from ``sender`` to ``recipient`` in it; ``sent_at`` is the emulated time of sending in seconds,
+    ``arrives_at`` when the channel between the two delivers it; ``kind`` names the message, ``body`` holds its fields (MessagePack types only; a tuple arrives as a list).
     ``session`` and ``kind`` have at most 128 characters, names at most 64.
     """
 
@@ -34,6 +34,7 @@ class Envelope:
     session: str
     sequence: int
     sent_at: float
+    arrives_at: float
     kind: str
     body: dict[str, Any]
 
@@ -117,7 +118,8 @@ def _check_types(record: dict[str, Any]) -> None:
         raise EnvelopeError(
             f"An envelope's sequence is a whole number from 0, not {brief(record['sequence'])}."
         )
-    if type(record["sent_at"]) not in (int, float) or not isfinite(record["sent_at"]):
-        raise EnvelopeError(f"An envelope's sent_at is a time in seconds, not {brief(record['sent_at'])}.")
+    for name in ("sent_at", "arrives_at"):
+        if type(record[name]) not in (int, float) or not isfinite(record[name]):
+            raise EnvelopeError(f"An envelope's {name} is a time in seconds, not {brief(record[name])}.")
     if type(record["body"]) is not dict or not all(type(key) is str for key in record["body"]):
         raise EnvelopeError("An envelope's body is a map from field names to values.")

@@ -90,7 +90,7 @@ async def mqtt_rate(bus: Bus, lab: str, rounds: int) -> float:
     arrivals = bus.deliveries()
     started = time.perf_counter()
     for number in range(rounds):
-        await bus.publish(Envelope(lab, bus.name, bus.name, "bench", "bench", number, 0.0, "Ping", {}))
+        await bus.publish(Envelope(lab, bus.name, bus.name, "bench", "bench", number, 0.0, 0.0, "Ping", {}))
         delivery = await anext(arrivals)
         delivery.acknowledge()
     return rounds / (time.perf_counter() - started)

@@ -32,6 +32,7 @@ from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import Conductor, RunResult
 from nodes.runtime.orders import CONTROL
 from shared_state.errors import SharedStateError
+from shared_state.line import RESTART_WITHIN
 from shared_state.oracle import Census, OracleClient
 
 ResultT = TypeVar("ResultT")
@@ -216,7 +217,8 @@ class Laboratory:
             raise death
         server = self.supervisor.start(STATE, StatePart(self._state))
         try:
-            await self.supervisor.started(server)
+            # a journal is read in a few seconds, and after these its clients call no more
+            await self.supervisor.started(server, within=RESTART_WITHIN)
         except ProcessDied:
             # a death while it starts is the supervisor's next news, and counts like any other
             if not server.ended.is_set():

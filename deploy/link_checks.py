@@ -40,6 +40,10 @@ def _source(link: Value, here: KeyPath) -> Iterator[Complaint]:
         what = f"the hardware {source['hardware']} works by {preset['scheme']}, not by {scheme}"
         yield Complaint((*here, "source", "scheme"), f"{what}; leave out scheme or hardware")
     yield from _dark_counts(source, (*here, "source"), "window")
+    alpha = source.get("alpha")
+    if {0.0, 1.0} & {quantity(FRACTION, share) for share in elements(alpha) or [alpha]}:
+        what = "an alpha of 0 or 1 is no superposition, and a click then entangles nothing"
+        yield Complaint((*here, "source", "alpha"), f"{what}; write alpha: 0.1, say")
     length, midpoint = quantity(LENGTH, at(link, "length")), quantity(LENGTH, source.get("midpoint"))
     if length is not None and midpoint is not None and midpoint > length:
         what = f"the midpoint {source['midpoint']} is beyond the end of the fibre"

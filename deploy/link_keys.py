@@ -92,7 +92,7 @@ class SourceKeys(Section):
         "pair-source: probability that an attempt emits a pair. Default 1.", 0.05
     )
     memories: bool | None = key(
-        "pair-source: whether the photons are stored; without memories they are measured on arrival. Default true.",
+        "pair-source: whether the photons are stored; without memories the link serves measure_directly only. Default true.",
         True,
     )
 

@@ -53,14 +53,14 @@ class Plan:
     journal: bool = False
 
     def entanglement_route(self, first: str, last: str) -> tuple[str, ...]:
-        """Return the shortest way over links that make pairs: the nodes from ``first`` to ``last``.
+        """Return the shortest way over links whose pairs are stored: the nodes from ``first`` to ``last``.
 
         Raise ``NotFound`` when there is none.
         """
         try:
             return self.entanglement[first, last]
         except KeyError:
-            advice = "give the links between them a source"
+            advice = "give the links between them a source whose pairs are stored"
             raise NotFound(f"no entangled pairs can reach from '{first}' to '{last}'; {advice}") from None
 
 
@@ -95,7 +95,7 @@ def plan(
             (first, last): route.nodes
             for first in lab.nodes
             for last, route in shortest_paths(
-                first, [link for link in lab.links.values() if link.devices.source is not None]
+                first, [link for link in lab.links.values() if link.devices.stores_pairs]
             ).items()
         },
     )

@@ -10,6 +10,7 @@
     ├── TransferFailed         a file did not arrive, and nothing of it was left behind
     ├── PeerGone               the peer's process ended or its connection was lost for good
     ├── DeadlinePassed         what was awaited did not come in time
+    ├── Deadlock               in virtual time: every role waits, and nothing is on its way to any of them
     │   (also PeerWithdrew in nodes.qkd.authentication, PrecisionLost in nodes.qkd.toeplitz)
     ├── QubitGone              the program uses a qubit that it no longer holds, or a cut-off has passed (mine)
     ├── ProgramInvalid         a program file that cannot be run, or asked for with the wrong roles or parameters (mine)
@@ -66,6 +67,10 @@ class DeadlinePassed(NodeError):
         )
         self.peer = peer
         self.deadline = deadline
+
+
+class Deadlock(NodeError):
+    """Every role in the lab waits for another one, and nothing is on its way: no time can pass any more."""
 
 
 class QubitGone(NodeError):

@@ -117,6 +117,19 @@ class Clicks:
     bits: Bits
 
 
+@dataclass(frozen=True, slots=True)
+class PairOutcomes:
+    """What this end found of pairs measured on arrival; the peer's arrays have the same pairs in the same order.
+
+    ``bases`` (0 is Z, 1 is X, 2 is Y) and ``bits`` of each; at ``known_at``, in seconds, this end knew its bit and that
+    the other had its half.
+    """
+
+    bases: Bits
+    bits: Bits
+    known_at: NDArray[np.float64]
+
+
 class Halves(Protocol):
     """This node's halves of many heralded pairs, treated alike and at once. Measured or discarded, they are gone.
 
@@ -160,6 +173,13 @@ class QuantumLink(Protocol):
 
     async def pairs(self, count: int) -> Halves:
         """Wait for the next ``count`` heralded pairs, all of them. The peer must ask for as many."""
+
+    async def measure_directly(self, count: int, bases: Bits | None = None) -> PairOutcomes:
+        """Wait for the next ``count`` heralded pairs and measure half i on its arrival in ``bases[i]``.
+
+        No half enters a memory: neither its noise nor its size matters. Without bases this end's device draws them,
+        Z or X. The peer must ask for as many. Raises ``ProgramInvalid`` unless there is a basis for each.
+        """
 
     async def send(self, qubit: Qubit) -> None:
         """Put the qubit on the fibre; it is no longer this node's."""

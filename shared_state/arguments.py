@@ -7,7 +7,7 @@ Bits travel as [count, packed bytes], complex arrays as the bytes of their compl
 from __future__ import annotations
 
 from math import inf, isqrt
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,16 @@ MAX_PAIRS: Final = 2**17
 """In one request, so that the others need not wait long for it to end; both ends divide more alike."""
 MAX_NAME: Final = 256
 MAX_QUBITS: Final = 64
+MAX_TEXTS: Final = 1024
+
+
+class Despatch(NamedTuple):
+    """A classical message is on its way, number ``sequence`` of its sender to ``recipient`` in ``session``."""
+
+    recipient: str
+    arrives_at: float
+    session: str
+    sequence: int
 
 
 def time(value: Message) -> float:
@@ -32,11 +42,37 @@ def time(value: Message) -> float:
     raise ValueError("a time in seconds, finite and not negative")
 
 
+def time_or_none(value: Message) -> float | None:
+    """Read an emulated time that may be absent."""
+    return None if value is None else time(value)
+
+
 def name(value: Message) -> str:
     """Read the name of a run, a link, a gate or a tap."""
     if isinstance(value, str) and len(value) <= MAX_NAME:
         return value
     raise ValueError(f"a string of at most {MAX_NAME} characters")
+
+
+def texts(value: Message) -> list[str]:
+    """Read some short strings."""
+    if isinstance(value, list) and len(value) <= MAX_TEXTS:
+        return [name(item) for item in value]
+    raise ValueError(f"a list of at most {MAX_TEXTS} strings")
+
+
+def despatches(value: Message) -> list[Despatch]:
+    """Read which messages are on their way: [recipient, when it arrives, session, sequence] each."""
+    if isinstance(value, list):
+        return [_despatch(item) for item in value]
+    raise ValueError("a list of [recipient, time, session, sequence]")
+
+
+def _despatch(value: Message) -> Despatch:
+    match value:
+        case [recipient, arrives_at, session, int(sequence)] if sequence >= 0:
+            return Despatch(name(recipient), time(arrives_at), name(session), sequence)
+    raise ValueError("lists of [recipient, time, session, sequence]")
 
 
 def qubit(value: Message) -> int:
@@ -86,6 +122,11 @@ def codes(value: Message) -> Bits:
     if isinstance(value, bytes) and (not value or max(value) <= 2):
         return np.frombuffer(value, dtype=np.uint8)
     raise ValueError("bytes of the basis codes 0, 1 and 2")
+
+
+def bases_or_none(value: Message) -> Bits | None:
+    """Read one basis code per byte, or nothing."""
+    return None if value is None else codes(value)
 
 
 def indices(value: Message) -> NDArray[np.uint32]:

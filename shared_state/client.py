@@ -6,18 +6,30 @@ Whatever returns knowledge is awaited. Times are emulated seconds, always stated
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.arguments import MAX_PULSES, Bits, pack_bits, unpack_bits
+from shared_state.arguments import MAX_PULSES, Bits, Despatch, pack_bits, unpack_bits
 from shared_state.conversation import Durations
+from shared_state.deliveries import (
+    Arrival,
+    Detection,
+    DrawnTrain,
+    PairDelivery,
+    PairOutcomes,
+    PairsDelivery,
+    Settings,
+    TrainClicks,
+)
 from shared_state.dialling import LocalDialler
 from shared_state.errors import BadRequest
-from shared_state.line import Line
+from shared_state.line import HandOver, Line
 from shared_state.party import Party, binary, fields, integer, number
+from shared_state.wire import Message
 
 if TYPE_CHECKING:
     from shared_state.service import Service
@@ -25,59 +37,19 @@ if TYPE_CHECKING:
 Basis = Literal["X", "Y", "Z"]
 
 
-class PairDelivery(NamedTuple):
-    """One end of a heralded pair: the id that both ends hold, this end's qubit, and the herald's time."""
+class Turn(NamedTuple):
+    """It is this node's turn at emulated ``time``. ``arrivals`` are the messages that are there now, by sender, session
+    and sequence; ``stalled`` says who waits for whom when nothing is due to anybody."""
 
-    pair: str
-    qubit: int
     time: float
+    arrivals: list[tuple[str, str, int]]
+    stalled: str
 
-
-class PairsDelivery(NamedTuple):
-    """One end of heralded pairs: this end's batch, the number of the first pair on its link, the heralds' times."""
-
-    batch: int
-    first: int
-    times: NDArray[np.float64]
-
-
-class Arrival(NamedTuple):
-    """What came out of a fibre: a qubit, or None when it was lost on the way; and when."""
-
-    qubit: int | None
-    time: float
-
-
-class Detection(NamedTuple):
-    """What a receiver saw of a train of pulses: per pulse a click, and its bit (0 where there was none)."""
-
-    clicked: Bits
-    bits: Bits
-    time: float
-
-
-class DrawnTrain(NamedTuple):
-    """A train whose settings the transmitter drew: its parts, as (id, pulses), and when the last pulse has left."""
-
-    parts: tuple[tuple[int, int], ...]
-    time: float
-
-
-class TrainClicks(NamedTuple):
-    """Where a receiver that draws its own bases saw clicks: the pulses' indices, sorted; basis and bit of each."""
-
-    indices: NDArray[np.int64]
-    bases: Bits
-    bits: Bits
-    time: float
-
-
-class Settings(NamedTuple):
-    """What a transmitter drew for some pulses: bits, bases (0 is Z, 1 is X) and indices of intensities."""
-
-    bits: Bits
-    bases: Bits
-    intensities: Bits
+    @classmethod
+    def read(cls, answer: Message) -> Turn:
+        """Read the server's answer to the end of a turn."""
+        time, arrivals, stalled = fields(answer)
+        return cls(number(time), [_key(arrival) for arrival in fields(arrivals)], str(stalled))
 
 
 class NodeClient(Party):
@@ -101,6 +73,24 @@ class NodeClient(Party):
     def now(self) -> float:
         """Return the lab's emulated time; in virtual mode, the latest there was when this session began."""
         return self._line.emulated_now()
+
+    def end_turn(
+        self, until: float | None, despatched: Sequence[Despatch], waits: Sequence[str]
+    ) -> asyncio.Future[Message]:
+        """End this node's turn in virtual time; return the next one, for ``Turn.read``.
+
+        It comes at ``until``, or when something is due before. ``despatched`` are the messages that this node has sent,
+        ``waits`` says what it waits for that others have to bring about.
+        """
+        return self._line.request("turn", until, [list(each) for each in despatched], list(waits))
+
+    def wake(self, time: float) -> None:
+        """Ask for a turn at ``time``, or now if that has passed."""
+        self._line.post("wake", time)
+
+    def hand_answers_over_by(self, choose: Callable[[], HandOver]) -> None:
+        """Let ``choose`` say, whenever something is asked, who hands the answer over."""
+        self._line.handed_over_by = choose
 
     async def qubit(self, at: float, run: str) -> int:
         """Initialise a free memory to |0> and return the qubit's id."""
@@ -145,6 +135,18 @@ class NodeClient(Party):
         """Wait for ``count`` heralded pairs on a link. The other end must ask for as many, under the same run."""
         batch, first, times = fields(await self._line.ask("pairs", at, run, link, count))
         return PairsDelivery(integer(batch), integer(first), np.frombuffer(binary(times)))
+
+    async def measure_directly(
+        self, at: float, run: str, link: str, count: int, bases: Bits | None = None
+    ) -> PairOutcomes:
+        """Wait for the outcomes of ``count`` pairs measured on arrival, half i in ``bases[i]``; no memory is needed.
+
+        The other end must ask for as many, under the same run. Without bases this end's device draws them, Z or X.
+        """
+        codes = None if bases is None else np.asarray(bases, dtype=np.uint8).tobytes()
+        answer = fields(await self._line.ask("measure_directly", at, run, link, count, codes))
+        measured = np.frombuffer(binary(answer[0]), dtype=np.uint8)
+        return PairOutcomes(measured, unpack_bits(answer[1]), np.frombuffer(binary(answer[2])))
 
     async def swap_pairs(self, at: float, first: int, second: int) -> tuple[Bits, Bits]:
         """Bell-measure half i of one batch with half i of another and consume them; outcomes x and z of each."""
@@ -262,3 +264,8 @@ class NodeClient(Party):
 def _parts(pulses: int) -> list[slice]:
     """Divide a train; an empty one is one part, too."""
     return [slice(start, start + MAX_PULSES) for start in range(0, max(pulses, 1), MAX_PULSES)]
+
+
+def _key(arrival: Message) -> tuple[str, str, int]:
+    sender, session, sequence = fields(arrival)
+    return str(sender), str(session), integer(sequence)

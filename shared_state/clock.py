@@ -77,10 +77,12 @@ class VirtualClock:
     """Emulated time is what the nodes state; nothing depends on the wall clock.
 
     Lazy aging lets operations on different qubits come in any order; on one qubit time never runs backwards.
+    ``shared``: parties take turns (``shared_state.turns``), so that all runs have one course of time.
     """
 
     def __init__(self) -> None:
         self._latest = 0.0
+        self.shared = False
 
     def now(self) -> float:
         return self._latest
@@ -97,8 +99,11 @@ class VirtualClock:
             )
 
     def story(self, run: str) -> str:
-        """Return the run without what follows a slash: runs have clocks of their own, parts of one share it."""
-        return run.partition("/")[0]
+        """Return the lab's when turns are taken; otherwise the run without what follows a slash.
+
+        Runs of parties that state their own times have clocks of their own, and the parts of one share it.
+        """
+        return "" if self.shared else run.partition("/")[0]
 
     def observe(self, at: float) -> None:
         self._latest = max(self._latest, at)

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal, TypeAlias
 
+from shared_state.ranges import InRange, require
+
 ClockMode = Literal["real-time", "virtual"]
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryConfig:
+class MemoryConfig(InRange):
     """One kind of quantum memory of one node. Times in seconds; infinity is ideal.
 
     ``t1`` and ``t2``: relaxation and coherence time, physics requires ``t2 <= 2 t1``. ``dephasing`` says how the
@@ -35,9 +37,13 @@ class MemoryConfig:
     cutoff: float = inf
     attempt_dephasing: float = 0.0
 
+    def __post_init__(self) -> None:
+        InRange.__post_init__(self)
+        require(self.t2 <= 2 * self.t1, f"T2 = {self.t2} s is more than twice T1 = {self.t1} s.")
+
 
 @dataclass(frozen=True, slots=True)
-class GateConfig:
+class GateConfig(InRange):
     """The imperfections of one node's operations.
 
     ``single_fidelity`` F: after the gate the qubit is depolarised, rho -> (1-p) rho + p I/2 with p =
@@ -75,7 +81,7 @@ class NodeDevices:
 
 
 @dataclass(frozen=True, slots=True)
-class FibreConfig:
+class FibreConfig(InRange):
     """A fibre: transmission 10^(-(attenuation length + insertion loss)/10), delay length / velocity."""
 
     length: float
@@ -85,7 +91,7 @@ class FibreConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class WernerSource:
+class WernerSource(InRange):
     """An abstract source: pairs w |Phi+><Phi+| + (1-w) I/4 with w = (4F-1)/3, F = ``fidelity``.
 
     Delivered as a Poisson process of ``rate`` per second that starts when both ends have asked. All losses are
@@ -98,7 +104,7 @@ class WernerSource:
 
 
 @dataclass(frozen=True, slots=True)
-class SingleClickSource:
+class SingleClickSource(InRange):
     """Entanglement by one click: each end emits with the bright-state population alpha towards a midpoint.
 
     Where two numbers are given, they are the first and the second endpoint's. ``emission``: probability that a
@@ -125,7 +131,7 @@ class SingleClickSource:
 
 
 @dataclass(frozen=True, slots=True)
-class DoubleClickSource:
+class DoubleClickSource(InRange):
     """Entanglement by two clicks (Barrett and Kok 2005; polarisation or time-bin qubits): p = eta_A eta_B / 2.
 
     The fields are those of ``SingleClickSource``; ``dark_count_probability`` per detector and time bin.
@@ -141,7 +147,7 @@ class DoubleClickSource:
 
 
 @dataclass(frozen=True, slots=True)
-class PhotonPairSource:
+class PhotonPairSource(InRange):
     """A source of entangled photon pairs at ``midpoint`` (metres from the first endpoint; None the middle).
 
     Every attempt emits a pair with ``pair_probability``, in the Werner state of fidelity ``fidelity`` with Phi+.
@@ -167,7 +173,7 @@ SourceConfig: TypeAlias = WernerSource | SingleClickSource | DoubleClickSource |
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorConfig:
+class DetectorConfig(InRange):
     """The receiver's single-photon detectors, one for each outcome.
 
     ``efficiency``: probability that a photon which arrives makes a click. ``dark_count_probability`` per
@@ -183,7 +189,7 @@ class DetectorConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class PulseConfig:
+class PulseConfig(InRange):
     """Light pulses for prepare-and-measure protocols.
 
     ``intensities``: the mean photon numbers mu that a pulse can have; with a random phase its photon number is
@@ -205,6 +211,12 @@ class PulseConfig:
     visibility: float = 1.0
     detectors: DetectorConfig = field(default_factory=DetectorConfig)
 
+    def __post_init__(self) -> None:
+        InRange.__post_init__(self)
+        shares = self.intensity_probabilities
+        fit = len(shares) == len(self.intensities) and abs(sum(shares) - 1) < 1e-6
+        require(not shares or fit, f"the intensities {self.intensities} have the probabilities {shares}.")
+
 
 @dataclass(frozen=True, slots=True)
 class LinkDevices:
@@ -215,9 +227,18 @@ class LinkDevices:
     source: SourceConfig | None = field(default_factory=WernerSource)
     pulses: PulseConfig = field(default_factory=PulseConfig)
 
+    def __post_init__(self) -> None:
+        midpoint, length = getattr(self.source, "midpoint", None), self.fibre.length
+        require(midpoint is None or midpoint <= length, f"{midpoint} m is no midpoint of a {length} m fibre.")
+
+    @property
+    def stores_pairs(self) -> bool:
+        """Tell whether a source makes pairs on the link that memories keep."""
+        return self.source is not None and getattr(self.source, "memories", True)
+
 
 @dataclass(frozen=True, slots=True)
-class TapConfig:
+class TapConfig(InRange):
     """An eavesdropper on a fibre, ``position`` metres from the link's first endpoint.
 
     ``intercept-resend`` measures ``fraction`` of the pulses in ``basis`` and sends on what was found;
@@ -236,7 +257,7 @@ class TapConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockConfig:
+class ClockConfig(InRange):
     """How emulated time passes. ``scale``: emulated seconds per wall second, in real-time mode only."""
 
     mode: ClockMode = "virtual"
@@ -254,9 +275,14 @@ class WorldConfig:
     max_qubits: int = 12
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        for tap in self.taps.values():
+            fits = tap.link in self.links and tap.position <= self.links[tap.link].fibre.length
+            require(fits, f"a tap at {tap.position} m does not fit a link {tap.link!r}.")
+
 
 @dataclass(frozen=True, slots=True)
-class ServerConfig:
+class ServerConfig(InRange):
     """One shared-state server: the world it holds, where it listens, and who may come in.
 
     ``credentials`` maps a node's name to its token, ``oracle_token`` opens the oracle role. ``lease`` is the

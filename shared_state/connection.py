@@ -11,17 +11,19 @@ from shared_state.wire import MAX_HELLO, Decoder, encode
 class Connection:
     """Bytes in, bytes out. ``ready`` is called at the end of an event that leaves something to write.
 
-    ``outbox`` collects the connections that have something to write. ``hello_by`` is when this one must have
-    said who it is: wall seconds, None when it has.
+    ``outbox`` collects the connections that have something to write. ``deadline``, in wall seconds, is when this one
+    must have said who it is or, once ``closing``, must have read the last of it; None when there is none.
+    ``severed`` when what is not written is not worth waiting for.
     """
 
     def __init__(
         self, ready: Callable[[Connection], None], outbox: dict[Connection, None], hello_by: float
     ) -> None:
         self.ready = ready
-        self.hello_by: float | None = hello_by
+        self.deadline: float | None = hello_by
         self.decoder = Decoder(MAX_HELLO)
         self.closing = False
+        self.severed = False
         self._outbox = outbox
         self._frames: list[bytes] = []
 
@@ -33,8 +35,14 @@ class Connection:
     def close(self) -> None:
         """Close when everything is written."""
         self.closing = True
-        self.hello_by = None
+        self.deadline = None
         self._outbox[self] = None
+
+    def sever(self) -> None:
+        """Close now, whatever is not written."""
+        self._frames.clear()
+        self.severed = True
+        self.close()
 
     def refuse(self, error: SharedStateError) -> None:
         """Say why, then close."""
@@ -42,7 +50,7 @@ class Connection:
         self.close()
 
     def take_output(self) -> bytes:
-        """Return what is to be written. Close afterwards when ``closing``."""
+        """Return what is to be written. Close afterwards when ``closing``, at once when ``severed``."""
         data = b"".join(self._frames)
         self._frames.clear()
         return data

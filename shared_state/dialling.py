@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # a node's process does not load the world that it only talks to
@@ -92,6 +93,7 @@ class LocalDialler:
         self._service = service
 
     async def dial(self, protocol: asyncio.Protocol) -> Wire:
+        self._service.on_work = partial(asyncio.get_running_loop().call_soon, self._service.work)
         return _LocalWire(self._service, protocol)
 
     def __str__(self) -> str:

@@ -7,9 +7,20 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from shared_state.arguments import pack_bits
-from shared_state.errors import NoSuchQubit, NotYours, QubitExpired, SharedStateError
+from shared_state.engine.later import Later
+from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
 from shared_state.session import ANY_RUN, Session
-from shared_state.world.ends import Arrived, Delivered, DeliveredPairs, Detected, DetectedTrain, Outcome
+from shared_state.turns import Answer, Turns, Wake
+from shared_state.wire import Message
+from shared_state.world.ends import (
+    Arrived,
+    Delivered,
+    DeliveredPairs,
+    Detected,
+    DetectedTrain,
+    MeasuredPairs,
+    Outcome,
+)
 from shared_state.world.links import Links
 from shared_state.world.nature import Nature
 from shared_state.world.queues import Ticket
@@ -29,23 +40,28 @@ class Dispatch:
     A request that waits is answered when another party does its part or leaves.
     """
 
-    def __init__(self, nature: Nature) -> None:
+    def __init__(self, nature: Nature, turns: Turns) -> None:
         self.nature = nature
-        self.links = links = Links(nature, _settle)
+        self.turns = turns
+        self.links = links = Links(nature, self._settle, self._present)
         self._acts: Mapping[str, Callable[..., Any]] = {
-            "gate": nature.gate, "unitary": nature.unitary, "measure": nature.measure,
-            "bell_measure": nature.bell_measure, "discard": nature.discard, "hand_over": nature.hand_over,
+            "gate": nature.gate, "unitary": nature.unitary,
+            "discard": nature.discard, "hand_over": nature.hand_over,
             "store": nature.store, "retrieve": nature.retrieve,
             "transmit": links.light.transmit, "emit_pulses": links.light.emit_pulses, "close_run": links.close_run,
             "correct_pairs": links.batches.correct, "discard_pairs": links.batches.discard,
         }  # fmt: skip
+        self._findings: Mapping[str, Callable[..., Later[Any]]] = {
+            "measure": nature.measure, "bell_measure": nature.bell_measure,
+        }  # fmt: skip
         self._waits: Mapping[str, Callable[..., None]] = {
             "pair": links.pairs.pair, "pairs": links.batches.pairs, "receive": links.light.receive,
             "measure_pulses": links.light.measure_pulses, "measure_train": links.trains.measure,
+            "measure_directly": links.direct.measure,
         }  # fmt: skip
         self._views: Mapping[str, Callable[..., Any]] = {
-            "fidelity": nature.fidelity, "discard_handed_over": nature.discard_handed_over,
-            "discard_run": nature.discard_run, "set_tap": links.ends.set_tap, "now": nature.clock.now,
+            "discard_handed_over": nature.discard_handed_over,
+            "discard_run": nature.discard_run, "set_tap": links.ends.set_tap, "now": self.now,
         }  # fmt: skip
 
     def post(self, request: Request, values: Mapping[str, Any]) -> None:
@@ -53,6 +69,8 @@ class Dispatch:
         session = request.session
         if request.word == "cancel":
             self._cancel(session, **values)
+        elif request.word == "wake":
+            self.turns.plan(max(values["time"], self.turns.now), session.name, Wake())
         else:
             self._acts[request.word](session.name, **values)
 
@@ -80,10 +98,21 @@ class Dispatch:
         elif word == "pair_fidelities":
             session.answer(number, self.links.batches.fidelities(**values).tobytes())
         elif word == "density_matrix":
-            session.answer(number, self.nature.density_matrix(**values).tobytes())
+            rho = self.nature.density_matrix(**values)
+            session.answer_later(number, word, rho.map(lambda matrix: matrix.tobytes()))
+        elif word == "fidelity":
+            session.answer_later(number, word, self.nature.fidelity(**values))
+        elif word in self._findings:
+            session.answer_later(number, word, self._findings[word](session.name, **values))
         elif word == "tap_report":
             report = self.links.ends.tap_report(**values)
             session.answer(number, [report.pulses, report.kept, report.resent])
+        elif word == "hold":
+            self.turns.hold(session.name)
+            session.answer(number, self.turns.now)
+        elif word == "release":
+            session.answer(number, None)
+            self.turns.release(session.name)
         elif word in self._views:
             session.answer(number, self._views[word](**values))
         elif word in self._acts:
@@ -108,31 +137,54 @@ class Dispatch:
     def _cancel(self, session: Session, request: int, delivered: int | None) -> None:
         """Withdraw a request; a qubit that its answer has delivered meanwhile is discarded."""
         word = session.waiting.pop(request, None)
-        if word is not None:
+        planned = self.turns.withdraw(session.name, request)
+        if planned is not None:
+            delivered = planned.qubit
+        elif word is not None:
             self.links.withdraw(Request(session, request, word))
             return
-        if delivered is None:
+        elif delivered is None:
             delivered = session.delivered_by(request)
-        if delivered is not None and delivered < 0:
-            self.links.batches.withdraw(session.name, delivered)
-        elif delivered is not None:
-            # between the answer and the cancellation the run may have been closed, and the qubit with it
-            with suppress(NotYours, NoSuchQubit, QubitExpired):
-                self.nature.drop(self.nature.ledger.held_by(session.name, delivered))
+        if delivered is not None:
+            self.links.take_back(session.name, delivered)
 
+    def _present(self, node: str) -> float:
+        return self.turns.now if node in self.turns else self.nature.clock.now()
 
-def _settle(ticket: Ticket, outcome: Outcome) -> None:
-    assert isinstance(ticket, Request)
-    session, number, word = ticket
-    match outcome:
-        case SharedStateError():
+    def now(self) -> float:
+        """Return the lab's emulated time, as far as anybody has stated one."""
+        return max(self.turns.now, self.nature.clock.now())
+
+    def _settle(self, ticket: Ticket, outcome: Outcome) -> None:
+        """Answer a request that has waited: at once, or to a party that takes turns when the outcome is there."""
+        assert isinstance(ticket, Request)
+        session, number, word = ticket
+        if isinstance(outcome, SharedStateError):
             outcome.operation = word
-            session.refuse(number, outcome)
+            if session.name in self.turns:
+                self.turns.plan(self.turns.now, session.name, Answer(number, None, error=outcome))
+            else:
+                session.refuse(number, outcome)
+            return
+        time, value, qubit = _told(outcome)
+        if session.name in self.turns:
+            self.turns.plan(max(time, self.turns.now), session.name, Answer(number, value, qubit))
+        else:
+            session.answer(number, value, qubit)
+
+
+def _told(
+    outcome: Delivered | DeliveredPairs | MeasuredPairs | Arrived | Detected | DetectedTrain,
+) -> tuple[float, Message, int | None]:
+    """Return when an outcome is there, what is said of it, and the qubit that it delivers."""
+    match outcome:
         case Delivered() | Arrived():
-            session.answer(number, list(outcome), outcome.qubit)
+            return outcome.time, list(outcome), outcome.qubit
         case DeliveredPairs(batch, first, times):
-            session.answer(number, [batch, first, times.tobytes()], batch)
+            return float(times[-1]), [batch, first, times.tobytes()], batch
+        case MeasuredPairs(bases, bits, times):
+            return float(times[-1]), [bases.tobytes(), pack_bits(bits), times.tobytes()], None
         case Detected(clicked, bits, time):
-            session.answer(number, [pack_bits(clicked), pack_bits(bits), time])
+            return time, [pack_bits(clicked), pack_bits(bits), time], None
         case DetectedTrain(pulses, indices, bases, bits, time):
-            session.answer(number, [pulses, indices.tobytes(), pack_bits(bases), pack_bits(bits), time])
+            return time, [pulses, indices.tobytes(), pack_bits(bases), pack_bits(bits), time], None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -23,20 +23,25 @@ import numpy as np
 from shared_state.config import ServerConfig
 from shared_state.errors import JournalFailed
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 PICTURE_AFTER: Final = 8 * 2**20
-"""Bytes of entries after which a picture is worth its while; a large picture is taken more rarely."""
+"""Bytes of entries after which a picture is worth its while, or eight times the picture where that is more."""
+REPLAYED: Final = 2.0
+"""Wall seconds of work after which a picture is worth its while: what a restart has to do again."""
+SHARE: Final = 10
+"""So many times as long as the last picture took the server works before it takes the next."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS turns (number INTEGER PRIMARY KEY, entries BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS turns (number INTEGER PRIMARY KEY, age REAL NOT NULL, entries BLOB NOT NULL);
 """
 
 
 class Journal:
     """The journal of one server. ``now`` is the time of day in seconds, for a clock that runs on over a restart.
 
-    ``entropy`` is what the dice are made from, ``age`` how many seconds ago the journal began.
+    ``entropy`` is what the dice are made from. ``age`` is how many seconds ago the journal began, and never less than
+    what was written last says: a time of day that was set back does not turn the lab's clock back, or hold it.
 
     Raises:
         JournalFailed: the file belongs to another lab, is in use, or cannot be read or written.
@@ -44,9 +49,11 @@ class Journal:
 
     def __init__(self, path: Path, config: ServerConfig, now: float) -> None:
         self._path = path
-        self._turn: list[bytes] = []
+        self._turn: list[list[object]] = []
         self._written = 0
-        self._threshold = PICTURE_AFTER
+        self._worked = 0.0
+        self._enough_written = PICTURE_AFTER
+        self._enough_worked = REPLAYED
         with self._told():
             # made for this user alone before anything is in it
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -58,7 +65,7 @@ class Journal:
             self._check_owner(f"{FORMAT}/{sha256(repr((config.lab, config.world)).encode()).hexdigest()}")
             seed = config.world.seed
             self.entropy = int(self._fact("entropy", np.random.SeedSequence(seed).entropy))
-            self.age = max(0.0, now - float(self._fact("began", now)))
+            self.age = self._age(now)
 
     def picture(self) -> bytes | None:
         """Return the last picture of the world, None when there is none."""
@@ -78,28 +85,41 @@ class Journal:
 
     def write(self, entry: list[object]) -> None:
         """Add an entry to the turn."""
-        self._turn.append(msgpack.packb(entry))
+        self._turn.append(entry)
 
-    def commit(self) -> bool:
-        """Make the turn's entries last; tell whether it is time for a picture. Raises JournalFailed."""
+    def work(self, seconds: float) -> None:
+        """Note that doing what is written has taken so many wall seconds, as doing it again will."""
+        self._worked += seconds
+
+    def commit(self, open_for: float) -> None:
+        """Make the turn's entries last; the file has been open for so many seconds. Raises JournalFailed."""
         if not self._turn:
-            return False
-        packed = b"".join(self._turn)
+            return
         with self._told():
-            self._file.execute("INSERT INTO turns (entries) VALUES (?)", (packed,))
+            packed = b"".join(msgpack.packb(entry) for entry in self._turn)
+            age = self.age + open_for
+            self._file.execute("INSERT INTO turns (age, entries) VALUES (?, ?)", (age, packed))
         self._turn.clear()
         self._written += len(packed)
-        return self._written > self._threshold
 
-    def replace(self, picture: bytes) -> None:
-        """Let a picture of the world stand for all entries so far. Raises JournalFailed."""
+    @property
+    def long(self) -> bool:
+        """Tell whether it is time for a picture."""
+        return self._written > self._enough_written or self._worked > self._enough_worked
+
+    def replace(self, picture: Callable[[], bytes], monotonic: Callable[[], float]) -> None:
+        """Let a picture of the world, which is taken now, stand for all entries so far. Raises JournalFailed."""
+        began = monotonic()
         with self._told():
+            painted = picture()
             self._file.execute("BEGIN")
+            self._file.execute("INSERT OR REPLACE INTO facts SELECT 'age', max(age) FROM turns")
             self._file.execute("DELETE FROM turns")
-            self._file.execute("INSERT OR REPLACE INTO facts VALUES ('picture', ?)", (picture,))
+            self._file.execute("INSERT OR REPLACE INTO facts VALUES ('picture', ?)", (painted,))
             self._file.execute("COMMIT")
-        self._written = 0
-        self._threshold = max(PICTURE_AFTER, 8 * len(picture))
+        self._written, self._worked = 0, 0.0
+        self._enough_written = max(PICTURE_AFTER, 8 * len(painted))
+        self._enough_worked = max(REPLAYED, SHARE * (monotonic() - began))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -109,6 +129,15 @@ class Journal:
         """Return what was written under the name; the first time, write it."""
         self._file.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, str(value)))
         return str(self._file.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()[0])
+
+    def _age(self, now: float) -> float:
+        """Return how old the journal is; where the time of day was set back, count on from what was written last."""
+        (last,) = self._file.execute(
+            "SELECT max(age) FROM (SELECT age FROM turns UNION ALL SELECT value FROM facts WHERE name = 'age')"
+        ).fetchone()
+        age = max(0.0, now - float(self._fact("began", now)), float(last or 0.0))
+        self._file.execute("UPDATE facts SET value = ? WHERE name = 'began'", (str(now - age),))
+        return age
 
     def _check_owner(self, owner: str) -> None:
         if self._fact("owner", owner) != owner:
@@ -121,8 +150,10 @@ class Journal:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except JournalFailed:
+            raise
+        except Exception as error:
             raise JournalFailed(
-                f"the journal {self._path} fails: {error}. Nothing more is acknowledged; free the disk, or remove "
-                "the file to begin anew."
+                f"the journal {self._path} fails: {str(error) or type(error).__name__}. Nothing more is acknowledged; "
+                "free the disk, or remove the file to begin anew."
             ) from error

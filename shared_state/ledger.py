@@ -22,7 +22,7 @@ MAX_EXPIRED: Final = 4096
 class Bereavement(NamedTuple):
     """A pair that lost its other half: ``node`` departed, or it kept the half for longer than ``cutoff``.
 
-    ``since`` is the emulated time from which this can be known.
+    ``since`` is the emulated time from which this can be known at ``node``; a departure has none in the emulated world.
     """
 
     node: str
@@ -38,8 +38,8 @@ class Holding:
     ``qubit`` is the id its holder knows, ``label`` its name in the joint state: the label stays when the
     qubit flies to another node, the id does not. ``touched`` is the emulated time up to which it has aged.
     It lies at ``place`` since ``stored``, and an operation keeps it busy until ``free_from``.
-    ``partner`` is the other half of its pair as long as both exist, through swaps; ``holder`` None is the
-    referee.
+    ``partner`` is the other half of its pair as long as both exist, through swaps; from ``acquainted`` on the
+    holder can know who that is. ``holder`` None is the referee.
     """
 
     label: int
@@ -52,6 +52,7 @@ class Holding:
     place: Place = "memories"
     pair: str = ""
     partner: Holding | None = None
+    acquainted: float = -inf
     bereaved: Bereavement | None = None
 
     def part(self) -> None:
@@ -68,6 +69,7 @@ class Holding:
                 if half.partner is not None:
                     half.partner.partner = half
         self.pair, other.pair = other.pair, self.pair
+        self.acquainted, other.acquainted = other.acquainted, self.acquainted
         self.bereaved, other.bereaved = other.bereaved, self.bereaved
 
 

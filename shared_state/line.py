@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Literal
+from functools import partial
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from shared_state.conversation import Answered, Conversation, Refused, Welcome
 from shared_state.dialling import Dialler, Wire
@@ -25,6 +26,9 @@ PATIENCE: Final = 20.0
 DELIVERS_QUBIT: Final = ("qubit", "pair", "pairs", "receive")
 """The answers to these are lists whose first element is a qubit."""
 
+HandOver: TypeAlias = Callable[[Callable[[], None]], None]
+"""Takes what sets an answer and calls it, now or later."""
+
 _CLOSED: Final = "this side has closed the session."
 
 
@@ -39,6 +43,13 @@ class _Receiver(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._line.hung_up(self)
+
+
+class _Question(NamedTuple):
+    """A request without an answer yet: who waits for it, and who hands the answer over."""
+
+    answer: asyncio.Future[Message]
+    hand_over: HandOver
 
 
 class Line:
@@ -70,7 +81,9 @@ class Line:
         self._down = asyncio.Event()
         self._kept = False
         self._unsent: list[bytes] = []
-        self._answers: dict[int, asyncio.Future[Message]] = {}
+        self._answers: dict[int, _Question] = {}
+        self._late: dict[asyncio.Future[Message], Message] = {}
+        self.handed_over_by: Callable[[], HandOver] = lambda: _at_once
         self._marked = False
         self._ended = False
         self._gone: ServerLost | None = None
@@ -99,13 +112,21 @@ class Line:
         """
         request = self._say(operation, list(arguments))
         answer: asyncio.Future[Message] = self._loop.create_future()
-        self._answers[request] = answer
+        self._answers[request] = _Question(answer, self.handed_over_by())
         try:
             return await answer
         except asyncio.CancelledError:
             self._answers.pop(request, None)
             self._withdraw(request, operation, answer)
             raise
+        finally:
+            self._late.pop(answer, None)
+
+    def request(self, operation: str, *arguments: Message) -> asyncio.Future[Message]:
+        """Send a request that is never withdrawn; return its answer."""
+        answer: asyncio.Future[Message] = self._loop.create_future()
+        self._answers[self._say(operation, list(arguments))] = _Question(answer, _at_once)
+        return answer
 
     def post(self, operation: str, *arguments: Message) -> None:
         """Send a request that has no answer."""
@@ -226,7 +247,7 @@ class Line:
 
     def _mark(self) -> asyncio.Future[Message]:
         """Ask the server how far it has come."""
-        mark = self._answers[self._say("mark", [])] = self._loop.create_future()
+        mark = self.request("mark")
         mark.add_done_callback(_heed)
         return mark
 
@@ -246,8 +267,15 @@ class Line:
         self._unsent.clear()
 
     def _answer(self, request: int, value: Message, error: SharedStateError | None) -> None:
-        answer = self._answers.pop(request, None)
-        if answer is None or answer.done():
+        question = self._answers.pop(request, None)
+        if question is None or question.answer.done():
+            return
+        self._late[question.answer] = value
+        question.hand_over(partial(self._settle, question.answer, value, error))
+
+    def _settle(self, answer: asyncio.Future[Message], value: Message, error: SharedStateError | None) -> None:
+        self._late.pop(answer, None)
+        if answer.done():
             return
         if error is None:
             answer.set_result(value)
@@ -257,11 +285,11 @@ class Line:
     def _withdraw(self, request: int, operation: str, answer: asyncio.Future[Message]) -> None:
         if self._gone is not None or self._role == "oracle":
             return  # nothing that the oracle asks for waits or delivers a qubit
-        qubit: Message = None
+        value = self._late.get(answer)
         if not answer.cancelled() and answer.done() and answer.exception() is None:
             # the answer came in the same turn of the loop in which its reader was cancelled
             value = answer.result()
-            qubit = value[0] if operation in DELIVERS_QUBIT and isinstance(value, list) else None
+        qubit = value[0] if operation in DELIVERS_QUBIT and isinstance(value, list) else None
         self.post("cancel", request, qubit)
 
     def _passed(self, _: asyncio.Future[Message]) -> None:
@@ -285,9 +313,13 @@ class Line:
             self._wire.close()
         self._wire = self._receiver = None
         waiting, self._answers = self._answers, {}
-        for answer in waiting.values():
-            if not answer.done():
-                answer.set_exception(ServerLost(error.message))
+        for question in waiting.values():
+            if not question.answer.done():
+                question.answer.set_exception(ServerLost(error.message))
+
+
+def _at_once(settle: Callable[[], None]) -> None:
+    settle()
 
 
 def _heed(mark: asyncio.Future[Message]) -> None:

@@ -56,6 +56,14 @@ class OracleClient(Party):
         dimension = 2 ** len(qubits)
         return np.frombuffer(binary(data), dtype=np.complex128).reshape(dimension, dimension).copy()
 
+    async def hold(self) -> float:
+        """Let virtual time stand still until ``release``, or until this session ends; return it."""
+        return number(await self._line.ask("hold"))
+
+    async def release(self) -> None:
+        """Let virtual time go on."""
+        await self._line.ask("release")
+
     async def fidelity(self, qubits: Sequence[int], target: NDArray[np.complex128]) -> float:
         """Return <psi|rho|psi> of the qubits with the normalised vector ``target``."""
         vector = np.asarray(target, dtype=np.complex128).tobytes()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shared_state.clock import LabClock
 from shared_state.errors import JournalFailed
 from shared_state.journal import Journal
@@ -9,15 +11,18 @@ from shared_state.picture import view
 from shared_state.standing import Standing
 
 
-def recovered(new: Standing, journal: Journal, clock: LabClock) -> Standing:
+def recovered(new: Standing, journal: Journal, clock: LabClock, monotonic: Callable[[], float]) -> Standing:
     """Do again, unheard, what the journal says: from its picture on, or from ``new`` when it has none.
 
-    Raises JournalFailed.
+    ``monotonic`` returns wall seconds: what this takes counts towards the next picture. Raises JournalFailed.
     """
     picture = journal.picture()
     standing: Standing = new if picture is None else view(picture, clock)
+    began = monotonic()
     for entry in journal.entries():
         _repeat(standing, entry)
+        standing.nature.state.work_off()
+    journal.work(monotonic() - began)
     return standing
 
 

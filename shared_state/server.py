@@ -12,7 +12,7 @@ from typing import Self, cast
 
 from shared_state.config import ServerConfig
 from shared_state.connection import Connection
-from shared_state.errors import JournalFailed
+from shared_state.engine.kernels import COMPILED_FROM, compiled
 from shared_state.journal import Journal
 from shared_state.service import Service
 
@@ -72,8 +72,11 @@ class _Socket(asyncio.Protocol):
 
     def _ready(self, connection: Connection) -> None:
         self._transport.write(connection.take_output())
-        if connection.closing:
+        if connection.severed:
+            self._transport.abort()
+        elif connection.closing:
             self._transport.close()
+            self._changed()
 
 
 class Server:
@@ -83,9 +86,11 @@ class Server:
         self._service = service
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._working: asyncio.Handle | None = None
         self._listener: asyncio.Server | None = None
         self._failure: asyncio.Future[None] = self._loop.create_future()
         service.on_failure = self._fail
+        service.on_work = self._await_work
 
     async def listen(self, host: str, port: int) -> None:
         """Listen for connections. Raises OSError, for example when the port is taken."""
@@ -102,14 +107,15 @@ class Server:
 
     def close(self) -> None:
         """Stop listening and close all connections."""
-        if self._timer is not None:
-            self._timer.cancel()
         if self._listener is not None:
             self._listener.close()
         self._service.close()
+        for awaited in (self._timer, self._working):
+            if awaited is not None:
+                awaited.cancel()
 
     async def watch(self) -> None:
-        """Wait for ever, or until the server cannot go on; then raise JournalFailed."""
+        """Wait for ever, or until the server cannot go on; then raise JournalFailed, or why the work has failed."""
         await self._failure
 
     async def wait_closed(self) -> None:
@@ -126,7 +132,16 @@ class Server:
         self.close()
         await self.wait_closed()
 
-    def _fail(self, failure: JournalFailed) -> None:
+    def _await_work(self) -> None:
+        self._working = self._loop.call_soon(self._work)
+
+    def _work(self) -> None:
+        try:
+            self._service.work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, a state that is half done cannot be acted upon
+            self._fail(error)
+
+    def _fail(self, failure: Exception) -> None:
         if not self._failure.done():
             self._failure.set_exception(failure)
 
@@ -149,6 +164,8 @@ async def serve(config: ServerConfig) -> Server:
 
     With ``config.journal`` it goes on where the last server with this journal ended. Raises OSError and JournalFailed.
     """
+    if config.world.max_qubits >= COMPILED_FROM:
+        compiled()  # it takes a second or two, and later somebody would wait for that
     journal = None
     if config.journal:
         journal = Journal(Path(config.journal), config, datetime.now(UTC).timestamp())

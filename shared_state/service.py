@@ -4,8 +4,8 @@
                     │           └── cut ──▶ lease ──▶ resumed, or departed
                     └── refused
 
-The shell around it calls ``open``, ``receive`` and ``closed`` for every connection, and ``tick`` at
-``next_deadline``.
+The shell around it calls ``open``, ``receive`` and ``closed`` for every connection, ``tick`` at ``next_deadline``, and
+``work`` when it is asked to by ``on_work``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from secrets import token_hex
 from typing import Final
 
@@ -31,16 +32,18 @@ from shared_state.errors import (
 from shared_state.journal import Journal
 from shared_state.picture import paint
 from shared_state.recovery import recovered
-from shared_state.session import Session
+from shared_state.session import MAX_KEPT, Session
 from shared_state.standing import Standing
 from shared_state.wire import MAX_REQUEST, Message, encode
 
 HELLO_WITHIN: Final = 5.0
 """Wall seconds in which a new connection must say who it is."""
+READ_WITHIN: Final = 5.0
+"""Wall seconds in which the last words on a connection must be read; then it is cut."""
 TURN: Final = 0.005
 """Wall seconds after which a connection that asks on and on lets the others have their turn."""
-_ALWAYS_ANSWERED: Final = ("mark", "bye")
-"""These report no earlier failure: nobody reads their answers."""
+WORK: Final = 0.002
+"""Wall seconds of work on large clusters between two turns of the connections; the last slice may take longer."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +53,9 @@ class Service:
 
     With a ``journal`` everything accepted is written down before anything is answered, and a service that opens a
     journal goes on where the last one ended. ``on_failure`` is called when that is not possible any more.
+
+    What is asked of a large cluster of qubits is done bit by bit: each call of ``on_work`` asks for one of ``work``, in
+    a later turn of the shell's loop.
     """
 
     def __init__(
@@ -57,6 +63,8 @@ class Service:
     ) -> None:
         self.config = config
         self.on_failure: Callable[[JournalFailed], None] = _raise
+        self.on_work: Callable[[], object] = _leave_it
+        self._work_awaited = False
         self._monotonic = monotonic
         self._clock = lab_clock(config.world.clock, monotonic, journal.age if journal else 0.0)
         seed = config.world.seed if journal is None else journal.entropy
@@ -64,8 +72,10 @@ class Service:
         self._connections: dict[Connection, Session | None] = {}
         self._outbox: dict[Connection, None] = {}
         self._journal: Journal | None = None
+        self._opened = monotonic()
+        self._failed = False
         if journal is not None:
-            self._standing = recovered(self._standing, journal, self._clock)
+            self._standing = recovered(self._standing, journal, self._clock, monotonic)
             for session in self._standing.sessions.values():
                 session.expires = monotonic() + config.lease
             self._journal = journal
@@ -74,23 +84,29 @@ class Service:
         """Take a new connection; ``ready`` is called when it has something to write or is to be closed."""
         connection = Connection(ready, self._outbox, self._monotonic() + HELLO_WITHIN)
         self._connections[connection] = None
+        if self._failed:
+            connection.sever()
+            self._hand_out()
         return connection
 
     def receive(self, connection: Connection, data: bytes) -> bool:
         """Take in what a connection has read, for one turn; tell whether there may be more to do.
 
         If so, the shell calls again when the others have had their turn, with no data, and reads no more
-        until then.
+        until then. Nothing more is heard of a session before the work is done that it has caused.
         """
         if connection.closing or connection not in self._connections:
             return False
+        if self._is_at_work_for(connection):
+            connection.decoder.take(data)
+            return True
         until = self._monotonic() + TURN
         unfinished = False
         try:
             with closing(connection.decoder.messages(data)) as messages:
                 for message in messages:
                     self._hear(connection, message)
-                    if unfinished := self._monotonic() > until:
+                    if unfinished := self._is_at_work_for(connection) or self._monotonic() > until:
                         break
         except SharedStateError as error:
             connection.refuse(error)
@@ -105,33 +121,60 @@ class Service:
             session.expires = self._monotonic() + self.config.lease
         self._write()
 
+    @property
+    def has_work(self) -> bool:
+        """Tell whether something that was asked for is still to be done."""
+        return self._standing.nature.state.backlog > 0
+
+    def work(self) -> None:
+        """Do a few slices of what is to be done, some milliseconds, and write what has become known by that."""
+        self._work_awaited = False
+        began = self._monotonic()
+        while self.has_work:
+            self._standing.nature.state.work()
+            if self._monotonic() >= began + WORK:
+                break
+        self._note_work(began)
+        self._write()
+
     def next_deadline(self) -> float | None:
         """Return when ``tick`` has something to do: wall seconds, None for never."""
-        hellos = [connection.hello_by for connection in self._connections if connection.hello_by is not None]
+        last = [connection.deadline for connection in self._connections if connection.deadline is not None]
         leases = [
             session.expires for session in self._standing.sessions.values() if session.expires is not None
         ]
-        return min(hellos + leases, default=None)
+        return min(last + leases, default=None)
 
     def tick(self) -> None:
-        """End the sessions whose lease has run out and the connections that have not said who they are."""
+        """End the sessions whose lease has run out, and the connections that have not said who they are.
+
+        Cut those that have not read the last that was said to them.
+        """
         now = self._monotonic()
         for session in list(self._standing.sessions.values()):
             if session.expires is not None and session.expires <= now:
-                self._note("end", session.role, session.name)
-                self._standing.end(session)
+                self._end(session)
         for connection in self._connections:
-            if connection.hello_by is not None and connection.hello_by <= now:
+            if connection.deadline is None or connection.deadline > now:
+                continue
+            if connection.closing:
+                connection.sever()
+            else:
                 connection.refuse(WireError(f"no hello came within {HELLO_WITHIN:g} s."))
         self._write()
 
     def close(self) -> None:
         """Close all connections. Whoever is connected has lost the server."""
+        self.on_work = _leave_it
         for connection in self._connections:
             connection.close()
         self._write()
         if self._journal is not None:
             self._journal.close()
+
+    def _is_at_work_for(self, connection: Connection) -> bool:
+        session = self._connections[connection]
+        return session is not None and session.account.stages > 0
 
     def _hear(self, connection: Connection, message: Message) -> None:
         session = self._connections[connection]
@@ -148,7 +191,8 @@ class Service:
         if hello.resume:
             if session is None or session.identity != hello.resume:
                 raise SessionExpired(
-                    f"the session of {hello.name} has ended: everything it held was traced out."
+                    f"the session of {hello.name} has ended, for its lease had run out or too many answers were never "
+                    "acknowledged: everything it held was traced out."
                 )
             self._leave_old_connection(session)
             self._note("resume", *key, hello.received)
@@ -161,7 +205,7 @@ class Service:
             session = self._standing.begin(hello.role, hello.name, identity)
         session.connection = connection
         session.expires = None
-        connection.hello_by = None
+        connection.deadline = None
         connection.decoder.limit = MAX_REQUEST
         self._connections[connection] = session
         connection.send(encode(self._welcome(session)))
@@ -183,7 +227,7 @@ class Service:
         """Cut a connection whose client knows it to be dead, whatever it looks like from here."""
         if session.connection is not None:
             self._connections[session.connection] = None
-            session.connection.close()
+            session.connection.sever()
 
     def _request(self, session: Session, message: Message) -> None:
         match message:
@@ -191,7 +235,9 @@ class Service:
                 if session.accept(number):
                     told = self._standing.believed(word, arguments)
                     self._note("ask", session.role, session.name, number, received, word, told)
+                    began = self._monotonic()
                     self._standing.take(session, number, received, word, told)
+                    self._note_work(began)
             case _:
                 raise WireError("a request is [id, received, operation, arguments].")
 
@@ -199,25 +245,73 @@ class Service:
         if self._journal is not None:
             self._journal.write(list(entry))
 
+    def _note_work(self, began: float) -> None:
+        if self._journal is not None:
+            self._journal.work(self._monotonic() - began)
+
+    def _end(self, session: Session) -> None:
+        self._note("end", session.role, session.name)
+        self._standing.end(session)
+
+    def _end_overfull(self) -> None:
+        """End the sessions whose answers take up too much memory, whether somebody is there to read them or not."""
+        while overfull := [session for session in self._standing.sessions.values() if session.overfull]:
+            for session in overfull:
+                if session.connection is not None:
+                    session.connection.refuse(
+                        SessionExpired(
+                            f"more than {MAX_KEPT} bytes of answers were never acknowledged: the session of "
+                            f"{session.name} has ended, and everything it held was traced out."
+                        )
+                    )
+                self._end(session)
+
     def _keep(self) -> None:
-        """Write down what was accepted before it is answered. A journal that fails ends it all, unanswered."""
+        """Write down what was accepted before it is answered."""
         if self._journal is None:
             return
         try:
-            if self._journal.commit():
-                self._journal.replace(paint(self._standing))
+            self._journal.commit(self._monotonic() - self._opened)
         except JournalFailed as failure:
-            self._journal = None
-            for connection in self._connections:
-                connection.take_output()
-                connection.close()
-            self.on_failure(failure)
+            self._give_up(failure)
+
+    def _take_picture(self) -> None:
+        """Let a picture stand for a long journal, when nothing is half done."""
+        if self._journal is None or not self._journal.long or self.has_work:
+            return
+        try:
+            self._journal.replace(partial(paint, self._standing), self._monotonic)
+        except JournalFailed as failure:
+            self._give_up(failure)
+
+    def _give_up(self, failure: JournalFailed) -> None:
+        """End it all, unanswered."""
+        self._journal = None
+        self._failed = True
+        for connection in self._connections:
+            connection.sever()
+        self._hand_out()
+        self.on_failure(failure)
 
     def _write(self) -> None:
+        self._end_overfull()
         self._keep()
+        self._hand_out()
+        self._take_picture()
+        if self.has_work and not self._work_awaited:
+            self._work_awaited = True
+            self.on_work()
+
+    def _hand_out(self) -> None:
         while self._outbox:
             connection, _ = self._outbox.popitem()
+            if connection.closing and connection.deadline is None:
+                connection.deadline = self._monotonic() + READ_WITHIN
             connection.ready(connection)
+
+
+def _leave_it() -> None:
+    """Leave the work to who calls ``work`` without being asked."""
 
 
 def _raise(failure: JournalFailed) -> None:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import partial
+from typing import Any, Final, Literal
 
 from shared_state.connection import Connection
+from shared_state.engine.backlog import Account
+from shared_state.engine.later import Later
 from shared_state.errors import LimitExceeded, SharedStateError, WireError, to_wire
 from shared_state.wire import Message, encode
 
 MAX_WAITING: Final = 1024
 MAX_KEPT: Final = 4 * 2**24
-"""Bytes of answers kept for a client that never says it has them."""
+"""Bytes of answers kept for a client that does not say it has them, there or not; more, and its session ends."""
+OVERHEAD: Final = 256
+"""Bytes that an answer takes up besides its frame, roughly."""
 ANY_RUN: Final = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Answer:
+    """An answer in its place; ``frame`` is None until it is known."""
+
     serial: int
     request: int
-    frame: bytes
+    frame: bytes | None
     qubit: int | None
 
 
@@ -29,7 +36,10 @@ class Session:
 
     ``applied`` is the id of its last request that was applied, ``waiting`` its requests that wait for
     somebody else, with their operations. ``expires`` is when it ends unless it is resumed: wall seconds, None
-    while connected.
+    while connected. On its ``account`` goes the work on the joint state that it has caused.
+
+    Answers have their places in the order in which they were given, and are sent in that order: those behind one that
+    is not known yet wait for it.
     """
 
     def __init__(
@@ -41,8 +51,12 @@ class Session:
         self.connection: Connection | None = connection
         self.expires: float | None = None
         self.applied = 0
+        self.received = 0
         self.waiting: dict[int, str] = {}
+        self.account = Account()
         self._serial = 0
+        self._told = 0
+        self._acknowledged = 0
         self._answers: deque[_Answer] = deque()
         self._size = 0
         self._failures: dict[str, SharedStateError] = {}
@@ -70,6 +84,14 @@ class Session:
         """Answer a request; ``qubit`` is the one that it delivers. Raises LimitExceeded."""
         self._send(request, encode([self._serial + 1, request, value]), qubit)
 
+    def answer_later(self, request: int, word: str, value: Later[Any]) -> None:
+        """Answer a request for ``word`` when the value is known, in the place that it has now. Raises LimitExceeded."""
+        if value.known:
+            self.answer(request, value.value)
+            return
+        self._send(request, None, None)
+        value.when_known(partial(self._fill, self._answers[-1], word))
+
     def refuse(self, request: int, error: SharedStateError) -> None:
         """Answer a request with an error."""
         self._send(request, encode([self._serial + 1, request, None, to_wire(error)]), None)
@@ -94,8 +116,24 @@ class Session:
 
     def acknowledge(self, received: int) -> None:
         """Forget the answers that the client has."""
-        while self._answers and self._answers[0].serial <= received:
-            self._size -= len(self._answers.popleft().frame)
+        if received > self._acknowledged:
+            self._acknowledged = min(received, self._serial)
+        while self._answers and self._answers[0].serial <= self._acknowledged:
+            frame = self._answers[0].frame
+            if frame is None:
+                break  # nobody can have it: it is forgotten when it is known
+            self._size -= len(frame) + OVERHEAD
+            self._answers.popleft()
+
+    @property
+    def overfull(self) -> bool:
+        """Tell whether the answers that it keeps take up too much memory."""
+        return self._size > MAX_KEPT
+
+    @property
+    def unheard(self) -> bool:
+        """Tell whether the client had an answer before it when it said what it has said last."""
+        return bool(self._answers) and self._answers[-1].serial > self.received
 
     def delivered_by(self, request: int) -> int | None:
         """Return the qubit in the answer to a request, unless the client has acknowledged it."""
@@ -103,18 +141,37 @@ class Session:
 
     def repeat(self) -> None:
         """Send all answers again that the client does not have."""
-        if self.connection is not None:
-            for answer in self._answers:
-                self.connection.send(answer.frame)
+        self._told = 0
+        self._tell()
 
-    def _send(self, request: int, frame: bytes, qubit: int | None) -> None:
+    def _fill(self, answer: _Answer, word: str, value: Message) -> None:
+        """Let an answer be known; one that is too long is a refusal."""
+        try:
+            answer.frame = encode([answer.serial, answer.request, value])
+        except LimitExceeded as error:
+            error.operation = word
+            answer.frame = encode([answer.serial, answer.request, None, to_wire(error)])
+        self._size += len(answer.frame) + OVERHEAD
+        self._tell()
+        self.acknowledge(self._acknowledged)
+
+    def _tell(self) -> None:
+        """Send what the connection has not been told, up to an answer that is not known yet."""
+        if self.connection is None:
+            return
+        forgotten = self._serial - len(self._answers)
+        self._told = max(self._told, forgotten)
+        while self._told < self._serial:
+            frame = self._answers[self._told - forgotten].frame
+            if frame is None:
+                return
+            self.connection.send(frame)
+            self._told += 1
+
+    def _send(self, request: int, frame: bytes | None, qubit: int | None) -> None:
         self.waiting.pop(request, None)
         self._serial += 1
         self._answers.append(_Answer(self._serial, request, frame, qubit))
-        self._size += len(frame)
-        if self.connection is None:
-            return
-        self.connection.send(frame)
-        if self._size > MAX_KEPT and len(self._answers) > 1:
-            # whoever asks on and on without reading would fill the server's memory
-            self.connection.refuse(WireError(f"{self._size} bytes of answers were never acknowledged."))
+        if frame is not None:
+            self._size += len(frame) + OVERHEAD
+        self._tell()

@@ -7,20 +7,22 @@ drawn but from Nature's dice. Doing the same again gives the same again, which i
 from __future__ import annotations
 
 import logging
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from shared_state.arguments import time
-from shared_state.clock import LabClock
+from shared_state.clock import LabClock, VirtualClock
 from shared_state.config import WorldConfig
 from shared_state.dice import Dice
 from shared_state.dispatch import Dispatch, Request
-from shared_state.errors import InternalError, SharedStateError
+from shared_state.engine.backlog import Account
+from shared_state.errors import BadRequest, InternalError, SharedStateError
 from shared_state.session import ANY_RUN, Session
+from shared_state.turns import Arrival, Due, Answer, Stalled, Turns
 from shared_state.vocabulary import OPERATIONS, look_up
 from shared_state.wire import Message
 from shared_state.world.nature import Nature
 
-_ALWAYS_ANSWERED: Final = ("mark", "bye")
+_ALWAYS_ANSWERED: Final = ("mark", "bye", "turn")
 """These report no earlier failure: nobody reads their answers."""
 
 _log = logging.getLogger(__name__)
@@ -32,7 +34,10 @@ class Standing:
     def __init__(self, world: WorldConfig, clock: LabClock, dice: Dice) -> None:
         self.nature = Nature(world, clock, dice)
         self.sessions: dict[tuple[str, str], Session] = {}
-        self._dispatch = Dispatch(self.nature)
+        self.turns = Turns(self._grant)
+        self._dispatch = Dispatch(self.nature, self.turns)
+        self._ended_turns: dict[str, int] = {}
+        self._accounts: dict[tuple[str, str], Account] = {}
 
     def begin(self, role: Literal["node", "oracle"], name: str, identity: str) -> Session:
         """Begin a session; one of the same name that waited for its return has ended by that."""
@@ -40,6 +45,8 @@ class Standing:
         if former is not None:
             self.end(former)
         session = Session(identity, name, role, None)
+        # who comes back under the same name waits for what it has left to do
+        session.account = self._accounts.setdefault((role, name), session.account)
         self.sessions[role, name] = session
         if role == "node":
             self.nature.presence.arrive(name)
@@ -48,12 +55,17 @@ class Standing:
     def end(self, session: Session) -> None:
         """End a session: a node's departure, and whatever the last referee holds."""
         del self.sessions[session.role, session.name]
+        self.nature.state.charge(session.account)
         if session.connection is not None:
             session.connection.close()
         if session.role == "node":
             self.nature.presence.depart(session.name)
             self._dispatch.links.depart(session.name)
-        elif not any(role == "oracle" for role, _ in self.sessions):
+            self._ended_turns.pop(session.name, None)
+            self.turns.leave(session.name)
+            return
+        self.turns.release(session.name)
+        if not any(role == "oracle" for role, _ in self.sessions):
             for holding in self.nature.ledger.of_referee():
                 self.nature.drop(holding)
 
@@ -69,6 +81,8 @@ class Standing:
 
     def take(self, session: Session, number: int, received: int, word: str, arguments: list[Message]) -> None:
         """Apply a request once; the client has heard the answers up to ``received``."""
+        session.received = received
+        self.nature.state.charge(session.account)
         self._apply(Request(session, number, word), arguments)
         session.acknowledge(received)
 
@@ -80,6 +94,7 @@ class Standing:
             values = look_up(word, session.role).read(arguments)
             if "at" in values:
                 self.nature.clock.check(values["at"])
+                self.turns.check(session.name, values["at"])
             if not OPERATIONS[word].answered:
                 run = self._dispatch.run_of(session, values)
                 self._dispatch.post(request, values)
@@ -98,7 +113,7 @@ class Standing:
         else:
             session.refuse(number, failure)
 
-    def _answer(self, request: Request, values: dict[str, object]) -> None:
+    def _answer(self, request: Request, values: dict[str, Any]) -> None:
         session, number, word = request
         failure = None
         if session.has_failures and word not in _ALWAYS_ANSWERED:
@@ -109,10 +124,45 @@ class Standing:
             raise failure
         if word == "census":
             session.answer(number, self._census())
+        elif word == "turn":
+            self._end_turn(request, values)
         else:
             self._dispatch.answer(request, values)
         if word == "bye":
             self.end(session)
+
+    def _end_turn(self, request: Request, values: dict[str, Any]) -> None:
+        """End a node's turn, unless there is something that it had not heard when it did so."""
+        session, number, _ = request
+        if not isinstance(self.nature.clock, VirtualClock):
+            raise BadRequest("nobody takes turns in real time: the clock runs by itself.")
+        self.nature.clock.shared = True
+        self.turns.join(session.name)
+        if session.unheard:
+            session.answer(number, [self.turns.now, [], ""])
+            return
+        for despatch in values["despatched"]:
+            arrival = Arrival(session.name, despatch.session, despatch.sequence)
+            self.turns.plan(despatch.arrives_at, despatch.recipient, arrival)
+        self._ended_turns[session.name] = number
+        self.turns.end(session.name, values["until"], values["waits"])
+
+    def _grant(self, node: str, time: float, due: list[Due]) -> None:
+        """Give a node the turn: first the outcomes that are due, then the turn itself with all else."""
+        session = self.sessions["node", node]
+        arrivals: list[Message] = []
+        stalled = ""
+        for item in due:
+            match item:
+                case Answer(request, _, _, SharedStateError() as error):
+                    session.refuse(request, error)
+                case Answer(request, value, qubit):
+                    session.answer(request, value, qubit)
+                case Arrival():
+                    arrivals.append(list(item))
+                case Stalled(stalled):
+                    pass
+        session.answer(self._ended_turns.pop(node), [time, arrivals, stalled])
 
     def durations(self, session: Session) -> list[Message]:
         """Return how long the node's own operations take: one qubit, two, readout, initialisation."""

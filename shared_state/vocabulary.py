@@ -11,9 +11,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 from shared_state.arguments import (
     angles,
+    bases_or_none,
     basis,
     codes,
     codes_or_none,
+    despatches,
     flag,
     indices,
     matrix,
@@ -21,7 +23,9 @@ from shared_state.arguments import (
     qubit,
     qubit_or_none,
     qubits,
+    texts,
     time,
+    time_or_none,
     unpack_bits,
     vector,
 )
@@ -81,6 +85,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     # links; the other end must do its part
     "pair": Operation(_ON_LINK),
     "pairs": Operation({**_ON_LINK, "count": qubit}),
+    "measure_directly": Operation({**_ON_LINK, "count": qubit, "bases": bases_or_none}),
     "transmit": Operation({**_ON_LINK, "qubit": qubit}),
     "receive": Operation(_ON_LINK),
     "emit_pulses": Operation(
@@ -93,6 +98,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "tally": Operation({"run": name, "train": qubit}),
     # the session
     "close_run": Operation({"run": name}),
+    "turn": Operation({"until": time_or_none, "despatched": despatches, "waits": texts}),
+    "wake": Operation({"time": time}, answered=False),
     "cancel": Operation({"request": qubit, "delivered": qubit_or_none}, answered=False),
     "sync": Operation({}, role="anyone"),
     "mark": Operation({}, role="anyone"),
@@ -107,6 +114,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "set_tap": Operation({"name": name, "enabled": flag}, role="oracle"),
     "census": Operation({}, role="oracle"),
     "now": Operation({}, role="oracle"),
+    "hold": Operation({}, role="oracle"),
+    "release": Operation({}, role="oracle"),
 }
 
 

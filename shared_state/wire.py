@@ -57,6 +57,10 @@ class Decoder:
         self.limit = limit
         self._buffer = bytearray()
 
+    def take(self, data: bytes) -> None:
+        """Take in what was read, for the next call of ``messages``."""
+        self._buffer += data
+
     def messages(self, data: bytes) -> Generator[Message, None, None]:
         """Take in what was read and yield the messages that are complete.
 
@@ -65,7 +69,7 @@ class Decoder:
         Raises:
             WireError: the stream is not this protocol. What follows in it has no meaning.
         """
-        self._buffer += data
+        self.take(data)
         start = 0
         try:
             while len(self._buffer) - start >= _LENGTH.size:

@@ -1,42 +1,25 @@
 """Reconstruct the state of the delivered pairs from local measurements.
 
-    Alice                                        Bob
-    1  measure X, Y or Z by coin                 1  measure X, Y or Z by coin
-
-All nine combinations come up and give the sixteen T_ij of rho = 1/4 sum of T_ij sigma_i (x) sigma_j (D. F. V. James et
-al., PRA 64, 052312, 2001). No oracle is asked; readouts that err make the pairs look worse than they are.
+The roles are those of ``pauli_trial``. All nine combinations of bases come up and give the sixteen T_ij of
+rho = 1/4 sum of T_ij sigma_i (x) sigma_j (D. F. V. James et al., PRA 64, 052312, 2001). No oracle is asked; readouts
+that err make the pairs look worse than they are.
 """
 
 from __future__ import annotations
 
 from itertools import product
-from typing import Annotated
 
-from nodes.apps.pauli_trial import Trial, compared, measure_at_random, trials
+from nodes.apps.pauli_trial import alice, bob, referee, trials
 from nodes.errors import TooFewOutcomes
 from nodes.estimation.nearest_state import nearest_state
 from nodes.estimation.tomogram import SETTINGS, Tomogram
 from nodes.estimation.trials import tally
 from nodes.network.swap import PHI_PLUS
-from nodes.ports import Coin, HalfWith, Qubit, Referee
+
+__all__ = ["alice", "bob", "referee", "summarise"]
 
 T_NAMES = tuple(f"t_{one}{other}" for one, other in product("ixyz", repeat=2))
 """t_ii, t_ix ... t_zz: first Alice's operator, then Bob's; i is the identity."""
-
-
-async def alice(half: Annotated[Qubit, HalfWith("bob")], coin: Coin) -> Trial:
-    """Measure in a random basis."""
-    return await measure_at_random(half, coin)  # 1
-
-
-async def bob(half: Annotated[Qubit, HalfWith("alice")], coin: Coin) -> Trial:
-    """Measure in a random basis."""
-    return await measure_at_random(half, coin)  # 1
-
-
-async def referee(oracle: Referee, alice: Trial, bob: Trial) -> dict[str, float]:
-    """Bring the two records of one round together; the oracle is not asked."""
-    return compared(alice, bob)
 
 
 def summarise(rounds: list[dict[str, float]]) -> dict[str, float | None]:

@@ -1,11 +1,39 @@
-"""The clock of one run on one node: real time, or time that moves only by what the run waits for."""
+"""The clock of one run on one node: real time, or the lab's virtual time, which passes in turns."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import Protocol
+
+
+class Course(Protocol):
+    """What decides how virtual time goes on, as ``nodes.runtime.turns`` does for all nodes of a lab."""
+
+    now: float
+
+    async def until(self, time: float) -> None:
+        """Wait for an emulated time."""
+
+    def waiting(self, story: str) -> AbstractContextManager[object]:
+        """Say what the block waits for."""
+
+
+class Alone:
+    """The course of time for one who waits for nobody: it goes on at once. For tests of what uses a clock."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    async def until(self, time: float) -> None:
+        """Go on to ``time``."""
+        self.now = max(self.now, time)
+
+    def waiting(self, story: str) -> AbstractContextManager[object]:
+        """Do nothing."""
+        return nullcontext()
 
 
 class RunClock(Protocol):
@@ -23,31 +51,47 @@ class RunClock(Protocol):
     def spend(self, duration: float) -> None:
         """Let an operation take ``duration`` seconds: what comes after it is stated for later."""
 
+    def waiting(self, story: str) -> AbstractContextManager[object]:
+        """Say for which message, herald or click the block waits: emulated time may pass meanwhile."""
+
+    def deadline(self, wanted: float) -> float | None:
+        """Return for how many wall seconds to wait for a peer at most; None where a deadlock is noticed at once."""
+
 
 class VirtualClock:
-    """A clock that a run moves itself: a message moves it to its arrival, a herald to its herald time.
+    """The lab's common clock, which the server holds; it moves between this node's turns.
 
     Nothing depends on the wall clock, so the machine's load cannot change a result.
     """
 
-    def __init__(self, start: float = 0.0) -> None:
-        self._now = start
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._busy_until = 0.0
 
     def now(self) -> float:
-        """Return the emulated time in seconds."""
-        return self._now
+        """Return the emulated time in seconds, or when the last operation begun is over, if that is later."""
+        return max(self._course.now, self._busy_until)
 
     async def sleep(self, duration: float) -> None:
-        """Let ``duration`` seconds pass at once. Raise ``ValueError`` when it is negative."""
-        self._now += _not_negative(duration)
+        """Let ``duration`` seconds pass. Raise ``ValueError`` when it is negative."""
+        await self.until(self.now() + _not_negative(duration))
 
     async def until(self, time: float) -> None:
-        """Move the clock forward to ``time``, if that is later than now."""
-        self._now = max(self._now, time)
+        """Wait for an emulated time; a time that has passed is no wait."""
+        if time > self._course.now:
+            await self._course.until(time)
 
     def spend(self, duration: float) -> None:
-        """Move the clock forward by ``duration`` seconds."""
-        self._now += duration
+        """Be busy for ``duration`` seconds more; nobody waits for it here."""
+        if duration:
+            self._busy_until = self.now() + duration
+
+    def waiting(self, story: str) -> AbstractContextManager[object]:
+        """Say for which message, herald or click the block waits. When nothing can come, ``Deadlock`` is raised."""
+        return self._course.waiting(story)
+
+    def deadline(self, wanted: float) -> None:
+        """Return None: how fast the machine is decides nothing."""
 
 
 class RealTimeClock:
@@ -68,12 +112,21 @@ class RealTimeClock:
 
     async def until(self, time: float) -> None:
         """Wait for an emulated time; a time that has passed is no wait."""
-        await asyncio.sleep(max(0.0, time - self._read()) / self._scale)
+        if (ahead := time - self._read()) > 0:
+            await asyncio.sleep(ahead / self._scale)
 
     def spend(self, duration: float) -> None:
         """Be busy for ``duration`` emulated seconds more; nobody waits for it here."""
         if duration:
             self._busy_until = self.now() + duration
+
+    def waiting(self, story: str) -> AbstractContextManager[object]:
+        """Do nothing: this clock does not wait for anybody."""
+        return nullcontext()
+
+    def deadline(self, wanted: float) -> float:
+        """Return ``wanted``."""
+        return wanted
 
 
 def _not_negative(duration: float) -> float:

@@ -68,7 +68,7 @@ class Conductor:
         self._state_changed = asyncio.Event()
         self._runs = 0
         self._abandoned = False
-        self._latest = 0.0
+        self._begins = asyncio.Lock()
 
     async def serve(self) -> None:
         """Carry the conductor's mail until cancelled; raise ``BrokerLost`` or ``ServerLost``."""
@@ -115,14 +115,11 @@ class Conductor:
         run = f"run-{self._runs}"
         self._office.begin_run(run, parts)
         judge = Judge(program, self._oracle)
-        started_at, started = await self._now(), time.monotonic()
+        started = time.monotonic()
         reason = "the lab called it off"
         try:
-            for node, role in parts.items():
-                order = _order(run, request, role, paths, started_at)
-                await self._office.send(node, run, PROTOCOL, "RunOrder", codec.fields_of(order), started_at)
+            started_at = await self._begin(run, request, parts, paths)
             ended_at = await self._follow(run, parts, request, judge, progress)
-            self._latest = max(self._latest, ended_at)
             reason = ""
         except RunFailed as failure:
             reason = str(failure)
@@ -143,9 +140,45 @@ class Conductor:
             wall=time.monotonic() - started,
         )
 
-    async def _now(self) -> float:
-        """Return the emulated time: the lab's, or in virtual mode the latest end of a run."""
-        return self._latest if self._oracle.mode == "virtual" else await self._oracle.now()
+    async def _begin(
+        self, run: str, request: RunRequest, parts: Mapping[str, str], paths: tuple[SwapPath, ...]
+    ) -> float:
+        """Hand out the parts; return the emulated time at which all begin.
+
+        In virtual mode time stands still until every node has its part.
+        """
+        virtual = self._oracle.mode == "virtual"
+        if not virtual:
+            started_at = await self._oracle.now()
+            await self._order(run, request, parts, paths, started_at)
+            return started_at
+        async with self._begins:
+            started_at = await self._oracle.hold()
+            try:
+                await self._order(run, request, parts, paths, started_at)
+                for node in parts:
+                    await self._begun(run, node, request.deadline)
+            finally:
+                await self._oracle.release()
+        return started_at
+
+    async def _order(
+        self,
+        run: str,
+        request: RunRequest,
+        parts: Mapping[str, str],
+        paths: tuple[SwapPath, ...],
+        started_at: float,
+    ) -> None:
+        for node, role in parts.items():
+            order = codec.fields_of(_order(run, request, role, paths, started_at))
+            await self._office.send(node, run, PROTOCOL, "RunOrder", order, started_at, started_at)
+
+    async def _begun(self, run: str, node: str, deadline: float) -> None:
+        try:
+            await self._office.receive(node, run, "that it has its part", deadline)
+        except (PeerGone, DeadlinePassed) as error:
+            raise RunFailed(node, type(error).__name__, str(error)) from error
 
     async def _follow(
         self,
@@ -198,7 +231,8 @@ class Conductor:
         """Tell a node that the run is over; wait until it holds nothing of it. The server cleans up behind one that is
         not there any more."""
         over = codec.fields_of(RunOver(reason))
-        await self._office.send(node, run, PROTOCOL, "RunOver", over, 0.0)
+        with suppress(PeerGone):
+            await self._office.send(node, run, PROTOCOL, "RunOver", over, 0.0, 0.0)
         with suppress(PeerGone, DeadlinePassed):
             closed = "that it closed the run"
             while (await self._office.receive(node, run, closed, _CLEANUP_DEADLINE)).kind != "RunClosed":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nodes.errors import ProgramInvalid, QubitGone
 from nodes.ports import Bits, Halves
 from nodes.runtime.qubits import Register, answered
-from shared_state.client import PairsDelivery
+from shared_state.deliveries import PairsDelivery
 
 
 class HeldHalves:

@@ -17,6 +17,7 @@ from broker.telemetry import ListSink
 from nodes.errors import ProgramInvalid
 from nodes.runtime.attendants import attendants
 from nodes.runtime.conductor import Conductor
+from nodes.runtime.ensemble import follow
 from nodes.runtime.node import Node
 from nodes.runtime.orders import CONTROL
 from nodes.runtime.stage import Surroundings
@@ -48,21 +49,22 @@ async def in_memory_lab(world: WorldConfig, wrap: Wrap = lambda bus: bus) -> Asy
         control = await resources.enter_async_context(broker.bus(CONTROL, lab, announcements=True))
         conductor = Conductor(control, lab, oracle, lambda first, last: pair_route(world, first, last))
         stop(conductor.serve())
+        calm = follow(asyncio.get_running_loop())
         for name in world.nodes:
             client = await resources.enter_async_context(await NodeClient.local(service, name=name))
             bus = await resources.enter_async_context(wrap(broker.bus(name, lab, announcements=True)))
-            node = Node(_surroundings(world, name), lab, client, bus, world.seed, ListSink())
+            node = Node(_surroundings(world, name), lab, client, bus, world.seed, ListSink(), calm)
             stop(node.serve())
         await conductor.ready(list(world.nodes))
         yield conductor
 
 
 def pair_route(world: WorldConfig, first: str, last: str) -> list[str]:
-    """Return the chain of nodes with the fewest links that carry pairs between two nodes.
+    """Return the chain of nodes with the fewest links that bring pairs into memories between two nodes.
 
     Raise ``ProgramInvalid`` when there is none.
     """
-    usable = [link for link in world.links.values() if link.source is not None]
+    usable = [link for link in world.links.values() if link.stores_pairs]
     chains = _chains(usable, first)
     if last not in chains:
         raise ProgramInvalid(f"no chain of links with sources of pairs connects '{first}' and '{last}'")

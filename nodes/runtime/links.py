@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from nodes.errors import DeadlinePassed
-from nodes.ports import Bits, Clicks, Half, Qubit
+import numpy as np
+
+from nodes.errors import DeadlinePassed, ProgramInvalid
+from nodes.ports import Bits, Clicks, Half, PairOutcomes, Qubit
 from nodes.runtime.halves import HeldHalves
 from nodes.runtime.qubits import AnswerT, Register, answered
 from nodes.runtime.trains import SentTrain
@@ -22,7 +25,7 @@ class FibreLink:
 
     ``link`` carries photons, ``source`` makes pairs: one and the same link, but where two nodes have several.
     ``source`` is empty where none makes pairs. Both ends meet under the same ``tag``; ``deadline`` bounds every
-    wait for the peer, in wall seconds.
+    wait for the peer, until the outcome's own time has come, in wall seconds.
     """
 
     register: Register
@@ -35,11 +38,12 @@ class FibreLink:
     async def pair(self) -> Half:
         """Wait for the next heralded pair."""
         clock, client = self.register.clock, self.register.client
-        delivery = await self._within(
-            client.pair(clock.now(), self.tag, self.source or self.link), "its half of a pair"
-        )
-        half = Half(delivery.pair, self.register.adopt(delivery.qubit), delivery.time)
-        await clock.until(delivery.time)
+        async with self._in_time(awaited := "its half of a pair"):
+            delivery = await self._answered(
+                client.pair(clock.now(), self.tag, self.source or self.link), awaited
+            )
+            half = Half(delivery.pair, self.register.adopt(delivery.qubit), delivery.time)
+            await clock.until(delivery.time)
         return half
 
     async def pairs(self, count: int) -> HeldHalves:
@@ -47,10 +51,27 @@ class FibreLink:
         clock, client, source = self.register.clock, self.register.client, self.source or self.link
         halves = HeldHalves(self.register, source)
         for start in range(0, max(count, 1), MAX_PAIRS):
-            part = client.pairs(clock.now(), self.tag, source, min(count - start, MAX_PAIRS))
-            halves.add(await self._within(part, "its halves of pairs"))
-        await clock.until(float(halves.heralded_at.max()))
+            async with self._in_time(awaited := "its halves of pairs"):
+                part = client.pairs(clock.now(), self.tag, source, min(count - start, MAX_PAIRS))
+                halves.add(await self._answered(part, awaited))
+                await clock.until(float(halves.heralded_at.max()))
         return halves
+
+    async def measure_directly(self, count: int, bases: Bits | None = None) -> PairOutcomes:
+        """Wait for the outcomes of the next ``count`` pairs, measured on arrival; asked for in parts like ``pairs``."""
+        if bases is not None and len(bases) != count:
+            raise ProgramInvalid(f"{count} pairs take as many bases, and {len(bases)} were given")
+        clock, client, source = self.register.clock, self.register.client, self.source or self.link
+        parts = []
+        for start in range(0, max(count, 1), MAX_PAIRS):
+            own = None if bases is None else bases[start : start + MAX_PAIRS]
+            async with self._in_time(awaited := "its measuring of pairs"):
+                some = min(count - start, MAX_PAIRS)
+                part = client.measure_directly(clock.now(), self.tag, source, some, own)
+                parts.append(await self._answered(part, awaited))
+                await clock.until(float(parts[-1].times.max()))
+        measured, bits, times = zip(*parts, strict=True)
+        return PairOutcomes(np.concatenate(measured), np.concatenate(bits), np.concatenate(times))
 
     async def send(self, qubit: Qubit) -> None:
         """Put the qubit on the fibre."""
@@ -60,9 +81,10 @@ class FibreLink:
     async def receive(self) -> Qubit | None:
         """Wait for the qubit that the peer puts on the fibre; None when it was lost on the way."""
         clock, client = self.register.clock, self.register.client
-        arrival = await self._within(client.receive(clock.now(), self.tag, self.link), "a qubit")
-        qubit = None if arrival.qubit is None else self.register.adopt(arrival.qubit)
-        await clock.until(arrival.time)
+        async with self._in_time(awaited := "a qubit"):
+            arrival = await self._answered(client.receive(clock.now(), self.tag, self.link), awaited)
+            qubit = None if arrival.qubit is None else self.register.adopt(arrival.qubit)
+            await clock.until(arrival.time)
         return qubit
 
     async def send_pulses(self, bits: Bits, bases: Bits, intensities: Bits | None = None) -> None:
@@ -75,10 +97,10 @@ class FibreLink:
     async def measure_pulses(self, bases: Bits) -> Clicks:
         """Measure the peer's next train of pulses."""
         clock, client = self.register.clock, self.register.client
-        detection = await self._within(
-            client.measure_pulses(clock.now(), self.tag, self.link, bases), "pulses"
-        )
-        await clock.until(detection.time)
+        async with self._in_time(awaited := "pulses"):
+            request = client.measure_pulses(clock.now(), self.tag, self.link, bases)
+            detection = await self._answered(request, awaited)
+            await clock.until(detection.time)
         return Clicks(detection.clicked, detection.bits)
 
     async def emit_train(self, count: int) -> SentTrain:
@@ -91,13 +113,22 @@ class FibreLink:
     async def measure_train(self, count: int) -> TrainClicks:
         """Measure the peer's next train of drawn pulses in drawn bases."""
         clock, client = self.register.clock, self.register.client
-        seen = await self._within(client.measure_train(clock.now(), self.tag, self.link, count), "a train")
-        await clock.until(seen.time)
+        async with self._in_time(awaited := "a train"):
+            seen = await self._answered(
+                client.measure_train(clock.now(), self.tag, self.link, count), awaited
+            )
+            await clock.until(seen.time)
         return TrainClicks(seen.indices, seen.bases, seen.bits)
 
-    async def _within(self, request: Coroutine[Any, Any, AnswerT], awaited: str) -> AnswerT:
+    async def _answered(self, request: Coroutine[Any, Any, AnswerT], awaited: str) -> AnswerT:
+        with self.register.clock.waiting(f"{awaited} from {self.peer}"):
+            return await answered(request, awaited)
+
+    @asynccontextmanager
+    async def _in_time(self, awaited: str) -> AsyncIterator[None]:
+        """Bound the wait for the peer's part and for the time at which its outcome is there."""
         try:
-            async with asyncio.timeout(self.deadline):
-                return await answered(request, awaited)
+            async with asyncio.timeout(self.register.clock.deadline(self.deadline)):
+                yield
         except TimeoutError:
             raise DeadlinePassed(self.peer, self.deadline, awaited) from None

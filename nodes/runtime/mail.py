@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from broker.bus import Announcement, Bus
 from broker.envelope import Envelope, encode
@@ -19,6 +19,7 @@ from broker.inbox import Sequencer
 from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime.orders import CONTROL
 from nodes.runtime.presence import Presence
+from shared_state.arguments import Despatch
 
 _IN_FLIGHT = 16
 _RETURN_GRACE = 2.0
@@ -32,10 +33,14 @@ _ENDED_RUNS = 4096
 
 @dataclass(slots=True)
 class _Mailbox:
-    """What one sender has sent in one session and nobody has received yet."""
+    """What one sender has sent in one session and nobody has received yet.
+
+    ``lost``: a message that did not come, by its number and the wall seconds for which it was waited.
+    """
 
     waiting: deque[Envelope] = field(default_factory=deque)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    lost: tuple[int, float] | None = None
 
 
 @dataclass(slots=True)
@@ -48,6 +53,20 @@ class _RunMail:
     boxes: dict[tuple[str, str], _Mailbox] = field(default_factory=dict)
     sequencer: Sequencer = field(default_factory=Sequencer)
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+class Timekeeper(Protocol):
+    """Where time is virtual: what decides when a message that has come over the bus is there, as
+    ``nodes.runtime.turns`` does."""
+
+    def despatch(self, despatch: Despatch) -> None:
+        """State that a message is on its way."""
+
+    def look(self) -> None:
+        """Notice that a message has come over the bus."""
+
+    def stir(self, callback: Callable[[], None]) -> None:
+        """Call back when this party may act."""
 
 
 class PostOffice:
@@ -66,13 +85,42 @@ class PostOffice:
         self._ended: dict[str, None] = {}
         self._unread: Counter[str] = Counter()
         self._outbox: asyncio.Queue[Envelope] = asyncio.Queue(maxsize=64)
-        self._presence = Presence(self._wake, _RETURN_GRACE)
+        self._presence = Presence(self._went, _RETURN_GRACE)
+        self._timekeeper: Timekeeper | None = None
+        self._arrived: dict[tuple[str, str, int], Envelope | None] = {}
+        self._delivered: dict[tuple[str, str], int] = {}
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
 
     @property
     def name(self) -> str:
         """Return the name under which this office sends."""
         return self._bus.name
+
+    def keep_time(self, timekeeper: Timekeeper) -> None:
+        """Let a timekeeper decide when messages are there: what comes over the bus waits for ``deliver``."""
+        self._timekeeper = timekeeper
+
+    def has_arrived(self, sender: str, session: str, sequence: int) -> bool:
+        """Tell whether a message has come over the bus, or will never be wanted or come."""
+        there = (sender, session, sequence) in self._arrived
+        return there or _run_of(session) in self._ended or self._presence.gone(sender)
+
+    def deliver(self, sender: str, session: str, sequence: int) -> None:
+        """Put a message that has arrived into its mailbox, if anybody wants it still."""
+        envelope = self._arrived.pop((sender, session, sequence), None)
+        mail = self._runs.get(_run_of(session))
+        if mail is not None:
+            self._delivered[sender, session] = sequence
+        if envelope is not None and mail is not None:
+            self._put(mail, envelope)
+
+    def lose(self, sender: str, session: str, sequence: int, waited: float) -> None:
+        """Tell who receives in the session that one of its messages is due and does not come over the bus."""
+        mail = self._runs.get(_run_of(session))
+        if mail is not None:
+            box = mail.boxes.setdefault((session, sender), _Mailbox())
+            box.lost = (sequence, waited)
+            box.changed.set()
 
     async def sort(self) -> None:
         """Put what arrives into its mailboxes until cancelled."""
@@ -96,17 +144,31 @@ class PostOffice:
                 publishing.create_task(self._publish(envelope, places))
 
     async def send(
-        self, recipient: str, session: str, protocol: str, kind: str, body: dict[str, Any], sent_at: float
+        self,
+        recipient: str,
+        session: str,
+        protocol: str,
+        kind: str,
+        body: dict[str, Any],
+        sent_at: float,
+        arrives_at: float,
     ) -> None:
         """Number a message and leave it to the dispatch; wait only while the outbox is full.
 
-        Raise ``EnvelopeError`` for a message that cannot travel: too long, or holding what MessagePack cannot write.
+        Raise ``EnvelopeError`` for a message that cannot travel: too long, or holding what MessagePack cannot write;
+        ``PeerGone`` when the recipient has left.
         """
+        if self._presence.gone(recipient):
+            raise PeerGone(recipient, f"the delivery of {kind}")
         sent = self._runs.setdefault(_run_of(session), _RunMail(self.name)).sent
         sequence = sent[recipient, session]
-        envelope = Envelope(self._lab, self.name, recipient, protocol, session, sequence, sent_at, kind, body)
+        envelope = Envelope(
+            self._lab, self.name, recipient, protocol, session, sequence, sent_at, arrives_at, kind, body
+        )
         encode(envelope)  # here, where the sender can be told, and not in the dispatch, which serves all
         sent[recipient, session] += 1
+        if self._timekeeper is not None and recipient != CONTROL:
+            self._timekeeper.despatch(Despatch(recipient, arrives_at, session, sequence))
         await self._outbox.put(envelope)
 
     async def receive(self, sender: str, session: str, awaited: str, deadline: float | None) -> Envelope:
@@ -122,6 +184,11 @@ class PostOffice:
                 while not box.waiting:
                     if self._presence.gone(sender):
                         raise PeerGone(sender, awaited)
+                    if box.lost is not None:
+                        sequence, waited = box.lost
+                        raise DeadlinePassed(
+                            sender, waited, f"{awaited} (its message number {sequence} is lost)"
+                        )
                     box.changed.clear()
                     await box.changed.wait()
         except TimeoutError:
@@ -150,6 +217,10 @@ class PostOffice:
         """Forget all mail of a run; what still comes for it is dropped."""
         self._forget(run)
         self._ended[run] = None
+        for key in [key for key in self._arrived if _run_of(key[1]) == run]:
+            del self._arrived[key]
+        for stream in [stream for stream in self._delivered if _run_of(stream[1]) == run]:
+            del self._delivered[stream]
         if len(self._ended) > _ENDED_RUNS:
             del self._ended[next(iter(self._ended))]
 
@@ -159,6 +230,17 @@ class PostOffice:
         self._on_status(party, state)
 
     def _file(self, envelope: Envelope) -> None:
+        self._sort_in(envelope)
+        if self._timekeeper is not None and envelope.sender != CONTROL:
+            key = (envelope.sender, envelope.session, envelope.sequence)
+            if (
+                envelope.sequence > self._delivered.get(key[:2], -1)
+                and _run_of(envelope.session) not in self._ended
+            ):
+                self._arrived.setdefault(key, None)
+            self._timekeeper.look()
+
+    def _sort_in(self, envelope: Envelope) -> None:
         run, sender = _run_of(envelope.session), envelope.sender
         if run in self._ended or self._unread[sender] + _weight(envelope) > _UNREAD_BYTES:
             return
@@ -176,10 +258,16 @@ class PostOffice:
             if sender == CONTROL:
                 self.orders.put_nowait(ready)
                 continue
-            box = mail.boxes.setdefault((ready.session, sender), _Mailbox())
-            box.waiting.append(ready)
             self._unread[sender] += _weight(ready)
-            box.changed.set()
+            if self._timekeeper is None:
+                self._put(mail, ready)
+            else:
+                self._arrived[sender, ready.session, ready.sequence] = ready
+
+    def _put(self, mail: _RunMail, envelope: Envelope) -> None:
+        box = mail.boxes.setdefault((envelope.session, envelope.sender), _Mailbox())
+        box.waiting.append(envelope)
+        box.changed.set()
 
     def _make_room(self, opener: str) -> None:
         """Forget the oldest unknown run that this sender has written of, if there are too many."""
@@ -195,6 +283,13 @@ class PostOffice:
     def _throw_away(self, box: _Mailbox) -> None:
         for envelope in box.waiting:
             self._unread[envelope.sender] -= _weight(envelope)
+
+    def _went(self, party: str) -> None:
+        if self._timekeeper is None:
+            self._wake(party)
+        else:
+            self._timekeeper.stir(lambda: self._wake(party))
+            self._timekeeper.look()
 
     def _wake(self, party: str) -> None:
         for mail in self._runs.values():

@@ -12,11 +12,22 @@ from nodes.errors import ProgramInvalid, RunCancelled
 from nodes.runtime.causes import root_cause, story
 from nodes.runtime.clock import RealTimeClock, RunClock, VirtualClock
 from nodes.runtime.coin import make_coin
+from nodes.runtime.ensemble import Calm
 from nodes.runtime.mail import PostOffice
-from nodes.runtime.orders import CONTROL, PROTOCOL, PartPlayed, RoundsPlayed, RunClosed, RunOrder, RunOver
+from nodes.runtime.orders import (
+    CONTROL,
+    PROTOCOL,
+    PartBegun,
+    PartPlayed,
+    RoundsPlayed,
+    RunClosed,
+    RunOrder,
+    RunOver,
+)
 from nodes.runtime.programs import Role, load
 from nodes.runtime.qubits import Register
 from nodes.runtime.stage import Stage, Surroundings
+from nodes.runtime.turns import TurnTaker
 from shared_state.client import NodeClient
 
 _ROUNDS_PER_REPORT = 64
@@ -38,7 +49,14 @@ class Node:
     """One node over its two connections: ``client`` to the quantum world and ``bus`` to everyone else."""
 
     def __init__(
-        self, surroundings: Surroundings, lab: str, client: NodeClient, bus: Bus, seed: int | None, sink: Sink
+        self,
+        surroundings: Surroundings,
+        lab: str,
+        client: NodeClient,
+        bus: Bus,
+        seed: int | None,
+        sink: Sink,
+        calm: Calm,
     ) -> None:
         self._surroundings = surroundings
         self._client = client
@@ -47,6 +65,10 @@ class Node:
         self._sink = sink
         self._office = PostOffice(bus, lab)
         self._parts: dict[str, _Part] = {}
+        self._turns: TurnTaker | None = None
+        if client.mode == "virtual":
+            self._turns = TurnTaker(client, calm, self._office)
+            self._office.keep_time(self._turns)
 
     async def serve(self) -> None:
         """Announce that the node is ready, then carry out orders until cancelled.
@@ -57,26 +79,46 @@ class Node:
             group.create_task(self._office.sort())
             group.create_task(self._office.dispatch())
             group.create_task(self._watch_server())
+            if self._turns is not None:
+                group.create_task(self._turns.serve())
             await self._bus.announce("status", {"state": "ready"})
             self._note("node.ready")
             while True:
                 envelope = await self._office.orders.get()
                 match envelope.kind:
                     case "RunOrder" if envelope.session not in self._parts:
-                        stage = self._stage(codec.build(RunOrder, envelope.body))
-                        self._office.begin_run(stage.order.run, stage.order.members)
-                        self._parts[stage.order.run] = _Part(stage, group.create_task(self._play(stage)))
+                        await self._begin(self._stage(codec.build(RunOrder, envelope.body)), group)
                     case "RunOver":
                         group.create_task(self._close(envelope.session, codec.build(RunOver, envelope.body)))
+
+    async def _begin(self, stage: Stage, group: asyncio.TaskGroup) -> None:
+        """Begin to play a part: at once, or in virtual time when its time has come and control lets time go on."""
+        order, turns = stage.order, self._turns
+        self._office.begin_run(order.run, order.members)
+        if turns is None:
+            self._parts[order.run] = _Part(stage, group.create_task(self._play(stage)))
+            return
+        turns.patience = order.deadline
+        raised = asyncio.Event()
+        with turns.ensemble.entered():
+            self._parts[order.run] = _Part(stage, group.create_task(self._play_after(raised, stage)))
+        turns.call_at(order.started_at, raised.set)
+        await self._client.sync()
+        await self._report(stage, PartBegun())
+
+    async def _play_after(self, curtain: asyncio.Event, stage: Stage) -> None:
+        with stage.clock.waiting("the beginning"):
+            await curtain.wait()
+        await self._play(stage)
 
     async def _watch_server(self) -> None:
         raise await self._client.lost
 
     def _stage(self, order: RunOrder) -> Stage:
         clock: RunClock = (
-            VirtualClock(order.started_at)
-            if self._client.mode == "virtual"
-            else RealTimeClock(self._client.now, self._client.scale)
+            RealTimeClock(self._client.now, self._client.scale)
+            if self._turns is None
+            else VirtualClock(self._turns)
         )
         return Stage(
             order=order,
@@ -123,6 +165,8 @@ class Node:
             if error is None
             else (type(error).__name__, story(error, stage.order.program)[:_LONGEST_STORY])
         )
+        if error is not None and self._turns is not None:
+            self._turns.hold(stage.order.run)
         self._note("part.failed" if error else "part.played", stage.order.run, cause=cause, message=message)
         await self._report(stage, PartPlayed(stage.clock.now(), cause, message))
 
@@ -137,10 +181,12 @@ class Node:
         await self._report(part.stage, RunClosed(discarded))
         self._office.end_run(run)
         del self._parts[run]
+        if self._turns is not None:
+            self._turns.release(run)
 
-    async def _report(self, stage: Stage, report: RoundsPlayed | PartPlayed | RunClosed) -> None:
-        kind, body = codec.kind_of(report), codec.fields_of(report)
-        await self._office.send(CONTROL, stage.order.run, PROTOCOL, kind, body, stage.clock.now())
+    async def _report(self, stage: Stage, report: PartBegun | RoundsPlayed | PartPlayed | RunClosed) -> None:
+        kind, body, now = codec.kind_of(report), codec.fields_of(report), stage.clock.now()
+        await self._office.send(CONTROL, stage.order.run, PROTOCOL, kind, body, now, now)
 
     def _note(self, name: str, run: str | None = None, **fields: str | int | float) -> None:
         self._sink.record(Record(name, self._client.now(), self._surroundings.name, run, fields))

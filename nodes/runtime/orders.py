@@ -2,6 +2,7 @@
 
 control                                node
 RunOrder          --->                           play a role, or relay, in a run
+                  <---                 PartBegun      in virtual time: ready for control to let time go on
                   <---                 RoundsPlayed   as rounds end, several at a time
                   <---                 PartPlayed     when all rounds are over, or why they are not
 RunOver           --->                           stop if you still play, clean up, forget the run
@@ -72,6 +73,11 @@ class RunOrder:
         """Return the program's parameters."""
         parameters: dict[str, Scalar] = json.loads(self.parameters)
         return parameters
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegun:
+    """This node begins its part at the time of the order, as soon as time goes on. In virtual mode only."""
 
 
 @dataclass(frozen=True, slots=True)

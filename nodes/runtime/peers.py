@@ -41,19 +41,24 @@ class BusPeer:
             codec.kind_of(message),
             codec.fields_of(message),
             self.clock.now(),
+            self.clock.now() + self.delay,
         )
 
     async def receive(self, kind: type[MessageT]) -> MessageT:
         """Wait for the peer's next message and for the emulated time of its arrival."""
-        envelope = await self.office.receive(self.name, self.session, kind.__name__, self.deadline)
+        awaited = kind.__name__
+        with self.clock.waiting(f"{awaited} from {self.name}"):
+            deadline = self.clock.deadline(self.deadline)
+            envelope = await self.office.receive(self.name, self.session, awaited, deadline)
         if envelope.kind != kind.__name__:
             raise ProtocolViolation(
                 f"node '{self.name}' sent {envelope.kind} where {kind.__name__} was expected ({self.protocol})"
             )
         message = codec.build(kind, envelope.body)
-        if envelope.sent_at > self.clock.now() + _FUTURE:
+        if envelope.arrives_at > self.clock.now() + _FUTURE:
             raise ProtocolViolation(
                 f"node '{self.name}' stamps its message {envelope.sent_at:g} s, far in the future"
             )
-        await self.clock.until(envelope.sent_at + self.delay)
+        # no earlier than light could have brought it, whatever the sender says
+        await self.clock.until(max(envelope.arrives_at, envelope.sent_at + self.delay))
         return message

@@ -7,6 +7,7 @@ import asyncio
 from broker.mqtt import MqttBus
 from broker.telemetry import Sink
 from nodes.runtime.config import NodeConfig
+from nodes.runtime.ensemble import follow
 from nodes.runtime.node import Node
 from nodes.runtime.stage import Surroundings
 from shared_state.client import NodeClient
@@ -41,7 +42,8 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         clock=client.now,
     )
     async with client, bus:
-        await Node(surroundings, config.lab, client, bus, config.seed, sink).serve()
+        calm = follow(asyncio.get_running_loop())
+        await Node(surroundings, config.lab, client, bus, config.seed, sink, calm).serve()
 
 
 def run(config: NodeConfig, sink: Sink) -> None:

@@ -1,7 +1,7 @@
 """Programs: a Python file with one coroutine per role, found by name or path, and read for what its roles ask for.
 
-Every public coroutine function that the file defines is a role, except ``referee``. A role's parameters say what
-it needs, by annotation:
+Every public coroutine function that the file defines, or imports and names in ``__all__``, is a role, except
+``referee``. A role's parameters say what it needs, by annotation:
 
 =============================================  ===========================================================
 ``bob: Peer``                                  the party that plays role ``bob``
@@ -91,11 +91,12 @@ class Program:
 def load(reference: str) -> Program:
     """Load a program by name or by the path of its file; raise ``ProgramInvalid`` with the reason."""
     module = _import_file(Path(reference)) if reference.endswith(".py") else _import_named(reference)
+    exported = getattr(module, "__all__", ())
     roles = {
         name: Role(name, function, _needs(name, function))
         for name, function in vars(module).items()
         if inspect.iscoroutinefunction(function)
-        and function.__module__ == module.__name__
+        and (function.__module__ == module.__name__ or name in exported)
         and not name.startswith("_")
         and name != "referee"
     }

@@ -56,22 +56,28 @@ class Register:
 
     async def qubit(self) -> HeldQubit:
         """Initialise a free memory to |0>; this is the ``nodes.ports.Memory`` of the run."""
-        at = self.clock.now()
+        at = await self.free()
         qubit = self.adopt(await self.client.qubit(at, self.run))
         await self.passed(at, self.client.durations.initialisation)
         return qubit
 
     async def store(self, qubit: Qubit) -> None:
         """Move a qubit to this node's storage."""
-        at = self.clock.now()
+        at = await self.free()
         await answered(self.client.store(at, self.identifier(qubit)), "a place in storage")
         await self.passed(at, self.client.durations.two)
 
     async def retrieve(self, qubit: Qubit) -> None:
         """Move a qubit from storage back to the memories."""
-        at = self.clock.now()
+        at = await self.free()
         await answered(self.client.retrieve(at, self.identifier(qubit)), "a place in memory")
         await self.passed(at, self.client.durations.two)
+
+    async def free(self) -> float:
+        """Wait until the gates before are over; return the time. What has an answer is asked for when it happens."""
+        at = self.clock.now()
+        await self.clock.until(at)
+        return at
 
     async def passed(self, began: float, duration: float) -> None:
         """Wait until an operation that began at ``began`` is over."""
@@ -206,8 +212,8 @@ class HeldQubit:
     async def measure(self, basis: Basis = "Z") -> int:
         """Measure and consume the qubit."""
         register = self._register
+        at = await register.free()
         identifier = register.release(self)
-        at = register.clock.now()
         outcome = await answered(register.client.measure(at, identifier, basis), "an outcome")
         await register.passed(at, register.client.durations.readout)
         return outcome
@@ -218,8 +224,8 @@ class HeldQubit:
         register.identifier(other)
         if other is self:
             raise ProgramInvalid(f"a Bell measurement takes two qubits, and both are {self!r}")
+        at, durations = await register.free(), register.client.durations
         mine, its = register.release(self), register.release(other)
-        at, durations = register.clock.now(), register.client.durations
         outcome = await answered(register.client.bell_measure(at, mine, its), "an outcome")
         await register.passed(at, durations.two + durations.readout)
         return BellOutcome(*outcome)
@@ -227,7 +233,8 @@ class HeldQubit:
     async def discard(self) -> None:
         """Give the qubit up."""
         register = self._register
-        await register.client.discard(register.clock.now(), register.release(self))
+        at = await register.free()
+        await register.client.discard(at, register.release(self))
 
     def _gate(self, name: str, others: Sequence[Qubit] = (), *angles: float) -> None:
         register = self._register

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodes.trains import PulseSettings
-from shared_state.client import DrawnTrain, NodeClient
+from shared_state.client import NodeClient
+from shared_state.deliveries import DrawnTrain
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
     EngineError
     ├── UnknownQubit       (LookupError)   the state has no such qubit
     ├── ClusterTooLarge                    joining the qubits would exceed the lab's limit
-    ├── ClusterBusy                        a long operation on the qubits' cluster is under way
     ├── InvalidOperator    (ValueError)    a gate, unitary or channel that is none, or does not fit its qubits
     └── InvalidState       (ValueError)    a density matrix that does not fit its qubits
 
@@ -38,15 +37,6 @@ class ClusterTooLarge(EngineError):
             f"the qubits {names} would make one cluster of {len(self.qubits)}, and max_qubits is {limit}: "
             "measure or discard some of them first, or raise max_qubits (each more takes 4 times the memory)."
         )
-
-
-class ClusterBusy(EngineError):
-    """An operation named qubits of a cluster on which another operation is in the middle of its work."""
-
-    def __init__(self, qubits: Iterable[int]) -> None:
-        self.qubits = tuple(sorted(qubits))
-        names = ", ".join(map(str, self.qubits))
-        super().__init__(f"an operation on the cluster of {names} is under way: finish or close it first.")
 
 
 class InvalidOperator(EngineError, ValueError):

@@ -32,12 +32,19 @@ def fidelity(rho: NDArray[np.complex128], psi: NDArray[np.complex128]) -> float:
     ``rho`` has shape (2^n, 2^n) and trace 1, ``psi`` shape (2^n,) and norm 1.
     Raises InvalidState when the shapes do not fit or ``psi`` is not normalised to 1e-9.
     """
-    if psi.ndim != 1 or rho.shape != (len(psi), len(psi)):
-        raise InvalidState(f"a target of shape {psi.shape} does not fit a state of shape {rho.shape}.")
+    check_target(psi, len(rho))
+    return float(np.vdot(psi, rho @ psi).real)
+
+
+def check_target(psi: NDArray[np.complex128], dimension: int) -> None:
+    """Raise InvalidState unless ``psi`` is a normalised vector of this dimension."""
+    if psi.shape != (dimension,):
+        raise InvalidState(
+            f"a target of shape {psi.shape} does not fit a state of shape {(dimension, dimension)}."
+        )
     norm = float(np.vdot(psi, psi).real)
     if not abs(norm - 1) < 1e-9:
         raise InvalidState(f"the target state has norm squared {norm:.12g}; normalise it to 1.")
-    return float(np.vdot(psi, rho @ psi).real)
 
 
 def purity(rho: NDArray[np.complex128]) -> float:

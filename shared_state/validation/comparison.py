@@ -11,12 +11,12 @@ EXACT: Final = 1e-9
 """The tolerance of what is calculated and not sampled."""
 FALSE_ALARM: Final = 1e-6
 """The probability, at most, that chance alone fails a whole validation."""
-SAMPLED_AT_MOST: Final = 200
+SAMPLED_AT_MOST: Final = 300
 """How many sampled comparisons may share that probability."""
 LEVEL: Final = FALSE_ALARM / SAMPLED_AT_MOST
 """A sampled comparison fails where a deviation like its own has less than this probability (Bonferroni)."""
 
-Kind = Literal["exact", "sampled"]
+Kind = Literal["exact", "sampled", "bound"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Comparison:
 
     ``parameters`` by name, in SI units where the name says no other. Exact: ``tolerance`` of the difference;
     sampled: ``samples`` and the standard deviation ``sigma`` of their mean according to the reference, and
-    ``chance``, an upper bound of the probability of a deviation at least so large.
+    ``chance``, an upper bound of the probability of a deviation at least so large. A bound is what ``measured`` may
+    not exceed, but for ``tolerance``.
     """
 
     section: str
@@ -57,6 +58,8 @@ class Comparison:
         """Tell whether the two agree."""
         if self.kind == "exact":
             return abs(self.deviation) <= self.tolerance
+        if self.kind == "bound":
+            return self.deviation <= self.tolerance
         return self.chance >= LEVEL
 
 
@@ -75,6 +78,10 @@ class Formula:
         return Comparison(
             self.section, self.name, self.source, parameters, reference, float(measured), "exact", tolerance
         )
+
+    def at_most(self, bound: float, measured: float, **parameters: float) -> Comparison:
+        """Compare a number with a bound that no device can exceed."""
+        return Comparison(self.section, self.name, self.source, parameters, bound, float(measured), "bound")
 
     def share(self, reference: float, count: int, samples: int, **parameters: float) -> Comparison:
         """Compare how often something happened in independent trials with its probability ``reference``.

@@ -13,6 +13,8 @@ from shared_state.world.fibre import transmission
 LENGTHS_KM = (0.0, 5.0, 15.0515, 25.0, 50.0, 100.0)
 KINDS = ((0.2, 0.0), (0.32, 0.0), (0.2, 10.0))
 """Attenuation in dB/km and insertion loss in dB: a spool, a deployed fibre, a spool with a poor detector."""
+VELOCITIES = (2.0e8, 2.06753e8, 2.14e8)
+"""In m/s: the usual figure, and those of Coopmans et al. 2021 (NetSquid) and Avis et al. 2022 (SquidASM)."""
 PHOTONS = 100_000
 
 _BEER = Formula("fibre", "transmission 10^(-(a L + b)/10)", "Agrawal, Fiber-Optic Communication Systems")
@@ -44,6 +46,8 @@ async def fibre(seed: int) -> Findings:
     async with laid_out({"alice": NodeDevices(), "bob": NodeDevices()}, links, seed) as table:
         for name, setting in settings.items():
             findings.comparisons.extend(await _of_one(table, name, *setting))
+    for velocity in VELOCITIES[1:]:
+        findings.comparisons.extend(await _delays(velocity, seed))
     findings.plots.append(_plot(findings.comparisons))
     return findings
 
@@ -57,16 +61,33 @@ async def _of_one(
     dark = np.zeros(PHOTONS, dtype=np.uint8)
     await alice.emit_pulses(0.0, RUN, name, dark, dark)
     seen = await bob.measure_pulses(0.0, RUN, name, dark)
-    qubit = await alice.qubit(0.0, RUN)
-    await alice.transmit(0.0, RUN, name, qubit)
-    arrival = await bob.receive(0.0, RUN, name)
-    if arrival.qubit is not None:
-        await bob.discard(arrival.time, arrival.qubit)
     return [
         _BEER.exact(reference, transmission(table.world.links[name].fibre), **given),
         _ARRIVING.share(reference, int(seen.clicked.sum()), PHOTONS, **given),
-        _DELAY.exact(length * 1000 / 2.0e8, arrival.time, tolerance=1e-12, **given),
+        await _delay(table, name, length, VELOCITIES[0]),
     ]
+
+
+async def _delays(velocity: float, seed: int) -> list[Comparison]:
+    links = {
+        f"{length:g}": LinkDevices(("alice", "bob"), FibreConfig(length * 1000, velocity=velocity))
+        for length in LENGTHS_KM
+    }
+    async with laid_out({"alice": NodeDevices(), "bob": NodeDevices()}, links, seed) as table:
+        return [await _delay(table, f"{length:g}", length, velocity) for length in LENGTHS_KM]
+
+
+async def _delay(table: Table, link: str, length: float, velocity: float) -> Comparison:
+    """Send a qubit, which says when it comes even where it is lost."""
+    alice, bob = table.nodes["alice"], table.nodes["bob"]
+    qubit = await alice.qubit(0.0, RUN)
+    await alice.transmit(0.0, RUN, link, qubit)
+    arrival = await bob.receive(0.0, RUN, link)
+    if arrival.qubit is not None:
+        await bob.discard(arrival.time, arrival.qubit)
+    return _DELAY.exact(
+        length * 1000 / velocity, arrival.time, tolerance=1e-12, length_km=length, velocity=velocity
+    )
 
 
 def _plot(comparisons: list[Comparison]) -> Plot:

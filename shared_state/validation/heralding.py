@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from math import exp, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,9 @@ SINGLE = tuple(
     )
 )
 EMISSIONS = ((1.0, 1.0), (0.5, 0.5), (0.1, 0.3), (0.01, 0.01))
+STARLIGHT_KM = (20.0, 16.0, 2.0, 66.0, 54.0, 42.0, 2.0, 53.0, 41.8, 0.1)
+STARLIGHT_EFFICIENCY = 0.75 * 0.8
+"""Of a memory and of a detector."""
 VISIBILITIES = (0.0, 0.5, 0.9, 1.0)
 
 _CABRILLO = "Cabrillo et al. 1999; Bose et al. 1999; Coopmans et al. 2021"
@@ -57,6 +61,7 @@ _SINGLE_P = Formula("heralding", "single click: success probability", _CABRILLO)
 _SINGLE_F = Formula("heralding", "single click: fidelity", _CABRILLO)
 _SINGLE_N = Formula("heralding", "single click: mean attempts per pair, 1/p", _CABRILLO)
 _DOUBLE_P = Formula("heralding", "double click: eta_A eta_B / 2", _BARRETT)
+_STARLIGHT = Formula("heralding", "StarLight laboratory: p of each link", "Wu et al. 2021 (SeQUeNCe)")
 _DOUBLE_F = Formula("heralding", "double click: (1 + V)/2", _BARRETT)
 _DARK_F = Formula("heralding", "double click, rare dark counts: F to first order", _BARRETT)
 _PAIR_P = Formula(
@@ -65,31 +70,45 @@ _PAIR_P = Formula(
 _PAIR_F = Formula("heralding", "pair source without dark counts: F", _PAIR_P.source)
 
 
-def single_click(source: SingleClickSource) -> tuple[float, float]:
-    """Return the success probability and fidelity: exactly one click of two threshold detectors.
+class Heralded(NamedTuple):
+    """What a single click leaves behind, not normalised: populations by what each end is, u bright, and coherence."""
+
+    uu: float
+    ud: float
+    du: float
+    dd: float
+    coherence: float
+
+    @property
+    def probability(self) -> float:
+        """Return the probability of the herald."""
+        return self.uu + self.ud + self.du + self.dd
+
+    @property
+    def fidelity(self) -> float:
+        """Return the fidelity with the Bell state that the click tells."""
+        return ((self.ud + self.du) / 2 + self.coherence) / self.probability
+
+
+def single_click(source: SingleClickSource) -> Heralded:
+    """Return what exactly one click of two threshold detectors leaves behind.
 
     The bright populations a, b times what their photons do (click once, or not at all), where two photons that meet
     bunch with probability (1+V)/2; one click in the dark has probability 2 pd (1-pd).
     """
     (a, b), pd, v = source.alpha, source.dark_count_probability, source.visibility
     ea, eb = (emission * ARM for emission in source.emission)
-    lit = {
-        "uu": a * b * (ea * (1 - eb) + eb * (1 - ea) + ea * eb * (1 + v) / 2),
-        "ud": a * (1 - b) * ea,
-        "du": (1 - a) * b * eb,
-    }
-    dark = {
-        "uu": a * b * (1 - ea) * (1 - eb),
-        "ud": a * (1 - b) * (1 - ea),
-        "du": (1 - a) * b * (1 - eb),
-        "dd": (1 - a) * (1 - b),
-    }
-    clicks_in_dark = 2 * pd * (1 - pd)
-    p = (1 - pd) * sum(lit.values()) + clicks_in_dark * sum(dark.values())
-    odd = (1 - pd) * (lit["ud"] + lit["du"]) + clicks_in_dark * (dark["ud"] + dark["du"])
-    coherence = sqrt(v * a * (1 - b) * b * (1 - a) * ea * eb) * (1 - pd)
+    light, dark = 1 - pd, 2 * pd * (1 - pd)
+    one_of_two = ea * (1 - eb) + eb * (1 - ea) + ea * eb * (1 + v) / 2
+    coherence = sqrt(v * a * (1 - b) * b * (1 - a) * ea * eb) * light
     coherence *= exp(-(source.phase_deviation**2) / 2) * (1 - source.double_excitation) ** 2
-    return p, (odd / 2 + coherence) / p
+    return Heralded(
+        uu=a * b * (one_of_two * light + (1 - ea) * (1 - eb) * dark),
+        ud=a * (1 - b) * (ea * light + (1 - ea) * dark),
+        du=(1 - a) * b * (eb * light + (1 - eb) * dark),
+        dd=(1 - a) * (1 - b) * dark,
+        coherence=coherence,
+    )
 
 
 async def heralding(seed: int) -> Findings:
@@ -99,6 +118,7 @@ async def heralding(seed: int) -> Findings:
         findings.comparisons.extend(await _single(source, seed))
     for emission, v in product(EMISSIONS, VISIBILITIES):
         findings.comparisons.extend(await _double(emission, v, seed))
+    findings.comparisons.extend(_starlight(km) for km in STARLIGHT_KM)
     for pd in (1e-7, 1e-6, 1e-5):
         findings.comparisons.append(await _double_in_the_dark(0.05, 0.9, pd, seed))
     for emission, f in product(EMISSIONS, (0.7, 0.9, 1.0)):
@@ -118,7 +138,8 @@ async def _single(source: SingleClickSource, seed: int) -> list[Comparison]:
         "phase": source.phase_deviation,
         "double_excitation": source.double_excitation,
     }
-    p, f = single_click(source)
+    expected = single_click(source)
+    p, f = expected.probability, expected.fidelity
     return [
         _SINGLE_P.exact(p, _probability(source), **given),
         _SINGLE_F.exact(f, await _fidelity(source, seed), **given),
@@ -136,6 +157,16 @@ async def _double(emission: tuple[float, float], v: float, seed: int) -> list[Co
         _DOUBLE_P.exact(a * b / 2, _probability(source), **given),
         _DOUBLE_F.exact((1 + v) / 2, await _fidelity(source, seed), **given),
     ]
+
+
+def starlight(km: float) -> float:
+    """Return the success probability of an attempt on a link of that length at 0.2 dB/km."""
+    return (STARLIGHT_EFFICIENCY * exp(-0.2 * km / 2 * np.log(10) / 10)) ** 2 / 2
+
+
+def _starlight(km: float) -> Comparison:
+    source = DoubleClickSource(emission=(STARLIGHT_EFFICIENCY, STARLIGHT_EFFICIENCY))
+    return _STARLIGHT.exact(starlight(km), _probability(source, FibreConfig(km * 1000)), km=km)
 
 
 async def _double_in_the_dark(emission: float, v: float, pd: float, seed: int) -> Comparison:
@@ -157,9 +188,9 @@ async def _pair_source(emission: tuple[float, float], f: float, seed: int) -> li
     ]
 
 
-def _probability(source: SourceConfig) -> float:
+def _probability(source: SourceConfig, fibre: FibreConfig | None = None) -> float:
     """Return the success probability that the server draws attempts with."""
-    process = scheme_of(source, FIBRE).process
+    process = scheme_of(source, fibre or FIBRE).process
     assert isinstance(process, Trials)
     return process.probability
 
@@ -181,9 +212,9 @@ async def _attempts(source: SourceConfig, cycle: float, seed: int) -> float:
 
 def _plots(comparisons: list[Comparison]) -> list[Plot]:
     plots = []
-    for formula, which, title, y_label in (
-        (_SINGLE_F, 1, "Fidelity by a single click", "fidelity with Phi+"),
-        (_SINGLE_P, 0, "Rate by a single click", "pairs per attempt"),
+    for formula, value, title, y_label in (
+        (_SINGLE_F, "fidelity", "Fidelity by a single click", "fidelity with Phi+"),
+        (_SINGLE_P, "probability", "Rate by a single click", "pairs per attempt"),
     ):
         curves: list[Curve] = []
         for emission, label in (
@@ -193,7 +224,7 @@ def _plots(comparisons: list[Comparison]) -> list[Plot]:
         ):
             alike = [s for s in SINGLE if s.emission == (emission, emission)]
             grid = [float(x) for x in np.linspace(ALPHAS[0], ALPHAS[-1], 101)]
-            line = tuple(single_click(_with_alpha(alike[0], x))[which] for x in grid)
+            line = tuple(getattr(single_click(_with_alpha(alike[0], x)), value) for x in grid)
             points = [
                 (c.parameters["alpha_a"], c.measured)
                 for c in comparisons
@@ -201,8 +232,9 @@ def _plots(comparisons: list[Comparison]) -> list[Plot]:
             ]
             xs, ys = zip(*points, strict=True)
             curves += [Curve(label, "theory", tuple(grid), line), Curve(label, "measured", xs, ys)]
-        name = "single-click-fidelity" if which else "single-click-rate"
-        plots.append(Plot(name, title, "alpha", y_label, tuple(curves), logarithmic=not which))
+        rate = formula is _SINGLE_P
+        name = "single-click-rate" if rate else "single-click-fidelity"
+        plots.append(Plot(name, title, "alpha", y_label, tuple(curves), logarithmic=rate))
     return plots
 
 

@@ -12,7 +12,13 @@ from shared_state.validation.comparison import Comparison, Formula
 from shared_state.validation.findings import Curve, Findings, Plot
 from shared_state.validation.table import PHI_PLUS, SHORT, Table, laid_out, overlap
 
-PSI_PLUS = np.array([0, 1, 1, 0], dtype=np.complex128) / np.sqrt(2)
+BELL_STATES = {
+    "": PHI_PLUS,
+    "z": np.array([1, 0, 0, -1], dtype=np.complex128) / np.sqrt(2),
+    "x": np.array([0, 1, 1, 0], dtype=np.complex128) / np.sqrt(2),
+    "y": np.array([0, 1, -1, 0], dtype=np.complex128) / np.sqrt(2),
+}
+"""What Phi+ becomes by a gate on its first half: Phi+, Phi-, Psi+, Psi-."""
 Sides = tuple[tuple[float, float], tuple[float, float]]
 RELAXING: dict[str, Sides] = {
     "T1 10 s, T2 1 s": ((10.0, 1.0), (10.0, 1.0)),
@@ -27,8 +33,8 @@ SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
 FIDELITIES = (1.0, 0.9, 0.7)
 
 _LINDBLAD = "amplitude damping and dephasing, Lindblad 1976; NetSquid, Coopmans et al. 2021"
-_PHI = Formula("memory", "F(Phi+) under T1 and T2", _LINDBLAD)
-_PSI = Formula("memory", "F(Psi+) under T1 and T2", _LINDBLAD)
+_PHI = Formula("memory", "F(Phi+), F(Phi-) under T1 and T2", _LINDBLAD)
+_PSI = Formula("memory", "F(Psi+), F(Psi-) under T1 and T2", _LINDBLAD)
 _STEPS = Formula("memory", "F(Phi+) when touched half-way", "semigroup, E(s)E(t) = E(s+t)")
 _DEPOLARISING = Formula(
     "memory", "1/4 + (F0 - 1/4) e^(-2t/tau)", "Briegel, Dür, Cirac and Zoller, PRL 81, 5932, 1998"
@@ -69,8 +75,13 @@ async def _relax(sides: Sides, seed: int) -> list[Comparison]:
         for share in SHARES:
             t = share * t2a
             phi, psi = stored(t, sides, equal_bits=True), stored(t, sides, equal_bits=False)
-            found.append(_PHI.exact(phi, await _after(table, t), t=t, **given))
-            found.append(_PSI.exact(psi, await _after(table, t, flipped=True), t=t, **given))
+            for gate, formula, reference in (
+                ("", _PHI, phi),
+                ("z", _PHI, phi),
+                ("x", _PSI, psi),
+                ("y", _PSI, psi),
+            ):
+                found.append(formula.exact(reference, await _after(table, t, gate), t=t, **given))
             found.append(_STEPS.exact(phi, await _after(table, t, touched=True), t=t, **given))
     return found
 
@@ -108,17 +119,17 @@ def _memories(
     return laid_out({"alice": NodeDevices(alice), "bob": NodeDevices(bob)}, {"link": link}, seed)
 
 
-async def _after(table: Table, t: float, *, flipped: bool = False, touched: bool = False) -> float:
-    """Store a pair for t seconds at both ends, turned into Psi+ first or touched half-way; return its fidelity."""
+async def _after(table: Table, t: float, gate: str = "", *, touched: bool = False) -> float:
+    """Store a pair for t seconds at both ends, turned by a gate first or touched half-way; return its fidelity."""
     one, other = await table.pair("link", run=table.run())
     alice = table.nodes["alice"]
-    if flipped:
-        alice.gate(one.time, "x", [one.qubit])
+    if gate:
+        alice.gate(one.time, gate, [one.qubit])
     if touched:
         for _ in range(2):
             alice.gate(one.time + t / 2, "z", [one.qubit])
     rho = await table.state(one.time + t, alice=one.qubit, bob=other.qubit)
-    return overlap(rho, PSI_PLUS if flipped else PHI_PLUS)
+    return overlap(rho, BELL_STATES[gate])
 
 
 def _curves(label: str, sides: Sides, found: list[Comparison]) -> list[Curve]:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import exp, sqrt
+from math import exp
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shared_state.config import (
-    DetectorConfig,
-    FibreConfig,
-    LinkDevices,
-    NodeDevices,
-    PulseConfig,
-    TapConfig,
-)
+from shared_state.config import DetectorConfig, FibreConfig, PulseConfig, TapConfig
 from shared_state.validation.comparison import Comparison, Formula
 from shared_state.validation.findings import Curve, Findings, Plot
-from shared_state.validation.table import RUN, laid_out
+from shared_state.validation.shots import PULSES, Setting, shoot
 
-PULSES = 1_000_000
-SINGLE_PHOTONS = 100_000
 DISTANCES_KM = (0.0, 10.0, 25.0, 50.0, 75.0, 100.0)
 INTENSITIES = (0.48, 0.1, 0.0)
 GYS = DetectorConfig(efficiency=0.045, dark_count_probability=0.85e-6)
@@ -42,38 +31,6 @@ _SPLIT = Formula("pulses", "gain under photon-number splitting", "Brassard, Lüt
 _BEAM = Formula("pulses", "gain under beam splitting: eta (1-f) in place of eta", _SPLIT.source)
 _TIME_BIN = Formula("pulses", "time bins, phase basis: QBER (1-V)/2", "Boaron et al. 2018")
 _SIDE_PEAKS = Formula("pulses", "time bins, phase basis: half of the photons lost", _TIME_BIN.source)
-_DEAD_TIME = Formula("pulses", "clicks per pulse with dead time: q/(1 + q (d-1))", "renewal theory, Feller")
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """What was sent and seen: arrays of one element per pulse."""
-
-    bits: NDArray[np.uint8]
-    intensities: NDArray[np.uint8]
-    clicked: NDArray[np.uint8]
-    received: NDArray[np.uint8]
-
-    def clicks(self, intensity: int = 0) -> tuple[int, int]:
-        """Return how many of the pulses of this intensity clicked, and how many there were."""
-        sent = self.intensities == intensity
-        return int(self.clicked[sent].sum()), int(sent.sum())
-
-    def errors(self, intensity: int = 0) -> tuple[int, int]:
-        """Return how many of the clicks of this intensity had the wrong bit, and how many there were."""
-        seen = (self.intensities == intensity) & (self.clicked == 1)
-        return int((self.bits != self.received)[seen].sum()), int(seen.sum())
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One experiment: the light, its fibre, and who listens."""
-
-    pulses: PulseConfig
-    fibre: FibreConfig = field(default_factory=lambda: FibreConfig(0.0))
-    tap: TapConfig | None = None
-    basis: int = 0
-    count: int = SINGLE_PHOTONS
 
 
 def arrival(km: float, receiver: DetectorConfig = GYS) -> float:
@@ -115,26 +72,8 @@ async def pulses(seed: int) -> Findings:
         findings.comparisons.append(await _beam_splitting(fraction, seed))
     for visibility in (0.5, 0.9, 0.98, 1.0):
         findings.comparisons.extend(await _time_bins(visibility, seed))
-    for periods in (1, 10, 100):
-        findings.comparisons.append(await _dead_time(periods, seed))
     findings.plots.extend([_gain_plot(findings.comparisons), _error_plot(findings.comparisons)])
     return findings
-
-
-async def _shoot(setting: Setting, seed: int) -> Shot:
-    rng = np.random.default_rng([seed, setting.count])
-    levels = max(1, len(setting.pulses.intensities))
-    bits = rng.integers(0, 2, setting.count, dtype=np.uint8)
-    intensities = rng.integers(0, levels, setting.count, dtype=np.uint8)
-    bases = np.full(setting.count, setting.basis, dtype=np.uint8)
-    link = LinkDevices(("alice", "bob"), setting.fibre, None, setting.pulses)
-    taps = {"eve": setting.tap} if setting.tap else {}
-    nodes = {"alice": NodeDevices(), "bob": NodeDevices()}
-    async with laid_out(nodes, {"link": link}, seed, taps=taps) as table:
-        chosen = intensities if setting.pulses.intensities else None
-        await table.nodes["alice"].emit_pulses(0.0, RUN, "link", bits, bases, chosen)
-        seen = await table.nodes["bob"].measure_pulses(0.0, RUN, "link", bases)
-    return Shot(bits, intensities, seen.clicked, seen.bits)
 
 
 def _experiment(km: float, tap: TapConfig | None = None) -> Setting:
@@ -143,7 +82,7 @@ def _experiment(km: float, tap: TapConfig | None = None) -> Setting:
 
 
 async def _decoy(km: float, seed: int) -> list[Comparison]:
-    shot = await _shoot(_experiment(km), seed)
+    shot = await shoot(_experiment(km), seed)
     found = []
     for index, mu in enumerate(INTENSITIES):
         found.append(_GAIN.share(gain(mu, km), *shot.clicks(index), km=km, mu=mu))
@@ -156,7 +95,7 @@ async def _decoy(km: float, seed: int) -> list[Comparison]:
 async def _noisy(km: float, seed: int) -> list[Comparison]:
     mu = INTENSITIES[0]
     light = PulseConfig(intensities=(mu,), misalignment=MISALIGNMENT, detectors=NOISY)
-    shot = await _shoot(Setting(light, FibreConfig(km * 1000, ATTENUATION), count=PULSES), seed)
+    shot = await shoot(Setting(light, FibreConfig(km * 1000, ATTENUATION), count=PULSES), seed)
     return [
         _NOISY_GAIN.share(gain(mu, km, NOISY), *shot.clicks(), km=km, mu=mu),
         _NOISY_ERROR.share(error_rate(mu, km, NOISY), *shot.errors(), km=km, mu=mu),
@@ -165,7 +104,7 @@ async def _noisy(km: float, seed: int) -> list[Comparison]:
 
 async def _photon_number_splitting(blocking: float, seed: int) -> list[Comparison]:
     tap = TapConfig("link", "photon-number-splitting", blocking=blocking, enabled=True)
-    shot = await _shoot(_experiment(10.0, tap), seed)
+    shot = await shoot(_experiment(10.0, tap), seed)
     return [
         _SPLIT.share(split_gain(mu, 10.0, blocking), *shot.clicks(index), blocking=blocking, mu=mu)
         for index, mu in enumerate(INTENSITIES[:2])
@@ -174,35 +113,24 @@ async def _photon_number_splitting(blocking: float, seed: int) -> list[Compariso
 
 async def _beam_splitting(fraction: float, seed: int) -> Comparison:
     tap = TapConfig("link", "beam-splitting", fraction=fraction, enabled=True)
-    shot = await _shoot(_experiment(10.0, tap), seed)
+    shot = await shoot(_experiment(10.0, tap), seed)
     reference = gain(INTENSITIES[0] * (1 - fraction), 10.0)
     return _BEAM.share(reference, *shot.clicks(), f=fraction, mu=INTENSITIES[0])
 
 
 async def _intercept_resend(fraction: float, seed: int) -> Comparison:
     tap = TapConfig("link", "intercept-resend", fraction=fraction, enabled=True)
-    shot = await _shoot(Setting(PulseConfig(), tap=tap), seed)
+    shot = await shoot(Setting(PulseConfig(), tap=tap), seed)
     return _INTERCEPT.share(fraction / 4, *shot.errors(), f=fraction)
 
 
 async def _time_bins(visibility: float, seed: int) -> list[Comparison]:
     light = PulseConfig(encoding="time-bin", visibility=visibility)
-    shot = await _shoot(Setting(light, basis=1), seed)
+    shot = await shoot(Setting(light, basis=1), seed)
     return [
         _TIME_BIN.share((1 - visibility) / 2, *shot.errors(), visibility=visibility),
         _SIDE_PEAKS.share(0.5, *shot.clicks(), visibility=visibility),
     ]
-
-
-async def _dead_time(periods: int, seed: int) -> Comparison:
-    """Compare clicks per pulse of a receiver that misses so many periods, its click's own included."""
-    q = 0.2
-    light = PulseConfig(detectors=DetectorConfig(efficiency=q, dead_time=periods * 1e-6))
-    shot = await _shoot(Setting(light, count=PULSES), seed)
-    clicks, count = shot.clicks()
-    cycle = periods - 1 + 1 / q
-    deviation = sqrt((1 - q) / q**2 / cycle**3)
-    return _DEAD_TIME.mean(1 / cycle, clicks / count, count, deviation, q=q, d=periods)
 
 
 def _gain_plot(comparisons: list[Comparison]) -> Plot:

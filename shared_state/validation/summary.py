@@ -17,9 +17,7 @@ class Summary:
     @property
     def furthest(self) -> Comparison:
         """Return the comparison that agrees least: a failed one if there is one."""
-        return max(
-            self.comparisons, key=lambda c: (not c.passed, abs(c.z) if c.samples else abs(c.deviation))
-        )
+        return max(self.comparisons, key=lambda c: (not c.passed, _size(c)))
 
     @property
     def passed(self) -> bool:
@@ -32,12 +30,21 @@ class Summary:
         furthest = self.furthest
         if furthest.kind == "sampled":
             return f"{abs(furthest.z):.1f} sigma of {furthest.samples:,} samples"
+        if furthest.kind == "bound":
+            return f"{furthest.measured / furthest.reference:.3g} of the bound"
         return f"{abs(furthest.deviation):.1e} of {furthest.tolerance:.0e}"
 
     @property
     def parameters(self) -> str:
         """Write the parameters of the furthest."""
         return ", ".join(f"{name} = {value:.6g}" for name, value in self.furthest.parameters.items())
+
+
+def _size(comparison: Comparison) -> float:
+    """Return how far a comparison is off, or how near its bound."""
+    if comparison.kind == "bound":
+        return comparison.measured / comparison.reference
+    return abs(comparison.z) if comparison.samples else abs(comparison.deviation)
 
 
 def summaries(comparisons: Iterable[Comparison]) -> list[Summary]:

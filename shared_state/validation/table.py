@@ -12,7 +12,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.client import NodeClient, PairDelivery, PairsDelivery
+from shared_state.client import NodeClient
 from shared_state.config import (
     FibreConfig,
     LinkDevices,
@@ -22,6 +22,7 @@ from shared_state.config import (
     TapConfig,
     WorldConfig,
 )
+from shared_state.deliveries import PairDelivery, PairsDelivery
 from shared_state.oracle import OracleClient
 from shared_state.service import Service
 

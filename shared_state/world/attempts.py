@@ -16,11 +16,16 @@ MAX_STORIES: Final = 1024
 
 
 class Window(NamedTuple):
-    """So many attempts, one every ``cycle`` seconds; the first begins at ``start``."""
+    """So many attempts, one every ``cycle`` seconds; the first begins at ``start``.
+
+    They are made in ``run`` for ``pair``, which of several names the first.
+    """
 
     start: float
     cycle: float
     attempts: int
+    run: str = ""
+    pair: str = ""
 
     @property
     def end(self) -> float:
@@ -54,14 +59,14 @@ class Attempts:
         self._catch_up = catch_up
         self._windows: dict[str, dict[str, deque[Window]]] = {}
 
-    def record(self, node: str, run: str, start: float, cycle: float, count: int) -> None:
-        """Note ``count`` attempts of the node, one every ``cycle`` > 0 seconds from ``start`` on.
+    def record(self, node: str, run: str, start: float, cycle: float, count: int, pair: str = "") -> None:
+        """Note ``count`` attempts of the node at a pair, one every ``cycle`` > 0 seconds from ``start`` on.
 
         A qubit is not touched by what began before it was stored or just then: the attempt that made it.
         """
         if node not in self._nodes:
             return
-        story, window = self._story(run), Window(start, cycle, count)
+        story, window = self._story(run), Window(start, cycle, count, run, pair)
         stories = self._windows.setdefault(node, {})
         windows = stories.pop(story, None) or deque()
         stories[story] = windows  # the stories in the order of their last window
@@ -71,6 +76,17 @@ class Attempts:
         self._catch_up(node, story, window, False)
         if len(windows) > REMEMBERED:
             self._catch_up(node, story, windows.popleft(), True)
+
+    def stop(self, node: str, run: str, at: float, pair: str | None = None) -> None:
+        """Let the node make no attempt of a run after ``at``, or none at one pair; what has been aged stays so."""
+        windows = self._windows.get(node, {}).get(self._story(run), deque())
+        for index, window in enumerate(windows):
+            if window.run == run and pair in (None, window.pair):
+                windows[index] = window._replace(attempts=window.begun(at))
+
+    def forget(self, node: str) -> None:
+        """Forget all attempts of a node that has departed."""
+        self._windows.pop(node, None)
 
     def count(self, node: str, run: str, since: float, until: float) -> int:
         """Return how many attempts of the node began after ``since`` and up to ``until``."""

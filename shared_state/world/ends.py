@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,14 @@ class DeliveredPairs(NamedTuple):
     times: NDArray[np.float64]
 
 
+class MeasuredPairs(NamedTuple):
+    """Pairs have been measured on arrival: this end's bases and outcomes, and when it knew that each was a pair."""
+
+    bases: Codes
+    bits: Codes
+    times: NDArray[np.float64]
+
+
 class Arrived(NamedTuple):
     """A transmitted qubit, or None where it was lost, has arrived at emulated ``time``."""
 
@@ -59,7 +67,12 @@ class DetectedTrain(NamedTuple):
     time: float
 
 
-Outcome: TypeAlias = Delivered | DeliveredPairs | Arrived | Detected | DetectedTrain | SharedStateError
+Outcome: TypeAlias = (
+    Delivered | DeliveredPairs | MeasuredPairs | Arrived | Detected | DetectedTrain | SharedStateError
+)
+
+_IN_MEMORY: Final = ("pair", "pairs", "qubit")
+"""What takes up memories at the end that asks for it."""
 
 
 class Ends:
@@ -73,10 +86,8 @@ class Ends:
         self.links = nature.world.links
         self.queues = Queues()
         self.settle = settle
-        self._taps = {
-            name: Tap(tap, nature.dice.stream(f"tap/{name}")) for name, tap in nature.world.taps.items()
-        }
-        self._paths: dict[tuple[str, str], Path] = {}
+        self._taps = dict(nature.world.taps)
+        self._reports = {name: TapReport() for name in self._taps}
 
     def peer(self, node: str, run: str, link: str) -> str:
         """Return the other end of the node's link. Raises BadRequest and RunClosed."""
@@ -87,31 +98,29 @@ class Ends:
             raise BadRequest(f"{node} has no link {link!r}; its links are {_names(own)}.")
         return other_end(devices, node)
 
-    def path(self, link: str, sender: str) -> Path:
-        """Return the way of light from the sender to the other end, past the taps that are enabled."""
-        if (link, sender) not in self._paths:
-            taps = {
-                name: tap
-                for name, tap in self._taps.items()
-                if tap.config.link == link and tap.config.enabled
-            }
-            self._paths[link, sender] = path_of(link, self.links[link], sender, taps, self.nature.dice)
-        return self._paths[link, sender]
+    def path(self, link: str, sender: str, run: str) -> Path:
+        """Return the way of light of a run from the sender to the other end, past the taps that are enabled."""
+        rng = self.nature.rng(f"link/{link}/fibre/{sender}", run)
+        taps = {
+            name: Tap(tap, self.nature.rng(f"tap/{name}", run), self._reports[name])
+            for name, tap in self._taps.items()
+            if tap.link == link and tap.enabled
+        }
+        return path_of(self.links[link], sender, taps, rng)
 
     def set_tap(self, name: str, enabled: bool) -> None:
         """Attach or detach an eavesdropper."""
-        tap = self._tap(name)
-        self._taps[name] = replace(tap, config=replace(tap.config, enabled=enabled))
-        self._paths.clear()
+        self._check_tap(name)
+        self._taps[name] = replace(self._taps[name], enabled=enabled)
 
     def tap_report(self, name: str) -> TapReport:
         """Return what an eavesdropper has done so far, while it was attached."""
-        return self._tap(name).report
+        self._check_tap(name)
+        return self._reports[name]
 
-    def _tap(self, name: str) -> Tap:
+    def _check_tap(self, name: str) -> None:
         if name not in self._taps:
             raise BadRequest(f"there is no tap {name!r}; there are {_names(self._taps)}.")
-        return self._taps[name]
 
     def withdraw(self, ticket: Ticket) -> Ask | None:
         """Take a waiting request back; None when it does not wait."""
@@ -130,15 +139,35 @@ class Ends:
         if isinstance(light, Photon) and light.holding is not None:
             self.nature.vanish(light.holding)
 
+    def meet(self, ask: Ask) -> tuple[Ask, Ask] | None:
+        """Let a request for pairs meet the other end's that has waited longest; None when it has to wait for one.
+
+        The request of the link's first endpoint comes first. Raises NoFreeMemory, and BadRequest where the other end
+        asks for another number of pairs.
+        """
+        other = self.queues.first_ask(ask.place)
+        if other is not None and other.node == ask.node:
+            other = None
+        if other is not None and other.count != ask.count:
+            raise BadRequest(
+                f"{other.node} asks for {other.count} pairs of link {ask.place.link!r}, and {ask.node} for {ask.count}."
+            )
+        self.reserve(ask)
+        if other is None:
+            self.queues.wait(ask)
+            return None
+        self.queues.withdraw(other.ticket)
+        return (ask, other) if self.links[ask.place.link].endpoints[0] == ask.node else (other, ask)
+
     def reserve(self, ask: Ask) -> None:
         """Set aside the memory that the outcome needs. Raises NoFreeMemory."""
-        if ask.place.kind not in ("pulses", "train"):
+        if ask.place.kind in _IN_MEMORY:
             self.nature.keeping.make_room(ask.node, ask.at, ask.place.run)
             self.nature.ledger.reserve(ask.node, ask.place.run, ask.count)
 
     def release(self, ask: Ask) -> None:
         """Take the reservation back."""
-        if ask.place.kind not in ("pulses", "train"):
+        if ask.place.kind in _IN_MEMORY:
             self.nature.ledger.release(ask.node, ask.place.run, ask.count)
 
 

@@ -12,6 +12,7 @@ from shared_state.engine.joint_state import JointState
 from shared_state.errors import PartnerLost, QubitExpired, SharedStateError
 from shared_state.ledger import Bereavement, Holding, Ledger
 from shared_state.world.attempts import Attempts, Window
+from shared_state.world.light_times import LightTimes
 from shared_state.world.memory import decoherence
 
 
@@ -23,6 +24,7 @@ class Keeping:
         self._clock = clock
         self._state = state
         self._ledger = ledger
+        self._light = LightTimes(world.links.values())
         self._cuts_off = {
             name: any(memory and memory.cutoff < inf for memory in (node.memories, node.storage))
             for name, node in world.nodes.items()
@@ -49,6 +51,14 @@ class Keeping:
         if lost.partner is not None:
             lost.partner.bereaved = reason._replace(pair=lost.partner.pair)
 
+    def acquaint(self, one: Holding, other: Holding, node: str, measured: tuple[Holding, Holding]) -> None:
+        """Make two halves partners whose former partners, in the same order, ``node`` has just Bell-measured."""
+        one.partner, other.partner = other, one
+        for half, known in ((one, measured[1]), (other, measured[0])):
+            if half.holder is not None:
+                told = max(known.free_from, known.acquainted) + self._light.between(node, half.holder)
+                half.acquainted = max(half.acquainted, told)
+
     def begin(self, holdings: Sequence[Holding], at: float) -> float:
         """Return when an operation stated for ``at`` begins: when all its qubits are free. Raises TimeReversed."""
         return max(self._clock.reconcile(at, max(holding.touched, holding.free_from)) for holding in holdings)
@@ -73,13 +83,14 @@ class Keeping:
             raise self._expire(holding, holding.holder)
 
     def check_partner(self, holding: Holding, time: float) -> None:
-        """Discard a qubit whose pair's other half is known at ``time`` to be lost.
+        """Discard a qubit whose pair's other half is known here at ``time`` to be lost.
 
-        Raises PartnerLost when its node has departed, QubitExpired when it was kept past a cut-off. A half that is
-        overdue stays with its holder, who may state an operation for an earlier time yet.
+        Raises PartnerLost when its node has departed, QubitExpired when it was kept past a cut-off and light has had
+        the time to come from there; before that the qubit is as good as any. A half that is overdue stays with its
+        holder, who may state an operation for an earlier time yet.
         """
         reason = holding.bereaved or self._overdue(holding.partner)
-        if reason is not None and time > reason.since:
+        if reason is not None and time > reason.since and time >= self._heard(holding, reason):
             self.drop(holding)
             raise _loss(holding, reason)
 
@@ -99,6 +110,17 @@ class Keeping:
         error = self._ledger.expire(holding, node, self._memory(holding, node).cutoff)
         self.vanish(holding)
         return error
+
+    def _heard(self, holding: Holding, reason: Bereavement) -> float:
+        """Return from when the holder of a half can know that the other one is lost.
+
+        A departure is the end of a session, not an event of the emulated world: it is known at once.
+        """
+        if holding.holder is None or reason.since == -inf:
+            return -inf
+        news = reason.since + self._light.between(reason.node, holding.holder)
+        heard = max(news, holding.acquainted)
+        return heard - 2 * ROUNDING * max(1.0, heard)  # who asks just then is told
 
     def _overdue(self, half: Holding | None) -> Bereavement | None:
         """Return what the partner of a half learns when the half's cut-off has passed."""

@@ -12,7 +12,7 @@ from shared_state.errors import BadRequest, PulseMismatch
 from shared_state.world.detectors import Recoveries, click, detect
 from shared_state.world.drawn_trains import draw_bases
 from shared_state.world.ends import Arrived, Detected, DetectedTrain, Ends
-from shared_state.world.limits import check_awaited, check_in_flight
+from shared_state.world.limits import check_awaited, check_count, check_in_flight
 from shared_state.world.occupancy import Occupancy
 from shared_state.world.pulses import emit, mean_photon_numbers
 from shared_state.world.queues import Ask, Flash, Light, Photon, Place, Ticket
@@ -34,7 +34,7 @@ class LightLinks:
         check_in_flight(self._ends.queues, node, place)
         (holding,) = self._ends.nature.touch(node, at, [qubit], answered=True)
         self._ends.nature.ledger.leave(holding)
-        path = self._ends.path(link, node)
+        path = self._ends.path(link, node, run)
         arrives = path.carry_qubit(self._ends.nature.state, holding.label)
         if not arrives:
             self._ends.nature.vanish(holding)
@@ -65,17 +65,19 @@ class LightLinks:
             raise PulseMismatch(
                 f"there are {len(bits)} bits and {len(bases)} bases; a pulse needs one of each."
             )
+        check_count(len(bits))
         pulses = self._ends.links[link].pulses
         try:
             means = mean_photon_numbers(intensities, pulses.intensities, len(bits))
         except ValueError as error:
             raise BadRequest(str(error)) from error
-        rng = self._ends.nature.dice.stream(f"link/{link}/transmitter/{node}")
+        rng = self._ends.nature.rng(f"link/{link}/transmitter/{node}", run)
         train = emit(bits, bases, start, pulses.pulse_rate, means, rng)
-        return self.launch(place, Flash(node, self._ends.path(link, node).carry_pulses(train)))
+        return self.launch(place, Flash(node, self._ends.path(link, node, run).carry_pulses(train)))
 
     def measure_pulses(self, ticket: Ticket, node: str, at: float, run: str, link: str, bases: Codes) -> None:
         """Ask for the next train of pulses, to be measured in these bases."""
+        check_count(len(bases))
         self.await_light(Ask(ticket, node, at, Place("pulses", link, run, node), bases))
 
     def prepare(
@@ -142,7 +144,7 @@ class LightLinks:
                 f"{light.sender} emitted {len(light.train)} pulses and {place.receiver} measured with "
                 f"{len(bases)} bases; the train has passed."
             )
-        rng = self._ends.nature.dice.stream(f"link/{place.link}/detectors/{place.receiver}")
+        rng = self._ends.nature.rng(f"link/{place.link}/detectors/{place.receiver}", place.run)
         receiver = f"{place.link}/{place.receiver}"
         blind_until = self._blind.take(receiver, place.run)
         seen = detect(light.train, bases, self._ends.links[place.link].pulses, rng, blind_until)
@@ -156,7 +158,7 @@ class LightLinks:
                 f"{light.sender} sends {light.promised} pulses and {place.receiver} expects {ask.pulses}; "
                 f"{len(train)} of them have passed."
             )
-        rng = self._ends.nature.dice.stream(f"link/{place.link}/detectors/{place.receiver}")
+        rng = self._ends.nature.rng(f"link/{place.link}/detectors/{place.receiver}", place.run)
         receiver, pulses = f"{place.link}/{place.receiver}", self._ends.links[place.link].pulses
         # their efficiency is part of the loss that a drawn train has had
         perfect = replace(pulses, detectors=replace(pulses.detectors, efficiency=1.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared_state.errors import LimitExceeded
+from shared_state.errors import BadRequest, LimitExceeded
 from shared_state.world.queues import Ask, Place, Queues
 
 MAX_IN_FLIGHT: Final = 2**28
@@ -12,7 +12,13 @@ MAX_IN_FLIGHT: Final = 2**28
 MAX_PHOTONS: Final = 1024
 """Single qubits on their way to one receiver on one link: a fibre is no memory."""
 MAX_AWAITED: Final = 2**24
-"""Pulses that one node may wait for at a time."""
+"""Pulses and pairs for which one node may have stated bases at a time without having measured them."""
+
+
+def check_count(count: int) -> None:
+    """Raise BadRequest when a train would have no pulse."""
+    if count < 1:
+        raise BadRequest(f"a train has at least one pulse; {count} were asked for.")
 
 
 def check_in_flight(queues: Queues, sender: str, place: Place) -> None:
@@ -30,8 +36,8 @@ def check_in_flight(queues: Queues, sender: str, place: Place) -> None:
 
 
 def check_awaited(queues: Queues, ask: Ask) -> None:
-    """Raise LimitExceeded when the request waits for too many pulses, with those that wait already."""
+    """Raise LimitExceeded when the request states too many bases, with those that wait already."""
     awaited = [other.bases for other in queues.asks(None) if other.node == ask.node]
     pulses = sum(len(bases) for bases in [*awaited, ask.bases] if bases is not None)
     if pulses > MAX_AWAITED:
-        raise LimitExceeded(f"{ask.node} would wait for {pulses} pulses, more than {MAX_AWAITED}.")
+        raise LimitExceeded(f"{ask.node} would wait for {pulses} pulses or pairs, more than {MAX_AWAITED}.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
-from shared_state.errors import RunClosed
+from shared_state.errors import NoSuchQubit, NotYours, QubitExpired, RunClosed
+from shared_state.world.direct_pairs import DirectPairs
 from shared_state.world.ends import Ends, Outcome
 from shared_state.world.light_links import LightLinks
 from shared_state.world.nature import Nature
@@ -22,18 +24,48 @@ class Links:
     NoFreeMemory, and what Nature raises. Settled later: an outcome, or one of the first four when a party leaves.
     """
 
-    def __init__(self, nature: Nature, settle: Callable[[Ticket, Outcome], None]) -> None:
+    def __init__(
+        self,
+        nature: Nature,
+        settle: Callable[[Ticket, Outcome], None],
+        present: Callable[[str], float] | None = None,
+    ) -> None:
+        """``present`` tells what time it is for a node that states none; without it that is the lab's time."""
         self._nature = nature
+        self._present = present or self._lab_time
         self.ends = Ends(nature, settle)
         self.queues = self.ends.queues
         self.pairs = PairLinks(self.ends)
         self.batches = PairBatches(self.ends, self.pairs)
+        self.direct = DirectPairs(self.ends, self.pairs)
         self.light = LightLinks(self.ends)
         self.trains = TrainLinks(self.ends, self.light)
+
+    def _lab_time(self, _: str) -> float:
+        return self._nature.clock.now()
 
     def withdraw(self, ticket: Ticket) -> bool:
         """Take a waiting request back; tell whether it did wait."""
         return self.ends.withdraw(ticket) is not None
+
+    def take_back(self, node: str, qubit: int) -> None:
+        """Trace out what a request delivered that the node has cancelled, if it is still there.
+
+        A half that has not been heralded yet costs the node no further attempts.
+        """
+        if qubit < 0:
+            halves = self.batches.withdraw(node, qubit)
+            if halves is not None:
+                self._nature.attempts.stop(
+                    node, halves.run, self._present(node), halves.title.partition("..")[0]
+                )
+            return
+        # between the answer and the cancellation the run may have been closed, and the qubit with it
+        with suppress(NotYours, NoSuchQubit, QubitExpired):
+            holding = self._nature.ledger.held_by(node, qubit)
+            if holding.pair:
+                self._nature.attempts.stop(node, holding.run, self._present(node), holding.pair)
+            self._nature.drop(holding)
 
     def close_run(self, node: str, run: str) -> int:
         """End the node's part of a run; return how many qubits that traced out. What it sent flies on."""
@@ -47,6 +79,7 @@ class Links:
         for light in self.queues.remove_light(run, lambda place, _: place.receiver == node):
             self.ends.absorb(light)
         self.pairs.release(node, run)
+        nature.attempts.stop(node, run, self._present(node))
         self.trains.close_run(node, run)
         return nature.drop_run(node, run) + self.batches.close_run(node, run)
 
@@ -64,5 +97,6 @@ class Links:
                 self._nature.bereave(light.holding, node)
             self.ends.absorb(light)
         self._nature.depart(node)
+        self._nature.attempts.forget(node)
         self.trains.depart(node)
         self.batches.depart(node)

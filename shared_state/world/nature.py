@@ -1,7 +1,8 @@
 """Nature: what happens to a qubit when its holder acts on it.
 
 Every operation first ages the qubits it touches to its emulated time, then acts, then adds the noise of the
-node's devices. Nothing here waits, and nothing reads a state but the oracle's methods at the end.
+node's devices. Nothing here waits, and nothing reads a state but the oracle's methods at the end. What is learnt about
+a large cluster is known later; all dice for it are thrown when it is asked for, so its being late changes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from shared_state.engine.bases import Basis
 from shared_state.engine.errors import ClusterTooLarge as EngineClusterTooLarge
 from shared_state.engine.errors import EngineError
 from shared_state.engine.joint_state import JointState
+from shared_state.engine.later import Later
 from shared_state.errors import BadRequest, ClusterTooLarge, NotYours, PartnerLost, QubitExpired
 from shared_state.ledger import Bereavement, Holding, Ledger, Place
 from shared_state.world.keeping import Keeping
@@ -39,7 +41,7 @@ class Nature:
     def __init__(self, world: WorldConfig, clock: LabClock, dice: Dice) -> None:
         self.world = world
         self.clock = clock
-        self.dice = dice
+        self._dice = dice
         self.state = JointState(world.max_qubits)
         self.ledger = Ledger(
             {name: node.memories.count for name, node in world.nodes.items()},
@@ -83,37 +85,41 @@ class Nature:
             raise BadRequest(str(error)) from error
         self._apply(node, at, checked, qubits)
 
-    def measure(self, node: str, at: float, qubit: int, basis: Basis) -> int:
+    def measure(self, node: str, at: float, qubit: int, basis: Basis) -> Later[int]:
         """Measure and consume a qubit; return the outcome as the node's detector reports it."""
         (holding,) = self.touch(node, at, [qubit], answered=True)
-        rng = self._rng(node)
-        outcome = self.state.measure(holding.label, basis, rng.random())
+        devices, rng = self.world.nodes[node].gates, self.rng(f"node/{node}", holding.run)
+        outcome = self.state.measure_later(holding.label, basis, rng.random())
+        misread = rng.random()
         self.ledger.leave(holding)
         holding.part()
-        return readout(outcome, self.world.nodes[node].gates, rng.random())
+        return outcome.map(lambda bit: readout(bit, devices, misread))
 
-    def bell_measure(self, node: str, at: float, first: int, second: int) -> tuple[int, int]:
+    def bell_measure(self, node: str, at: float, first: int, second: int) -> Later[tuple[int, int]]:
         """Measure two qubits in the Bell basis and consume them: one two-qubit gate, two readouts.
 
         Where both were halves of pairs, their partners are now each other's: an entanglement swap.
         """
         one, other = holdings = self.touch(node, at, [first, second], answered=True)
-        devices, rng = self.world.nodes[node].gates, self._rng(node)
+        devices, rng = self.world.nodes[node].gates, self.rng(f"node/{node}", one.run)
         with _named(holdings):
             add_gate_noise(self.state, devices, [one.label, other.label])
-            x, z = self.state.bell_measure(one.label, other.label, rng.random())
+            outcome = self.state.bell_measure_later(one.label, other.label, rng.random())
         left, right = one.partner, other.partner
         for holding in holdings:
             self.ledger.leave(holding)
             holding.part()
         if left is not None and right is not None and left is not other:
-            left.partner, right.partner = right, left
+            self.keeping.acquaint(left, right, node, (one, other))
         for mine, far in ((one, right), (other, left)):
             if (
                 mine.bereaved is not None and far is not None
             ):  # what is lost by now is lost to the swapped pair
                 far.bereaved = mine.bereaved._replace(pair=far.pair)
-        return readout(x, devices, rng.random()), readout(z, devices, rng.random())
+        misread = rng.random(), rng.random()
+        return outcome.map(
+            lambda bits: (readout(bits[0], devices, misread[0]), readout(bits[1], devices, misread[1]))
+        )
 
     def discard(self, node: str, at: float, qubit: int) -> None:
         """Trace a qubit out; one that has expired, or whose partner is lost, is gone by that already."""
@@ -188,19 +194,24 @@ class Nature:
             holding.free_from = time
         return holdings
 
-    def density_matrix(self, qubits: Sequence[int]) -> NDArray[np.complex128]:
+    def rng(self, device: str, run: str) -> np.random.Generator:
+        """Return a device's dice for whatever shares the run's course of time."""
+        return self._dice.stream(device, self.clock.story(run))
+
+    def density_matrix(self, qubits: Sequence[int]) -> Later[NDArray[np.complex128]]:
         """Return the reduced density matrix of anybody's qubits, as they were last touched. Oracle only."""
         _check_different(qubits)
         holdings = [self.ledger.find(qubit) for qubit in qubits]
         with _named(holdings):
-            return self.state.reduced([holding.label for holding in holdings])
+            return self.state.reduced_later([holding.label for holding in holdings])
 
-    def fidelity(self, qubits: Sequence[int], target: NDArray[np.complex128]) -> float:
+    def fidelity(self, qubits: Sequence[int], target: NDArray[np.complex128]) -> Later[float]:
         """Return <psi|rho|psi> for anybody's qubits. Oracle only."""
         try:
-            return measures.fidelity(self.density_matrix(qubits), target)
+            measures.check_target(target, 2 ** len(qubits))
         except EngineError as error:
             raise BadRequest(str(error)) from error
+        return self.density_matrix(qubits).map(lambda rho: measures.fidelity(rho, target))
 
     def discard_handed_over(self, qubits: Sequence[int]) -> None:
         """Trace out qubits that the referee holds. Oracle only."""
@@ -245,9 +256,6 @@ class Nature:
         self.ledger.move(node, holding, to, holding.free_from)
         add_move_noise(self.state, devices.gates, holding.label)
         holding.free_from += devices.gates.two_duration
-
-    def _rng(self, node: str) -> np.random.Generator:
-        return self.dice.stream(f"node/{node}")
 
 
 def _check_different(qubits: Sequence[int]) -> None:

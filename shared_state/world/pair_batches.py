@@ -8,15 +8,14 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.arguments import MAX_PAIRS
 from shared_state.config import GateConfig, MemoryConfig
 from shared_state.engine import pairs
 from shared_state.engine.batch import Codes
 from shared_state.engine.pairs import Side, Tensors
-from shared_state.errors import BadRequest, LimitExceeded, NoSuchQubit, NotYours, PartnerLost
+from shared_state.errors import BadRequest, NoSuchQubit, NotYours, PartnerLost
 from shared_state.ledger import Bereavement
 from shared_state.world.ends import DeliveredPairs, Ends
-from shared_state.world.pair_links import PairLinks
+from shared_state.world.pair_links import PairLinks, check_count
 from shared_state.world.queues import Ask, Place, Ticket
 
 Times = NDArray[np.float64]
@@ -39,7 +38,8 @@ class Batch:
 class Halves:
     """One node's halves of a batch, under an id of its own.
 
-    ``touched[i]`` is the emulated time up to which half i has aged, ``stored[i]`` when its storage began.
+    ``touched[i]`` is the emulated time up to which half i has aged, ``stored[i]`` when its storage began; it can
+    be used from ``free_from[i]`` on, when its herald has arrived or the last operation on it was.
     """
 
     number: int
@@ -50,6 +50,7 @@ class Halves:
     side: Side
     stored: Times
     touched: Times
+    free_from: Times
     bereaved: Bereavement | None = None
 
     def partner(self) -> Halves | None:
@@ -75,8 +76,7 @@ class PairBatches:
         """Ask for ``count`` heralded pairs; the other end must ask for as many."""
         peer = self._ends.peer(node, run, link)
         self._sources.check_source(link)
-        if not 1 <= count <= MAX_PAIRS:
-            raise LimitExceeded(f"one request is for 1 to {MAX_PAIRS} pairs, not {count}: ask several times.")
+        check_count(count)
         memory = self._nature.world.nodes[node].memories
         if memory.cutoff < inf or memory.attempt_dephasing > 0:
             raise BadRequest(
@@ -84,18 +84,9 @@ class PairBatches:
                 "pairs only: ask for the pairs one by one."
             )
         self._nature.presence.check_peer(peer, run)
-        place = Place("pairs", link, run, "")
-        other = self._ends.queues.first_ask(place)
-        if other is not None and other.node != node and other.count != count:
-            raise BadRequest(f"{peer} asks for {other.count} pairs of link {link!r}, and {node} for {count}.")
-        ask = Ask(ticket, node, at, place, count=count)
-        self._ends.reserve(ask)
-        if other is None or other.node == node:
-            self._ends.queues.wait(ask)
-            return
-        self._ends.queues.withdraw(other.ticket)
-        first, second = (ask, other) if self._ends.links[link].endpoints[0] == node else (other, ask)
-        self._herald(first, second)
+        both = self._ends.meet(Ask(ticket, node, at, Place("pairs", link, run, ""), count=count))
+        if both is not None:
+            self._herald(*both)
 
     def swap(self, node: str, at: float, batch: int, other_batch: int) -> tuple[Codes, Codes]:
         """Bell-measure half i of one batch with half i of another; return the outcomes x and z.
@@ -108,7 +99,7 @@ class PairBatches:
             raise BadRequest("a batch cannot be swapped with itself: name two batches.")
         for halves in (one, other):
             self._touch(halves, at)
-        devices, rng = self._nature.world.nodes[node].gates, self._rng(node)
+        devices, rng = self._nature.world.nodes[node].gates, self._rng(one)
         left = one.batch.states if one.side == 1 else one.batch.states.transpose(0, 2, 1)
         right = other.batch.states if other.side == 0 else other.batch.states.transpose(0, 2, 1)
         # what noise does to the correlation of the two measured qubits it may do to one of them
@@ -121,7 +112,7 @@ class PairBatches:
                 far.batch, far.side = joint, 1 if side else 0
         for halves in (one, other):
             self._leave(halves)
-        return _read(x, devices, rng), _read(z, devices, rng)
+        return read_out(x, devices, rng), read_out(z, devices, rng)
 
     def correct(self, node: str, at: float, batch: int, x: Codes, z: Codes) -> None:
         """Apply X^x[i] Z^z[i] to half i, each gate with the node's gate noise."""
@@ -143,12 +134,12 @@ class PairBatches:
         if (bases > 2).any():
             raise BadRequest("the code of a basis is 0 for Z, 1 for X and 2 for Y.")
         self._touch(halves, at)
-        rng, joint = self._rng(node), halves.batch
+        rng, joint = self._rng(halves), halves.batch
         bits, bloch = pairs.measure(joint.states, halves.side, bases, rng.random(len(bases)))
         joint.states = pairs.alone(bloch, 1 if halves.side == 0 else 0)
         joint.halves[halves.side] = None
         self._leave(halves)
-        return _read(bits, self._nature.world.nodes[node].gates, rng)
+        return read_out(bits, self._nature.world.nodes[node].gates, rng)
 
     def discard(self, node: str, at: float, batch: int) -> None:
         """Trace all halves out."""
@@ -156,10 +147,12 @@ class PairBatches:
         self._touch(halves, at)
         self._drop(halves)
 
-    def withdraw(self, node: str, batch: int) -> None:
-        """Trace out what a cancelled request has delivered, if it is still there."""
-        if batch in self._held[node]:
-            self._drop(self._held[node][batch])
+    def withdraw(self, node: str, batch: int) -> Halves | None:
+        """Trace out what a cancelled request has delivered, if it is still there, and return it."""
+        halves = self._held[node].get(batch)
+        if halves is not None:
+            self._drop(halves)
+        return halves
 
     def close_run(self, node: str, run: str) -> int:
         """Trace out the node's halves of a run; return how many."""
@@ -205,9 +198,11 @@ class PairBatches:
             self._nature.ledger.enter_batch(ask.node, place.run, count)
             self._given[ask.node] -= 1
             own, stored = self._given[ask.node], draw.times + scheme.stored_after[side]
-            halves = Halves(own, ask.node, place.run, title, batch, 1 if side else 0, stored, stored)
-            batch.halves[side] = self._held[ask.node][own] = halves
             heralded = draw.times + scheme.heralded_after[side]
+            halves = Halves(
+                own, ask.node, place.run, title, batch, 1 if side else 0, stored, stored, heralded
+            )
+            batch.halves[side] = self._held[ask.node][own] = halves
             delivered.append((ask.ticket, DeliveredPairs(own, number, heralded)))
         for ticket, outcome in delivered:
             self._ends.settle(ticket, outcome)
@@ -222,15 +217,17 @@ class PairBatches:
                 f"batch {halves.number} is discarded.",
                 node=node,
             )
-        self._nature.clock.reconcile(at, float(halves.touched.max()))
+        self._nature.clock.reconcile(at, float(halves.free_from.max()))
         self._nature.clock.observe(at)
-        until = np.maximum(halves.touched, at)
+        until = np.maximum(halves.free_from, at)
         memory = self._nature.world.nodes[halves.node].memories
         ages = (halves.touched - halves.stored, until - halves.stored)
         halves.batch.states = aged(halves.batch.states, halves.side, memory, *ages)
-        halves.touched = until
+        halves.touched = halves.free_from = until
 
     def _find(self, node: str, batch: int) -> Halves:
+        if node not in self._held:
+            raise BadRequest(f"there is no node {node!r}.")
         if batch in self._held[node]:
             return self._held[node][batch]
         if self._given[node] <= batch < 0:
@@ -251,8 +248,8 @@ class PairBatches:
         del self._held[halves.node][halves.number]
         self._nature.ledger.leave_batch(halves.node, halves.run, len(halves.touched))
 
-    def _rng(self, node: str) -> np.random.Generator:
-        return self._nature.dice.stream(f"node/{node}")
+    def _rng(self, halves: Halves) -> np.random.Generator:
+        return self._nature.rng(f"node/{halves.node}", halves.run)
 
 
 def aged(states: Tensors, side: Side, memory: MemoryConfig, since: Times, until: Times) -> Tensors:
@@ -279,7 +276,7 @@ def correlation_kept(gates: GateConfig) -> float:
     return float((1 - 4 * (1 - gates.two_fidelity**0.5) / 3) ** 2)
 
 
-def _read(bits: Codes, gates: GateConfig, rng: np.random.Generator) -> Codes:
+def read_out(bits: Codes, gates: GateConfig, rng: np.random.Generator) -> Codes:
     """Return the outcomes as the detector reports them."""
     errors = np.where(bits == 1, gates.readout_error_1, gates.readout_error_0)
     return bits ^ (rng.random(len(bits)) < errors).astype(np.uint8)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 
+from shared_state.arguments import MAX_PAIRS
 from shared_state.clock import MAX_LEAP
-from shared_state.errors import BadRequest
+from shared_state.errors import BadRequest, LimitExceeded
 from shared_state.ledger import Holding
 from shared_state.world.ends import Delivered, Ends
 from shared_state.world.heralding import scheme_of
 from shared_state.world.occupancy import Occupancy
 from shared_state.world.queues import Ask, Place, Ticket
 from shared_state.world.schemes.scheme import Draw, Scheme
+
+
+def check_count(count: int) -> None:
+    """Raise LimitExceeded unless one request may be for so many pairs."""
+    if not 1 <= count <= MAX_PAIRS:
+        raise LimitExceeded(f"one request is for 1 to {MAX_PAIRS} pairs, not {count}: ask several times.")
 
 
 class PairLinks:
@@ -28,15 +35,9 @@ class PairLinks:
         peer = self._ends.peer(node, run, link)
         self.check_source(link)
         self._ends.nature.presence.check_peer(peer, run)
-        ask = Ask(ticket, node, at, Place("pair", link, run, ""))
-        self._ends.reserve(ask)
-        other = self._ends.queues.first_ask(ask.place)
-        if other is None or other.node == node:
-            self._ends.queues.wait(ask)
-            return
-        self._ends.queues.withdraw(other.ticket)
-        first, second = (ask, other) if self._ends.links[link].endpoints[0] == node else (other, ask)
-        self._herald(first, second)
+        both = self._ends.meet(Ask(ticket, node, at, Place("pair", link, run, "")))
+        if both is not None:
+            self._herald(*both)
 
     def scheme(self, link: str) -> Scheme:
         """Return what the link's source amounts to. Raises BadRequest where no pair can be made."""
@@ -68,19 +69,20 @@ class PairLinks:
     def generate(self, link: str, run: str, at: float, count: int) -> tuple[Scheme, Draw, int]:
         """Let the source make ``count`` pairs from ``at`` on; return also the number of the first one."""
         scheme = self.scheme(link)
-        dice = self._ends.nature.dice.stream(f"link/{link}/source")
+        dice = self._ends.nature.rng(f"link/{link}/source", run)
         start = max(at, self._busy.free_from(link, run))
         draw = scheme.draw(count, start, dice)
         last = float(draw.times[-1])
         self._busy.occupy(link, run, last + scheme.process.cycle)
         self._ends.nature.clock.observe(last + max(scheme.heralded_after))
-        if scheme.process.cycle > 0:
-            for node, stored in zip(self._ends.links[link].endpoints, scheme.stored_after, strict=True):
-                self._ends.nature.attempts.record(
-                    node, run, start + stored, scheme.process.cycle, int(draw.attempts.sum())
-                )
         first = self._pairs[link] + 1
         self._pairs[link] += count
+        if scheme.process.cycle > 0 and scheme.memories:  # a detector disturbs no memory
+            attempts, pair = int(draw.attempts.sum()), f"{link}/{first}"
+            for node, stored in zip(self._ends.links[link].endpoints, scheme.stored_after, strict=True):
+                self._ends.nature.attempts.record(
+                    node, run, start + stored, scheme.process.cycle, attempts, pair
+                )
         return scheme, draw, first
 
     def release(self, node: str, run: str) -> None:
@@ -102,4 +104,5 @@ class PairLinks:
             self._ends.release(ask)
             nature.ledger.enter(half, ask.node, run, begun + after)
         for ask, half, after in zip((first, second), halves, scheme.heralded_after, strict=True):
+            half.free_from = begun + after  # until then nobody knows that it is half of a pair
             self._ends.settle(ask.ticket, Delivered(half.qubit, pair, begun + after))

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared_state.config import FibreConfig, LinkDevices
-from shared_state.dice import Dice
 from shared_state.engine.joint_state import JointState
 from shared_state.world.fibre import delay, transmission
 from shared_state.world.pulses import PulseTrain, propagate
-from shared_state.world.taps import Tap, split
+from shared_state.world.taps import Tap, cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +40,14 @@ class Path:
         return train
 
 
-def path_of(link: str, devices: LinkDevices, sender: str, taps: Mapping[str, Tap], dice: Dice) -> Path:
+def path_of(devices: LinkDevices, sender: str, taps: Mapping[str, Tap], rng: np.random.Generator) -> Path:
     """Return the path from ``sender`` to the link's other end, past ``taps``, whatever order they come in."""
     fibre = devices.fibre
     # a tap's position counts from the first endpoint
     forward = sender == devices.endpoints[0]
     positions = {name: tap.config.position for name, tap in taps.items()}
     distances = {name: at if forward else fibre.length - at for name, at in positions.items()}
-    stretches: list[tuple[FibreConfig, Tap | None]] = []
-    # from the far end: what remains then has exactly the length at which it was cut, without rounding
-    rest, end = fibre, None
-    for name in sorted(distances, key=lambda name: (distances[name], name), reverse=True):
-        rest, beyond = split(rest, distances[name])
-        stretches.append((beyond, end))
-        end = taps[name]
-    stretches.append((rest, end))
-    return Path(tuple(reversed(stretches)), delay(fibre), dice.stream(f"link/{link}/fibre/{sender}"))
+    order = sorted(distances, key=lambda name: (distances[name], name))
+    ends = [*(taps[name] for name in order), None]
+    stretches = cut(fibre, [distances[name] for name in order])
+    return Path(tuple(zip(stretches, ends, strict=True)), delay(fibre), rng)

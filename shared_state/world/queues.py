@@ -18,7 +18,7 @@ Ticket: TypeAlias = Hashable
 class Place(NamedTuple):
     """Where a request meets what it waits for. ``receiver`` is empty for pairs, which both ends ask for."""
 
-    kind: Literal["pair", "pairs", "qubit", "pulses", "train"]
+    kind: Literal["pair", "pairs", "outcomes", "qubit", "pulses", "train"]
     link: str
     run: str
     receiver: str
@@ -28,8 +28,8 @@ class Place(NamedTuple):
 class Ask:
     """A request of ``node``, made under a ticket, for something at a place.
 
-    ``bases`` only for pulses whose settings the nodes state; where the devices draw them ``pulses`` says how many are
-    expected from now on. ``count`` says how many memories it needs.
+    ``bases`` only where the nodes state them, for pulses and for pairs measured on arrival; of pulses whose settings
+    the devices draw ``pulses`` says how many are expected from now on. ``count``: so many qubits or pairs.
     """
 
     ticket: Ticket
@@ -67,7 +67,7 @@ class Flash:
 
     @property
     def size(self) -> int:
-        return self.train.size
+        return 1024 + self.train.size
 
 
 Light: TypeAlias = Photon | Flash

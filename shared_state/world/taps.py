@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from shared_state.config import FibreConfig, TapConfig
-from shared_state.engine.bases import Basis, eigenstate
+from shared_state.engine.bases import Basis
 from shared_state.engine.batch import Codes
 from shared_state.engine.joint_state import JointState
+from shared_state.engine.later import Later
 from shared_state.world.pulses import PulseTrain, thin
 
 _CODES: Final = {"Z": 0, "X": 1, "Y": 2}
@@ -97,21 +100,34 @@ class Tap:
 def split(fibre: FibreConfig, position: float) -> tuple[FibreConfig, FibreConfig]:
     """Cut a fibre ``position`` metres from its start into the stretches before and after the tap.
 
-    The insertion loss stands for the connectors at both ends, so each stretch gets half of it; one after the
-    other they lose and delay what the whole fibre does. Raises ValueError for a position off the fibre.
+    Raises ValueError for a position off the fibre.
     """
-    if not 0 <= position <= fibre.length:
-        raise ValueError(f"a tap at {position} m is not on a fibre of {fibre.length} m.")
-    half = replace(fibre, insertion_loss_db=fibre.insertion_loss_db / 2)
-    return replace(half, length=position), replace(half, length=fibre.length - position)
+    before, after = cut(fibre, [position])
+    return before, after
 
 
-def intercept_qubit(state: JointState, qubit: int, basis: Basis, rng: np.random.Generator) -> int:
+def cut(fibre: FibreConfig, positions: Sequence[float]) -> list[FibreConfig]:
+    """Cut a fibre at ascending ``positions``, metres from its start, into stretches one after the other.
+
+    Together they lose and delay what the whole fibre does. The insertion loss stands for the connectors at both ends:
+    half of it is lost in the first stretch and half in the last, wherever and however often the fibre is cut.
+    Raises ValueError for a position off the fibre.
+    """
+    for position in positions:
+        if not 0 <= position <= fibre.length:
+            raise ValueError(f"a tap at {position} m is not on a fibre of {fibre.length} m.")
+    bounds = [0.0, *positions, fibre.length]
+    bare = replace(fibre, insertion_loss_db=0.0)
+    stretches = [replace(bare, length=end - start) for start, end in pairwise(bounds)]
+    for index in (0, -1):
+        loss = stretches[index].insertion_loss_db + fibre.insertion_loss_db / 2
+        stretches[index] = replace(stretches[index], insertion_loss_db=loss)
+    return stretches
+
+
+def intercept_qubit(state: JointState, qubit: int, basis: Basis, rng: np.random.Generator) -> Later[int]:
     """Measure a qubit in flight and return the outcome.
 
     The eigenstate that is sent on takes the qubit's place under the same name, no longer entangled.
     """
-    bit = state.measure(qubit, basis, rng.random())
-    psi = eigenstate(basis, bit)
-    state.add(np.outer(psi, psi.conj()), [qubit])
-    return bit
+    return state.measure_and_prepare(qubit, basis, rng.random())

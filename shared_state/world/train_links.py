@@ -12,6 +12,7 @@ from shared_state.errors import BadRequest, LimitExceeded
 from shared_state.world.drawn_trains import SentTrain, Settings, draw_train, longest
 from shared_state.world.ends import Ends
 from shared_state.world.light_links import LightLinks
+from shared_state.world.limits import check_count
 from shared_state.world.queues import Ask, Flash, Place, Ticket
 
 MAX_REMEMBERED: Final = 2**28
@@ -35,15 +36,15 @@ class TrainLinks:
 
     def emit(self, node: str, at: float, run: str, link: str, count: int) -> tuple[int, int, float]:
         """Send as many of ``count`` pulses as one train may have; return its id, how many, when the last has left."""
-        _check_count(count)
+        check_count(count)
         place, start = self._light.prepare("train", node, at, run, link)
         if self._sizes[node] > MAX_REMEMBERED:
             raise LimitExceeded(
                 f"the transmitters of {node} remember more than {MAX_REMEMBERED} bytes of what they sent: "
                 "recall trains first."
             )
-        pulses, path = self._ends.links[link].pulses, self._ends.path(link, node)
-        rng = self._ends.nature.dice.stream(f"link/{link}/transmitter/{node}")
+        pulses, path = self._ends.links[link].pulses, self._ends.path(link, node, run)
+        rng = self._ends.nature.rng(f"link/{link}/transmitter/{node}", run)
         train, sent = draw_train(min(count, longest(pulses, path)), start, pulses, path, rng)
         number = self._sent[node] = self._sent[node] + 1
         self._remembered[node].setdefault(run, {})[number] = _Remembered(link, sent)
@@ -53,7 +54,7 @@ class TrainLinks:
 
     def measure(self, ticket: Ticket, node: str, at: float, run: str, link: str, count: int) -> None:
         """Ask for the next train; ``count`` pulses are expected in all, from its first one on."""
-        _check_count(count)
+        check_count(count)
         self._light.await_light(Ask(ticket, node, at, Place("train", link, run, node), pulses=count))
 
     def recall(self, node: str, run: str, train: int, indices: NDArray[np.uint32]) -> Settings:
@@ -64,7 +65,7 @@ class TrainLinks:
                 f"the indices must ascend, each once, and be below {sent.count}, the length of the train."
             )
         self._forget(node, run, train)
-        return sent.recall(indices, self._ends.nature.dice.stream(f"link/{link}/transmitter/{node}"))
+        return sent.recall(indices, self._ends.nature.rng(f"link/{link}/transmitter/{node}", run))
 
     def tally(self, node: str, run: str, train: int) -> NDArray[np.int64]:
         """Return how many pulses of a train had each intensity and basis; before it is recalled."""
@@ -94,8 +95,3 @@ class TrainLinks:
         self._sizes[node] -= trains.pop(train).train.size
         if not trains:
             del self._remembered[node][run]
-
-
-def _check_count(count: int) -> None:
-    if count < 1:
-        raise BadRequest(f"a train has at least one pulse; {count} were asked for.")

@@ -62,15 +62,22 @@ def growth_with_cluster(folder: Path) -> None:
     channel = dephasing(0.1)
     for n in SIZES:
         state = cluster(n)
+
+        def done(
+            operation: Callable[..., None], what: object, at: list[int], state: JointState = state
+        ) -> None:
+            operation(what, at)
+            state.work_off()
+
         rho = np.ones((2**n, 2**n), dtype=np.complex128)
         other = np.empty_like(rho)
         costs["one pass over the array"].append(fastest(partial(np.multiply, rho, 0.5, out=other)))
-        costs["Z"].append(fastest(partial(state.apply, gates.Z, [0])))
-        costs["H"].append(fastest(partial(state.apply, gates.H, [0])))
-        costs["dephasing of one qubit"].append(fastest(partial(state.apply_channel, channel, [0])))
+        costs["Z"].append(fastest(partial(done, state.apply, gates.Z, [0])))
+        costs["H"].append(fastest(partial(done, state.apply, gates.H, [0])))
+        costs["dephasing of one qubit"].append(fastest(partial(done, state.apply_channel, channel, [0])))
         if n > 1:
-            pairwise["CNOT"].append(fastest(partial(state.apply, gates.CNOT, [0, n - 1])))
-            pairwise["two-qubit unitary"].append(fastest(partial(state.apply, GENERAL, [0, n - 1])))
+            pairwise["CNOT"].append(fastest(partial(done, state.apply, gates.CNOT, [0, n - 1])))
+            pairwise["two-qubit unitary"].append(fastest(partial(done, state.apply, GENERAL, [0, n - 1])))
     figure, axes = plt.subplots(figsize=(7, 4.5))
     for name, values in costs.items():
         axes.plot(list(SIZES), np.array(values) * 1e6, "k--" if "pass" in name else "o-", label=name)

@@ -30,6 +30,7 @@ def new_envelope() -> Callable[..., Envelope]:
             "session": "run-1",
             "sequence": sequence,
             "sent_at": 0.5,
+            "arrives_at": 0.5,
             "kind": "Correction",
             "body": {"x": 1, "z": 0},
         }

@@ -3,7 +3,8 @@
     pip install atheris
     python tests/fuzz/fuzz_service.py -max_total_time=3600 [CORPUS]
 
-Half of the inputs meet a connection that has been let in; a bystander must be served after each.
+Half of the inputs meet connections that have been let in, one at each end of a link; a bystander must be served after
+each.
 An uncaught exception, a fault that the service has logged, or an input that takes longer than ``SLOW`` seconds is a
 finding, and atheris keeps the input. No part of the tests: atheris has wheels for Linux only.
 """
@@ -16,6 +17,7 @@ import time
 from typing import Any
 
 import atheris
+import numpy as np
 
 with atheris.instrument_imports(include=["shared_state"]):
     from shared_state.config import (
@@ -25,6 +27,7 @@ with atheris.instrument_imports(include=["shared_state"]):
         MemoryConfig,
         NodeDevices,
         ServerConfig,
+        WernerSource,
         WorldConfig,
     )
     from shared_state.connection import Connection
@@ -41,11 +44,30 @@ FITTING: dict[str, list[Any]] = {
     "basis": ["X", "Y", "Z"],
     "qubits": [[0], [0, 2], [2, 4]],
     "angles": [[], [0.5]],
+    "batch": [-1, -2],
+    "other_batch": [-1, -2],
+    "count": [1, 3, 50],
+    "bits": [[3, b"\xa0"]],
+    "bases": [[3, b"\xa0"], b"\0\1\2"],
+    "x": [[3, b"\xa0"]],
+    "z": [[3, b"\x60"]],
+    "intensities": [None, b"\0\0\0"],
+    "train": [1, 2],
+    "indices": [b"", b"\0\0\0\0\5\0\0\0"],
+    "matrix": [np.eye(size, dtype=np.complex128).tobytes() for size in (2, 4)],
+    "delivered": [None, 0, -1],
+    "until": [None, 1.0],
+    "despatched": [[], [["bob", 1.0, "r", 0]]],
+    "waits": [[], ["a herald"]],
 }
-NODE = NodeDevices(MemoryConfig(4, t1=1.0, t2=0.5), GateConfig(0.99, 0.98), MemoryConfig(2))
+NODE = NodeDevices(MemoryConfig(16, t1=1.0, t2=0.5), GateConfig(0.99, 0.98), MemoryConfig(2))
 WORLD = WorldConfig(
     nodes={"alice": NODE, "bob": NODE},
-    links={"alice-bob": LinkDevices(("alice", "bob"), FibreConfig(1000.0))},
+    links={
+        "alice-bob": LinkDevices(
+            ("alice", "bob"), FibreConfig(1000.0), WernerSource(rate=100.0, fidelity=0.9)
+        )
+    },
     max_qubits=5,
     seed=1,
 )
@@ -64,21 +86,27 @@ def _silent(connection: Connection) -> None:
 def _one_input(data: bytes) -> None:
     source = atheris.FuzzedDataProvider(data)
     service = Service(CONFIG, lambda: 0.0)
-    line, client = service.open(_silent), Conversation(lab="lab", name="alice", token="a", role="node")
+    clients = [Conversation(lab="lab", name=name, token=name[0], role="node") for name in ("alice", "bob")]
+    lines = [service.open(_silent) for _ in clients]
     if source.ConsumeBool():
-        service.receive(line, client.hello())
+        for line, client in zip(lines, clients, strict=True):
+            service.receive(line, client.hello())
     while source.remaining_bytes():
-        said = _sentence(source, client) if source.ConsumeIntInRange(0, 7) else source.ConsumeBytes(32)
+        speaker = source.ConsumeIntInRange(0, 1)
+        noise = not source.ConsumeIntInRange(0, 7)
+        said = source.ConsumeBytes(32) if noise else _sentence(source, clients[speaker])
         began = time.perf_counter()
-        while service.receive(line, said):
+        while service.receive(lines[speaker], said):
             said = b""
+            if service.has_work:
+                service.work()
         took = time.perf_counter() - began
         if took > SLOW:
             raise AssertionError(f"a request took {took:.3f} s")
-    bystander, heard = Conversation(lab="lab", name="bob", token="b", role="node"), []
+    bystander, heard = Conversation(lab="lab", name="control", token="o", role="oracle"), []
     other = service.open(lambda connection: heard.extend(bystander.receive(connection.take_output())))
     service.receive(other, bystander.hello())
-    service.receive(other, bystander.request("qubit", [0.0, "run"])[1])
+    service.receive(other, bystander.request("census", [])[1])
     assert len(heard) == 2, heard
 
 

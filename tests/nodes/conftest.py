@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nodes.errors import NodeError, ProtocolViolation
-from nodes.ports import Bits, Clicks, Coin, Half, Halves, Peer, QuantumLink, Qubit
+from nodes.ports import Bits, Clicks, Coin, Half, Halves, PairOutcomes, Peer, QuantumLink, Qubit
 from nodes.runtime.coin import make_coin as make_coin_of_stream
 from nodes.trains import Train, TrainClicks
 
@@ -97,6 +97,9 @@ class PhotonLink:
         self._only_pulses()
 
     async def pairs(self, count: int) -> Halves:
+        self._only_pulses()
+
+    async def measure_directly(self, count: int, bases: Bits | None = None) -> PairOutcomes:
         self._only_pulses()
 
     async def send(self, qubit: Qubit) -> None:

@@ -68,7 +68,7 @@ async def test_a_node_cannot_publish_under_anothers_name(lab: Lab, broker: str) 
         ) as watch:
             await watch.subscribe(f"{name}/#", qos=1)
             for sender in ("alice", "charlie"):
-                forged = Envelope(name, sender, "bob", "chat", "run-9", 0, 0.0, "Hello", {})
+                forged = Envelope(name, sender, "bob", "chat", "run-9", 0, 0.0, 0.0, "Hello", {})
                 with suppress(aiomqtt.MqttError):  # mosquitto also throws the forger out
                     async with aiomqtt.Client(
                         "127.0.0.1", port, username="charlie", password=secret, identifier="charlie"

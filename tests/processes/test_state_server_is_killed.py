@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -52,6 +53,23 @@ WORLD = WorldConfig(
 CONFIG = ServerConfig("lab", WORLD, {name: f"{name}'s token" for name in WORLD.nodes}, "the oracle's token")
 
 
+PROGRAM = """
+from shared_state import journal
+from shared_state.__main__ import main
+
+journal.REPLAYED, journal.SHARE = 0.02, 1
+read = journal.Journal.picture
+
+def announced(self):
+    print("recovering", flush=True)
+    return read(self)
+
+journal.Journal.picture = announced
+main()
+"""
+"""The server, which takes pictures all the time and says when it begins to read its journal."""
+
+
 class Mortal:
     """A server process that can be killed and is started again on its port and its journal."""
 
@@ -59,17 +77,31 @@ class Mortal:
         self.config = config
 
     async def start(self) -> int:
+        await self.launch()
+        line = b""
+        while not line.startswith(b"{"):
+            line = await self._line()
+        port = int(json.loads(line)["port"])
+        self.config = replace(self.config, port=port)
+        return port
+
+    async def die_while_it_recovers(self) -> None:
+        await self.launch()
+        assert await self._line() == b"recovering\n"
+        await self.kill()
+
+    async def launch(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shared_state", "--config", "-",
+            sys.executable, "-c", PROGRAM, "--config", "-",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(asdict(self.config)).encode())
         self.process.stdin.write_eof()
-        port = int(json.loads(await self.process.stdout.readline())["port"])
-        self.config = replace(self.config, port=port)
-        return port
+
+    async def _line(self) -> bytes:
+        assert self.process.stdout is not None
+        return await self.process.stdout.readline()
 
     async def kill(self) -> None:
         self.process.kill()
@@ -151,6 +183,8 @@ async def reaper(server: Mortal, progress: Progress) -> int:
         for _ in range(int(dice.integers(0, 40))):
             await asyncio.sleep(0)  # somewhere within a round, not always at its end
         await server.kill()
+        if dice.random() < 0.2:
+            await server.die_while_it_recovers()
         await server.start()
     return len(moments)
 
@@ -171,6 +205,8 @@ async def test_fifty_deaths_under_load_change_nothing(tmp_path: Path) -> None:
     finally:
         await server.kill()
     assert killing.result() == KILLS
+    with sqlite3.connect(tmp_path / "journal") as file:
+        assert file.execute("SELECT count(*) FROM facts WHERE name = 'picture'").fetchone() == (1,)
     (*outcomes, census), (*expected_outcomes, expected_census) = working.result(), expected
     assert census == expected_census
     assert [classical for classical, _ in outcomes] == [classical for classical, _ in expected_outcomes]

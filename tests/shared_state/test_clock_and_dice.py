@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shared_state.clock import MAX_LEAP, MAX_TIME, SLACK, lab_clock
-from shared_state.config import ClockConfig
+from shared_state.config import ClockConfig, ServerConfig
 from shared_state.dice import Dice
 from shared_state.errors import BadRequest, TimeReversed
+from shared_state.journal import Journal
 
 
 def test_real_time_runs_at_its_scale_from_zero() -> None:
@@ -73,3 +76,39 @@ def test_a_stream_depends_on_seed_and_name_only() -> None:
 
 def test_without_a_seed_the_dice_differ_every_time() -> None:
     assert Dice(None).stream("node/alice").random() != Dice(None).stream("node/alice").random()
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_a_time_of_day_that_was_set_back_does_not_turn_back_the_clock_of_a_lab_with_a_journal(
+    config: ServerConfig, tmp_path: Path, pictures: bool
+) -> None:
+    ages = []
+    for day in (1000.0, 400.0, 410.0, 405.0):
+        journal = Journal(tmp_path / "journal", config, day)
+        ages.append(journal.age)
+        journal.write(["end", "node", "alice"])
+        journal.commit(5.0)  # the server lived for five seconds
+        if pictures:
+            journal.replace(lambda: b"a picture", lambda: 0.0)
+        journal.close()
+    assert ages == [0.0, 5.0, 15.0, 20.0]
+
+
+def test_a_stream_of_one_course_of_time_knows_nothing_of_another() -> None:
+    first, second = Dice(1), Dice(1)
+    second.stream("node/alice", "other").random(10)
+    second.stream("node/alice").random(10)
+    assert first.stream("node/alice", "run").random() == second.stream("node/alice", "run").random()
+    drawn = [Dice(1).stream(name, story).random() for name in ("a", "b") for story in ("", "a", "b")]
+    assert len(set(drawn)) == 6
+
+
+def test_streams_that_were_forgotten_do_not_repeat_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared_state.dice.REMEMBERED", 3)
+    dice = Dice(1)
+    drawn = [dice.stream("node/alice", f"run {number % 5}").random() for number in range(40)]
+    assert len(set(drawn)) == 40
+    again = Dice(1)  # and it happens alike every time
+    assert drawn == [again.stream("node/alice", f"run {number % 5}").random() for number in range(40)]
+    kept = Dice(1)
+    assert drawn[:3] == [kept.stream("node/alice", f"run {number}").random() for number in range(3)]

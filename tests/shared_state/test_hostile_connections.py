@@ -12,12 +12,21 @@ import pytest
 from shared_state.client import NodeClient
 from shared_state.config import ServerConfig
 from shared_state.connection import Connection
-from shared_state.errors import BadCredential, ServerLost, SharedStateError, WireError, WrongLab, from_wire
+from shared_state.errors import (
+    BadCredential,
+    ServerLost,
+    SessionExpired,
+    SharedStateError,
+    WireError,
+    WrongLab,
+    from_wire,
+)
 from shared_state.oracle import OracleClient
 from shared_state.server import Server, serve
 from shared_state.service import HELLO_WITHIN, Service
-from shared_state.wire import VERSION, Decoder, encode
+from shared_state.wire import MAX_HELLO, MAX_REQUEST, VERSION, Decoder, encode
 
+LINK = "alice-charlie"
 HELLO = {
     "version": VERSION, "lab": "lab", "name": "alice", "token": "alice's token", "role": "node", "resume": "",
     "received": 0,
@@ -111,6 +120,7 @@ async def test_who_does_not_say_hello_is_shown_out(service: Service, wall: list[
     wall[0] = HELLO_WITHIN
     service.tick()
     assert "hello" in str(refusal(list(Decoder().messages(closed[0]))))
+    service.closed(dawdler)
     assert service.next_deadline() is None
 
 
@@ -192,3 +202,70 @@ async def test_a_server_that_closes_loses_its_clients(config: ServerConfig) -> N
     async with await serve(replace(config, lease=0.1)) as server, await join(server, "alice") as alice:
         server.close()
         assert "is gone" in str(await alice.lost)
+
+
+def test_a_dead_connection_keeps_nothing_when_its_client_resumes(service: Service) -> None:
+    lines: list[Connection] = []
+    heard: list[object] = []
+
+    def deaf(connection: Connection) -> None:
+        """Leave what is written where it is."""
+
+    def reader(connection: Connection) -> None:
+        heard.extend(Decoder().messages(connection.take_output()))
+
+    for _ in range(3):
+        resumed = str(heard[0]["session"]) if heard else ""  # type: ignore[index]
+        line = service.open(reader if not heard else deaf)
+        service.receive(line, encode({**HELLO, "resume": resumed}))
+        if not lines:
+            requests = b"".join(encode([number, 0, "sync", []]) for number in range(1, 100))
+            service.receive(line, requests)
+        lines.append(line)
+    assert [line.severed for line in lines] == [True, True, False]
+    assert lines[1].take_output() == b""
+
+
+def test_whose_answers_grow_too_many_in_its_absence_has_departed_and_is_told_so(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared_state.session.MAX_KEPT", 10_000)
+    heard: list[object] = []
+    line = service.open(lambda line: heard.extend(Decoder().messages(line.take_output())))
+    service.receive(line, encode(HELLO))
+    asks = [encode([number, 0, "pair", [0.0, f"run{number}", LINK]]) for number in range(1, 7)]
+    service.receive(line, b"".join(asks))
+    service.closed(line)
+    charlie = service.open(lambda line: None)
+    service.receive(charlie, encode({**HELLO, "name": "charlie", "token": "charlie's token"}))
+    for number in range(1, 7):
+        service.receive(charlie, encode([number, 0, "close_run", [f"run{number}"]]))
+    monkeypatch.setattr("shared_state.session.MAX_KEPT", 6 * 300)  # small answers count for what they hold
+    service.receive(charlie, encode([7, 6, "sync", []]))
+    line = service.open(lambda line: heard.extend(Decoder().messages(line.take_output())))
+    service.receive(line, encode({**HELLO, "resume": heard[0]["session"]}))  # type: ignore[index]
+    error = refusal(heard)
+    assert isinstance(error, SessionExpired)
+    assert "acknowledged" in error.message
+
+
+def test_who_does_not_read_the_last_words_is_cut_off(service: Service, wall: list[float]) -> None:
+    line = service.open(lambda line: None)
+    service.receive(line, encode("no hello"))
+    assert (line.closing, line.severed) == (True, False)
+    wall[0] = service.next_deadline() or 0.0
+    service.tick()
+    assert line.severed
+    assert line.take_output() == b""
+
+
+@pytest.mark.parametrize("admitted", [False, True])
+def test_a_frame_longer_than_the_limit_is_refused_before_it_is_kept(service: Service, admitted: bool) -> None:
+    line = service.open(lambda line: None)
+    if admitted:
+        service.receive(line, encode(HELLO))
+    limit = MAX_REQUEST if admitted else MAX_HELLO
+    service.receive(line, (limit + 1).to_bytes(4, "big"))
+    assert line.closing
+    service.receive(line, bytes(1000))
+    assert not service.receive(line, b"")

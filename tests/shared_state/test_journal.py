@@ -122,6 +122,8 @@ def script() -> Iterator[Say]:
     yield "control", "fidelity", [[7], np.array([1.0, 0.0], dtype=np.complex128).tobytes()]
     yield "alice", "emit_train", [1.2, "run", LINK, 50]
     yield "charlie", "measure_train", [1.2, "run", LINK, 50]
+    yield "bob", "measure_directly", [1.2, "direct", "charlie-bob", 6, bytes([0, 1, 2, 2, 1, 0])]
+    yield "charlie", "measure_directly", [1.2, "direct", "charlie-bob", 6, None]
     yield "alice", "tally", ["run", 1]
     yield "alice", "recall", ["run", 1, bytes([3, 0, 0, 0])]
     yield "control", "set_tap", ["eve", True]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared_state.conversation import Conversation
 from shared_state.errors import LimitExceeded, WireError
-from shared_state.wire import MAX_FRAME, Decoder, Message, encode
+from shared_state.wire import MAX_FRAME, MAX_REQUEST, Decoder, Message, encode
 
 messages = st.recursive(
     st.none()
@@ -91,3 +92,10 @@ def test_messages_before_the_garbage_are_heard() -> None:
 def test_a_message_that_is_too_large_is_refused_by_its_sender() -> None:
     with pytest.raises(LimitExceeded, match="in parts"):
         encode(b"x" * (MAX_FRAME + 1))
+
+
+def test_a_client_is_told_that_its_request_is_too_large() -> None:
+    conversation = Conversation(lab="lab", name="alice", token="a", role="node")
+    with pytest.raises(LimitExceeded, match="exceeds the limit"):
+        conversation.request("unitary", [0.0, bytes(MAX_REQUEST), [0]])
+    assert conversation.unapplied == 0

@@ -34,7 +34,7 @@ def length_on_the_wire(message: object) -> int:
     tagged = Tagged(kind_of(message), encode(message), bytes(16))
     name = "n" * 64
     body = fields_of(tagged)
-    return len(wire(Envelope(name, name, name, name, name, 2**63, 0.1, kind_of(tagged), body)))
+    return len(wire(Envelope(name, name, name, name, name, 2**63, 0.1, 0.1, kind_of(tagged), body)))
 
 
 def zeros(bits: int) -> bytes:

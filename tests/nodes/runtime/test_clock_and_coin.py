@@ -8,12 +8,12 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from nodes.runtime.clock import RealTimeClock, VirtualClock
+from nodes.runtime.clock import Alone, RealTimeClock, VirtualClock
 from nodes.runtime.coin import make_coin
 
 
 async def test_a_virtual_clock_moves_only_by_what_is_waited_for_and_never_back() -> None:
-    clock = VirtualClock(2.0)
+    clock = VirtualClock(Alone(2.0))
     await clock.until(1.0)
     assert clock.now() == 2.0
     await clock.until(3.5)
@@ -22,7 +22,7 @@ async def test_a_virtual_clock_moves_only_by_what_is_waited_for_and_never_back()
 
 
 async def test_an_hour_of_virtual_time_takes_none() -> None:
-    clock = VirtualClock()
+    clock = VirtualClock(Alone())
     async with asyncio.timeout(1.0):
         await clock.sleep(3600.0)
     assert clock.now() == 3600.0
@@ -39,7 +39,7 @@ async def test_a_real_time_clock_waits_for_the_emulated_time_at_its_scale(scale:
 
 @pytest.mark.parametrize("duration", [-1e-9, -1.0, float("nan")])
 async def test_no_clock_runs_backwards(duration: float) -> None:
-    for clock in (VirtualClock(), RealTimeClock(lambda: 0.0)):
+    for clock in (VirtualClock(Alone()), RealTimeClock(lambda: 0.0)):
         with pytest.raises(ValueError, match="backwards"):
             await clock.sleep(duration)
 
@@ -98,7 +98,7 @@ def test_every_integer_below_the_bound_is_drawn_equally_often() -> None:
 
 
 async def test_operations_take_their_time_on_either_clock() -> None:
-    for clock in (VirtualClock(1.0), RealTimeClock(lambda: 1.0)):
+    for clock in (VirtualClock(Alone(1.0)), RealTimeClock(lambda: 1.0)):
         clock.spend(0.25)
         clock.spend(0.5)
         assert clock.now() == 1.75

@@ -7,7 +7,7 @@ from math import exp
 import pytest
 
 from nodes.errors import QubitGone
-from nodes.runtime.clock import VirtualClock
+from nodes.runtime.clock import Alone, VirtualClock
 from nodes.runtime.qubits import Register
 from shared_state.client import NodeClient
 from shared_state.config import GateConfig, MemoryConfig, NodeDevices, ServerConfig, WorldConfig
@@ -27,7 +27,7 @@ def service(memory: MemoryConfig) -> Service:
 async def test_a_program_is_as_slow_as_its_operations(t1: float) -> None:
     server = service(MemoryConfig(t1=t1, t2=t1))
     alice, oracle = await NodeClient.local(server, name="alice"), await OracleClient.local(server)
-    clock = VirtualClock()
+    clock = VirtualClock(Alone())
     register = Register(alice, clock, "run")
     first, second = await register.qubit(), await register.qubit()
     first.x()
@@ -48,7 +48,7 @@ async def test_a_program_is_as_slow_as_its_operations(t1: float) -> None:
 
 async def test_a_program_that_keeps_a_qubit_for_too_long_hears_of_it() -> None:
     alice = await NodeClient.local(service(MemoryConfig(cutoff=1.0)), name="alice")
-    clock = VirtualClock()
+    clock = VirtualClock(Alone())
     qubit = await Register(alice, clock, "run").qubit()
     await clock.sleep(2.0)
     with pytest.raises(QubitGone, match="cut-off"):

@@ -12,7 +12,7 @@ import pytest
 
 from nodes.errors import PeerGone, ProgramInvalid, QubitGone
 from nodes.ports import Bits, Halves
-from nodes.runtime.clock import VirtualClock
+from nodes.runtime.clock import Alone, VirtualClock
 from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.links import FibreLink
@@ -35,7 +35,7 @@ class Row:
         service = Service(ServerConfig("lab", world, {name: name for name in NAMES}, "oracle"), lambda: 0.0)
         self.clients = {name: await NodeClient.local(service, name=name) for name in NAMES}
         self.oracle = await OracleClient.local(service)
-        self.registers = {name: Register(self.clients[name], VirtualClock(), "run") for name in NAMES}
+        self.registers = {name: Register(self.clients[name], VirtualClock(Alone()), "run") for name in NAMES}
         self.links = {
             (here, there): FibreLink(self.registers[here], "run", title, title, there, 5.0)
             for title, link in world.links.items()

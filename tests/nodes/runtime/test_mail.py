@@ -37,7 +37,7 @@ async def _offices(
 
 
 async def _send(office: PostOffice, recipient: str, session: str, number: int) -> None:
-    await office.send(recipient, session, "test", "Number", {"number": number}, 0.0)
+    await office.send(recipient, session, "test", "Number", {"number": number}, 0.0, 0.0)
 
 
 async def _receive(office: PostOffice, sender: str, session: str, deadline: float = 5.0) -> int:
@@ -149,7 +149,7 @@ async def test_nobody_fills_a_nodes_memory_with_unread_mail() -> None:
     async with _offices("alice", "bob", "mallory", wrap=counted) as (alice, bob, mallory):
         for number in range(81):
             body = {"number": number, "ballast": bytes(1_000_000)}
-            await mallory.send("bob", "run-1:0", "test", "Number", body, 0.0)
+            await mallory.send("bob", "run-1:0", "test", "Number", body, 0.0, 0.0)
         await last.wait()
         await _send(alice, "bob", "run-1:0", 7)
         assert await _receive(bob, "alice", "run-1:0") == 7  # so all that mallory sent before has arrived

@@ -56,6 +56,15 @@ def summarise(rounds): ...
     assert program.summarise is not None
 
 
+@pytest.mark.parametrize(("exported", "roles"), [(True, ["alice", "bob"]), (False, [])])
+def test_a_role_that_is_imported_counts_where_the_file_exports_it(
+    write: Write, exported: bool, roles: list[str]
+) -> None:
+    body = "from nodes.apps.pauli_trial import alice, bob\nasync def carol(): ...\n"
+    program = load(write(body + ('__all__ = ["alice", "bob", "carol"]\n' if exported else "")))
+    assert list(program.roles) == [*roles, "carol"]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nodes.errors import DeadlinePassed
-from nodes.runtime.clock import VirtualClock
+from nodes.runtime.clock import Alone, RealTimeClock, VirtualClock
 from nodes.runtime.links import FibreLink
 from nodes.runtime.qubits import Register
 from shared_state.client import NodeClient
@@ -38,7 +38,7 @@ async def test_what_a_receiver_announces_its_sender_recalls() -> None:
     server, count = service(), 10**7
     async with asyncio.timeout(10):
         alice, bob = await NodeClient.local(server, name="alice"), await NodeClient.local(server, name="bob")
-        clocks = VirtualClock(), VirtualClock()
+        clocks = VirtualClock(Alone()), VirtualClock(Alone())
         to_bob = FibreLink(Register(alice, clocks[0], "run"), "run", "line", "", "bob", 5.0)
         to_alice = FibreLink(Register(bob, clocks[1], "run"), "run", "line", "", "alice", 5.0)
         train, clicks = await asyncio.gather(to_bob.emit_train(count), to_alice.measure_train(count))
@@ -58,7 +58,7 @@ async def test_what_a_receiver_announces_its_sender_recalls() -> None:
 
 async def test_a_receiver_does_not_wait_for_ever() -> None:
     bob = await NodeClient.local(service(), name="bob")
-    to_alice = FibreLink(Register(bob, VirtualClock(), "run"), "run", "line", "", "alice", 0.01)
+    to_alice = FibreLink(Register(bob, RealTimeClock(lambda: 0.0), "run"), "run", "line", "", "alice", 0.01)
     with pytest.raises(DeadlinePassed, match="a train"):
         await to_alice.measure_train(5)
     await bob.close()

@@ -59,3 +59,10 @@ def test_a_mean_that_cannot_vary_agrees_exactly(measured: float, passed: bool) -
     comparison = FORMULA.mean(2.0, measured, 100, 0.0)
     assert comparison.passed is passed
     assert comparison.z == (0.0 if passed else inf)
+
+
+@pytest.mark.parametrize(
+    ("measured", "passed"), [(0.0, True), (0.3, True), (0.3 + 1e-6, False), (nan, False)]
+)
+def test_a_bound_holds_for_what_does_not_exceed_it(measured: float, passed: bool) -> None:
+    assert FORMULA.at_most(0.3, measured).passed is passed

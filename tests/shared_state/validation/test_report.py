@@ -46,3 +46,9 @@ def test_the_same_findings_give_the_same_files(tmp_path: Path) -> None:
     first, second = (write(FOUND, 5, tmp_path / name).parent for name in ("one", "two"))
     for name in ("report.md", "curve.svg"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_of_several_bounds_the_row_shows_how_near_the_nearest_was_come() -> None:
+    (summary,) = summaries([GOOD.at_most(1.0, 0.5), GOOD.at_most(0.01, 0.007)])
+    assert summary.distance == "0.7 of the bound"
+    assert summary.passed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_state.config import FibreConfig, GateConfig, MemoryConfig, WernerSource
+from shared_state.config import DetectorConfig, FibreConfig, GateConfig, MemoryConfig, WernerSource
 from shared_state.validation.comparison import SAMPLED_AT_MOST
 from shared_state.validation.findings import Findings
 from shared_state.validation.heralding import FIBRE
@@ -83,18 +83,43 @@ def worse_pairs(**fields: float) -> WernerSource:
     return replace(source, fidelity=source.fidelity - 1e-6)
 
 
+def keeps_more(**fields: float) -> MemoryConfig:
+    memory = MemoryConfig(**fields)  # type: ignore[arg-type]
+    return replace(memory, cutoff=1.01 * memory.cutoff, attempt_dephasing=0.99 * memory.attempt_dephasing)
+
+
+def forgets(**fields: float) -> MemoryConfig:
+    memory = MemoryConfig(**fields)  # type: ignore[arg-type]
+    return replace(memory, t2=0.999 * memory.t2)
+
+
+def clicks_more(**fields: float) -> DetectorConfig:
+    return replace(DetectorConfig(**fields), efficiency=0.19)
+
+
 MUTATIONS: Mapping[str, tuple[str, Callable[..., object] | FibreConfig]] = {
     "fibre": ("FibreConfig", lossier),
     "memory": ("MemoryConfig", longer_lived),
+    "attempts": ("MemoryConfig", keeps_more),
+    "cutoff": ("MemoryConfig", keeps_more),
     "operations": ("GateConfig", worse_gates),
     "correlations": ("WernerSource", worse_pairs),
+    "nonlocality": ("MemoryConfig", forgets),
     "swapping": ("WernerSource", worse_pairs),
     "heralding": ("FIBRE", replace(FIBRE, length=FIBRE.length * 1.001)),
     "purification": ("WernerSource", worse_pairs),
+    "distillation": ("FIBRE", replace(FIBRE, length=FIBRE.length * 1.001)),
     "chains": ("WernerSource", worse_pairs),
+    "capacity": ("FibreConfig", lossier),
     "pulses": ("FibreConfig", lossier),
+    "detectors": ("DetectorConfig", clicks_more),
 }
 SMALLER: Mapping[str, Mapping[str, object]] = {
+    "attempts": {"TRIALS": 20},
+    "cutoff": {"RACES": 100},
+    "nonlocality": {"SHOTS": 10, "PAIRS": 1000},
+    "distillation": {"TRIALS": 10},
+    "detectors": {"DEAD_PERIODS": (1,), "CHAINS": ()},
     "purification": {"FIDELITIES": (0.8,), "TRIALS": 10},
     "chains": {"FIDELITIES": (0.9,), "ROUNDS": 100, "PAIRS": 1000},
     "pulses": {"DISTANCES_KM": (0.0, 50.0)},

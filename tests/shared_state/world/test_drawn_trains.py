@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from shared_state.config import DetectorConfig, FibreConfig, LinkDevices, PulseConfig, TapConfig
-from shared_state.dice import Dice
 from shared_state.world.detectors import Clicks, click
 from shared_state.world.drawn_trains import MAX_DETECTIONS, SentTrain, draw_bases, draw_train, longest
 from shared_state.world.path import Path, path_of
@@ -66,7 +65,7 @@ def path_past(eves: Sequence[dict[str, Any]], seed: int) -> Path:
         )
         for number, eve in enumerate(eves)
     }
-    return path_of("ab", LinkDevices(("a", "b"), FibreConfig(6e3, 0.25)), "a", taps, Dice(seed))
+    return path_of(LinkDevices(("a", "b"), FibreConfig(6e3, 0.25)), "a", taps, np.random.default_rng(seed))
 
 
 def reports(path: Path) -> list[TapReport]:
@@ -149,7 +148,7 @@ def test_gains_are_those_of_the_formula_for_each_intensity(length: float, means:
     """Q_mu = 1 - (1 - p_d)^2 e^(-mu eta)."""
     rng, fibre = np.random.default_rng(4), FibreConfig(length)
     pulses = PulseConfig(intensities=means, detectors=DetectorConfig(0.1, 1e-5))
-    path = path_of("ab", LinkDevices(("a", "b"), fibre), "a", {}, Dice(3))
+    path = path_of(LinkDevices(("a", "b"), fibre), "a", {}, np.random.default_rng(3))
     train, sent = draw_train(10**7 // (1 if length else 10), 0.0, pulses, path, rng)
     tally = sent.tally.sum(axis=1)
     clicks, _ = measure(train, pulses, rng)

@@ -87,10 +87,10 @@ def test_a_stored_superposition_loses_coherence_with_t2_and_population_with_t1(e
     nature = one_node(NodeDevices(MemoryConfig(t1=1.0, t2=0.4)))
     qubit = nature.qubit("alice", 1.0, "run")
     nature.gate("alice", 1.0, "ry", [qubit], [1.1])
-    before = nature.density_matrix([qubit])
+    before = nature.density_matrix([qubit]).value
     nature.gate("alice", 1.0 + elapsed / 3, "z", [qubit], [])  # aging in two steps is aging in one
     nature.gate("alice", 1.0 + elapsed, "z", [qubit], [])
-    after = nature.density_matrix([qubit])
+    after = nature.density_matrix([qubit]).value
     assert after[1, 1] == pytest.approx(before[1, 1] * exp(-elapsed), abs=1e-12)
     assert after[0, 1] == pytest.approx(before[0, 1] * exp(-elapsed / 0.4), abs=1e-12)
 
@@ -101,7 +101,7 @@ def test_what_was_handed_over_ages_no_more() -> None:
     nature.gate("alice", 0.0, "x", [qubit], [])
     nature.hand_over("alice", 0.5, [qubit])
     nature.clock.observe(100.0)
-    assert nature.density_matrix([qubit])[1, 1] == pytest.approx(exp(-0.5), abs=1e-12)
+    assert nature.density_matrix([qubit]).value[1, 1] == pytest.approx(exp(-0.5), abs=1e-12)
 
 
 def test_a_gate_of_fidelity_f_leaves_that_entanglement_fidelity() -> None:
@@ -110,7 +110,7 @@ def test_a_gate_of_fidelity_f_leaves_that_entanglement_fidelity() -> None:
     )
     hers, his = lab.pair()
     lab.nature.gate("alice", 1.0, "x", [hers.qubit], [])
-    assert lab.nature.fidelity([hers.qubit, his.qubit], bell_state(1, 0)) == pytest.approx(0.93, abs=1e-9)
+    assert lab.nature.fidelity([hers.qubit, his.qubit], bell_state(1, 0)).value == pytest.approx(0.93, abs=1e-9)
 
 
 def test_late_operations_happen_at_once_in_real_time() -> None:
@@ -118,7 +118,7 @@ def test_late_operations_happen_at_once_in_real_time() -> None:
     nature = Nature(world, RealTimeClock(1.0, lambda: 0.0), Dice(1))
     qubit = nature.qubit("alice", 1.0, "run")
     nature.gate("alice", 0.2, "x", [qubit], [])
-    assert nature.density_matrix([qubit])[1, 1] == pytest.approx(1.0)
+    assert nature.density_matrix([qubit]).value[1, 1] == pytest.approx(1.0)
 
 
 def test_readout_errors_flip_both_bits_of_a_bell_measurement_independently() -> None:
@@ -132,7 +132,7 @@ def test_readout_errors_flip_both_bits_of_a_bell_measurement_independently() -> 
         first, second = nature.qubit("alice", 0.0, "run"), nature.qubit("alice", 0.0, "run")
         nature.gate("alice", 0.0, "h", [first], [])
         nature.gate("alice", 0.0, "cnot", [first, second], [])
-        x, z = nature.bell_measure("alice", 0.0, first, second)
+        x, z = nature.bell_measure("alice", 0.0, first, second).value
         flips += (x, z)
         both += x & z
     sigma = sqrt(rounds * fidelity * (1 - fidelity))
@@ -150,7 +150,7 @@ def test_operators_that_do_not_fit_are_refused_and_change_nothing() -> None:
         nature.gate("alice", 0.0, "cnot", [qubit, qubit], [])
     with pytest.raises(BadRequest, match="target"):
         nature.fidelity([qubit], np.ones(4, dtype=np.complex128))
-    assert nature.measure("alice", 0.0, qubit, "Z") == 0
+    assert nature.measure("alice", 0.0, qubit, "Z").value == 0
 
 
 def test_an_id_tells_to_whom_it_was_given() -> None:
@@ -179,7 +179,7 @@ def test_pair_generation_starts_when_both_have_asked_and_takes_the_sources_time(
         assert hers.time == his.time
         waits.append(hers.time - 3.0)
         if number == 0:
-            rho = lab.nature.fidelity([hers.qubit, his.qubit], bell_state(0, 0))
+            rho = lab.nature.fidelity([hers.qubit, his.qubit], bell_state(0, 0)).value
             assert rho == pytest.approx(0.9, abs=1e-9)
         lab.nature.drop_run("alice", run)
         lab.nature.drop_run("bob", run)
@@ -210,9 +210,9 @@ def test_a_flying_qubit_does_not_age_and_a_waiting_one_does() -> None:
     lab = Lab(LinkDevices(("alice", "bob"), FibreConfig(200_000.0, 0.0)), memory)
     arrival = lab.send(excited=True)
     assert arrival.qubit is not None
-    assert lab.nature.density_matrix([arrival.qubit])[1, 1] == pytest.approx(1.0)
+    assert lab.nature.density_matrix([arrival.qubit]).value[1, 1] == pytest.approx(1.0)
     lab.nature.gate("bob", arrival.time + 1e-3, "z", [arrival.qubit], [])
-    assert lab.nature.density_matrix([arrival.qubit])[1, 1] == pytest.approx(exp(-1))
+    assert lab.nature.density_matrix([arrival.qubit]).value[1, 1] == pytest.approx(exp(-1))
 
 
 @pytest.mark.parametrize("sender", ["alice", "bob"])
@@ -257,7 +257,7 @@ def test_eve_breaks_the_entanglement_of_a_qubit_that_passes() -> None:
     arrival = lab.settled["r"]
     assert isinstance(arrival, Arrived)
     assert arrival.qubit is not None
-    assert lab.nature.fidelity([kept, arrival.qubit], bell_state(0, 0)) == pytest.approx(0.5, abs=1e-9)
+    assert lab.nature.fidelity([kept, arrival.qubit], bell_state(0, 0)).value == pytest.approx(0.5, abs=1e-9)
 
 
 def test_emission_takes_its_time_and_detection_ends_with_the_last_pulse() -> None:

@@ -57,7 +57,7 @@ class Lab:
         self.nature.unitary(node, to, np.eye(2, dtype=np.complex128), [qubit])
 
     def fidelity(self, hers: int, his: int, x: int = 0) -> float:
-        return self.nature.fidelity([hers, his], bell_state(x, 0))
+        return self.nature.fidelity([hers, his], bell_state(x, 0)).value
 
 
 @pytest.mark.parametrize(("hers", "his"), list(product(MEMORIES, MEMORIES)))
@@ -107,7 +107,7 @@ def test_relaxation_and_depolarising_together_are_a_semigroup_too() -> None:
         lab.nature.gate("alice", 0.0, "ry", [qubit], [2.0])
         for step in range(1, steps + 1):
             lab.age("alice", qubit, 0.5 * step / steps)
-        states.append(lab.nature.density_matrix([qubit]))
+        states.append(lab.nature.density_matrix([qubit]).value)
     np.testing.assert_allclose(states[0], states[1], atol=1e-12)
 
 
@@ -115,7 +115,7 @@ def test_relaxation_and_depolarising_together_are_a_semigroup_too() -> None:
 def test_a_qubit_made_here_is_ground_with_the_initialisation_fidelity(f: float) -> None:
     lab = Lab(NodeDevices(MemoryConfig(initialisation_fidelity=f)))
     qubit = lab.nature.qubit("alice", 0.0, "run")
-    assert lab.nature.density_matrix([qubit])[0, 0] == pytest.approx(f, abs=1e-12)
+    assert lab.nature.density_matrix([qubit]).value[0, 0] == pytest.approx(f, abs=1e-12)
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
@@ -212,7 +212,7 @@ def test_a_half_swapped_in_time_is_not_mourned() -> None:
     lab = Lab(NodeDevices(MemoryConfig(cutoff=0.5)))
     a, b, herald = lab.pair()
     lab.nature.measure("alice", herald + 0.4, a, "Z")
-    assert lab.nature.measure("bob", herald + 9.0, b, "Z") in (0, 1)
+    assert lab.nature.measure("bob", herald + 9.0, b, "Z").value in (0, 1)
 
 
 def test_a_memory_full_of_overdue_qubits_is_free() -> None:
@@ -239,7 +239,7 @@ def test_a_qubit_is_busy_while_it_is_operated_on() -> None:
     lab.nature.gate("alice", 0.3, "cnot", [other, qubit], [])
     with pytest.raises(TimeReversed):
         lab.nature.measure("alice", 0.5, other, "Z")
-    assert lab.nature.measure("alice", 0.6, qubit, "Z") == 1
+    assert lab.nature.measure("alice", 0.6, qubit, "Z").value == 1
 
 
 def test_in_real_time_an_operation_waits_for_its_qubit() -> None:
@@ -250,7 +250,7 @@ def test_in_real_time_an_operation_waits_for_its_qubit() -> None:
         nature.gate("alice", 0.0, "x", [qubit], [])
     expected = exp(-0.5)  # excited by the first, decayed until the second begins
     expected = (1 - expected) * exp(-0.5)
-    assert nature.density_matrix([qubit])[1, 1] == pytest.approx(1 - expected, abs=1e-12)
+    assert nature.density_matrix([qubit]).value[1, 1] == pytest.approx(1 - expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("zero", "one"), [(0.05, 0.005), (0.0, 0.3), (0.2, 0.2)])
@@ -263,5 +263,5 @@ def test_readout_errors_of_both_outcomes_are_their_own(zero: float, one: float) 
             qubit = lab.nature.qubit("alice", 0.0, "run")
             if excited:
                 lab.nature.gate("alice", 0.0, "x", [qubit], [])
-            wrong += lab.nature.measure("alice", 0.0, qubit, "Z") != excited
+            wrong += lab.nature.measure("alice", 0.0, qubit, "Z").value != excited
         assert abs(wrong - shots * error) <= SIGMAS * sqrt(shots * error * (1 - error))

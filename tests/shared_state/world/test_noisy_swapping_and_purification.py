@@ -35,7 +35,7 @@ class ChosenNumbers(Dice):
 
     numbers: tuple[float, ...] = ()
 
-    def stream(self, name: str) -> np.random.Generator:
+    def stream(self, name: str, story: str = "") -> np.random.Generator:
         return cast(np.random.Generator, self)
 
     def random(self) -> float:
@@ -73,10 +73,10 @@ class Branch:
 
     def measure(self, node: str, qubit: int, bit: int, wrong: int) -> int:
         """Find ``bit`` in Z, reported rightly or wrongly; return the report."""
-        p0 = fidelity(self.nature.density_matrix([qubit]), eigenstate("Z", 0))
+        p0 = fidelity(self.nature.density_matrix([qubit]).value, eigenstate("Z", 0))
         self.probability *= 1 - p0 if bit else p0
         self.chance.numbers = ((1 + p0) / 2 if bit else p0 / 2, self.readout(bit, wrong))
-        assert self.nature.measure(node, 0.0, qubit, "Z") == bit ^ wrong
+        assert self.nature.measure(node, 0.0, qubit, "Z").value == bit ^ wrong
         return bit ^ wrong
 
     def bell_measure(
@@ -86,7 +86,7 @@ class Branch:
         self.probability /= 4
         uniform = (BITS.index(found) + 0.5) / 4
         self.chance.numbers = (uniform, *map(self.readout, found, wrong))
-        report = self.nature.bell_measure("charlie", 0.0, first, second)
+        report = self.nature.bell_measure("charlie", 0.0, first, second).value
         assert report == (found[0] ^ wrong[0], found[1] ^ wrong[1])
         return report
 
@@ -130,7 +130,7 @@ def swap(
         else:
             x, z = branch.bell_measure(left, right, found, wrong)
         branch.correct(his, x, z)
-        total += branch.probability * branch.nature.density_matrix([hers, his])
+        total += branch.probability * branch.nature.density_matrix([hers, his]).value
         probability += branch.probability
     assert probability == pytest.approx(1, abs=1e-12)
     return total
@@ -196,7 +196,7 @@ def purify(kept: Matrix, spent: Matrix, g: float, m: float) -> tuple[float, floa
         ]
         if reports[0] == reports[1]:
             success += branch.probability
-            overlap += branch.probability * fidelity(branch.nature.density_matrix(pairs[0]), PHI_PLUS)
+            overlap += branch.probability * fidelity(branch.nature.density_matrix(pairs[0]).value, PHI_PLUS)
     return success, overlap / success
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared_state.arguments import MAX_PAIRS
-from shared_state.client import NodeClient, PairsDelivery
+from shared_state.client import NodeClient
 from shared_state.config import (
     FibreConfig,
     GateConfig,
@@ -22,6 +22,7 @@ from shared_state.config import (
     WernerSource,
     WorldConfig,
 )
+from shared_state.deliveries import PairsDelivery
 from shared_state.engine import pairs
 from shared_state.engine.joint_state import JointState
 from shared_state.engine.measures import bell_state

@@ -60,7 +60,7 @@ def test_a_swap_gate_carries_half_a_pair_to_a_fresh_qubit() -> None:
     row.nature.gate("charlie", 9.0, "swap", [fresh, left], [])
     row.links.depart("alice")
     row.nature.gate("charlie", 9.0, "swap", [fresh, left], [])  # and the loss goes back with it
-    assert row.nature.measure("charlie", 9.0, fresh, "Z") == 0
+    assert row.nature.measure("charlie", 9.0, fresh, "Z").value == 0
     with pytest.raises(PartnerLost):
         row.nature.measure("charlie", 9.0, left, "Z")
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from shared_state.config import FibreConfig, LinkDevices, TapConfig
-from shared_state.dice import Dice
 from shared_state.world.fibre import delay, transmission
 from shared_state.world.path import path_of
 from shared_state.world.taps import Tap
@@ -26,7 +25,7 @@ def test_a_tapped_fibre_delays_and_loses_what_the_whole_does(sender: str) -> Non
         fibre = FibreConfig(length, insertion_loss_db=1.0)
         positions = [0.0, *(length * rng.random(3)), length]
         taps = {str(number): TapConfig("ab", position=at) for number, at in enumerate(positions)}
-        path = path_of("ab", LinkDevices(("alice", "bob"), fibre), sender, attached(taps), Dice(1))
+        path = path_of(LinkDevices(("alice", "bob"), fibre), sender, attached(taps), np.random.default_rng(1))
         stretches = [stretch for stretch, _ in path.stretches]
         assert [tap is None for _, tap in path.stretches] == [False] * len(taps) + [True]
         assert sum(map(delay, stretches)) == pytest.approx(delay(fibre), rel=1e-9)
@@ -43,7 +42,7 @@ def test_light_meets_the_taps_in_the_order_of_its_way() -> None:
         ("alice", [100, 600, 300], [0.1, 0.9]),
         ("bob", [300, 600, 100], [0.9, 0.1]),
     ):
-        path = path_of("ab", devices, sender, attached(taps), Dice(1))
+        path = path_of(devices, sender, attached(taps), np.random.default_rng(1))
         assert [stretch.length for stretch, _ in path.stretches] == pytest.approx(lengths)
         assert [tap.config.fraction for _, tap in path.stretches if tap is not None] == fractions
 
@@ -52,4 +51,9 @@ def test_a_tap_off_the_fibre_is_no_tap_of_this_link() -> None:
     taps = {"eve": TapConfig("ab", position=1000.1)}
     for sender in ("alice", "bob"):
         with pytest.raises(ValueError, match="not on a fibre"):
-            path_of("ab", LinkDevices(("alice", "bob"), FibreConfig(1000.0)), sender, attached(taps), Dice(1))
+            path_of(
+                LinkDevices(("alice", "bob"), FibreConfig(1000.0)),
+                sender,
+                attached(taps),
+                np.random.default_rng(1),
+            )

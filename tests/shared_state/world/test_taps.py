@@ -14,7 +14,7 @@ from shared_state.engine.measures import bell_state, fidelity, purity
 from shared_state.world.detectors import detect
 from shared_state.world.fibre import delay, transmission
 from shared_state.world.pulses import PulseTrain, emit, propagate
-from shared_state.world.taps import Tap, intercept_qubit, split
+from shared_state.world.taps import Tap, cut, intercept_qubit, split
 
 COUNT = 200_000
 SIGMAS = 4.9  # two-sided false-alarm probability 1e-6
@@ -112,6 +112,21 @@ def test_the_two_stretches_of_a_tapped_fibre_are_the_whole(position: float) -> N
     assert delay(before) + delay(after) == pytest.approx(delay(fibre), rel=1e-12)
 
 
+@pytest.mark.parametrize("loss", [0.0, 1.5, 10.0])
+@pytest.mark.parametrize(
+    "positions", [[], [0.0], [7e3], [20e3], [3e3, 3e3], [1e3, 9e3, 15e3], [0.0, 20e3], [5.0, 6.0, 7.0, 8.0]]
+)
+def test_a_tap_more_moves_no_loss(positions: list[float], loss: float) -> None:
+    """Up to a tap at d: half of the insertion loss and attenuation d, however many taps there are before it."""
+    fibre = FibreConfig(20e3, 0.21, insertion_loss_db=loss)
+    stretches = cut(fibre, positions)
+    arriving = np.cumprod([transmission(stretch) for stretch in stretches])
+    for position, share in zip(positions, arriving, strict=False):
+        assert share == pytest.approx(10 ** -((loss / 2 + 0.21 * position / 1e3) / 10), rel=1e-12)
+    assert arriving[-1] == pytest.approx(transmission(fibre), rel=1e-12)
+    assert sum(delay(stretch) for stretch in stretches) == pytest.approx(delay(fibre), rel=1e-12)
+
+
 @pytest.mark.parametrize("position", [-1.0, 20_001.0, float("nan")])
 def test_a_tap_off_the_fibre_is_refused(position: float) -> None:
     with pytest.raises(ValueError, match="not on a fibre"):
@@ -124,7 +139,7 @@ def test_an_intercepted_half_is_no_longer_entangled(basis: str) -> None:
     for _ in range(25):
         state = JointState()
         state.add(np.outer(bell_state(0, 0), bell_state(0, 0)), [0, 1])
-        bit = intercept_qubit(state, 1, basis, rng)  # type: ignore[arg-type]
+        bit = intercept_qubit(state, 1, basis, rng).value  # type: ignore[arg-type]
         assert purity(state.reduced([1])) == pytest.approx(1, abs=1e-12)
         assert fidelity(state.reduced([0, 1]), bell_state(0, 0)) == pytest.approx(0.5, abs=1e-12)
         assert state.measure(1, basis, rng.random()) == bit  # type: ignore[arg-type]

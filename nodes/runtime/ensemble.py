@@ -1,0 +1,275 @@
+"""The tasks in which a node plays its roles, and what each of them waits for.
+
+Time may go on only when all of them wait for something that time brings: a message, a timer, a herald, a click. Whoever
+awaits anything else (a file, an answer to an HTTP request, a computation in a thread) holds the clock. So every task
+that a role starts is followed, by asyncio's task factory, and every future that it awaits is seen on its way out of the
+coroutine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.locks
+import asyncio.queues
+import asyncio.taskgroups
+import gc
+import inspect
+import sysconfig
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+_ENSEMBLE: ContextVar[Ensemble | None] = ContextVar("ensemble", default=None)
+
+_ASYNCIO: Final = str(Path(asyncio.__file__).parent)
+_OURS: Final = f"{Path(__file__).parents[1]}/"
+_LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_OF_CHILDREN: Final = (asyncio.taskgroups.__file__, asyncio.tasks.__file__)
+_BETWEEN_TASKS: Final = (asyncio.locks.__file__, asyncio.queues.__file__)
+
+
+class Calm:
+    """Tells when everything in an event loop that can happen by itself has happened: nothing is ready to run.
+
+    asyncio keeps what is ready in ``_ready`` and has no other way to ask. Each loop has one ``Calm``; callbacks are
+    called one at a time, each in a calm of its own.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not hasattr(loop, "_ready"):
+            raise RuntimeError(f"virtual time needs asyncio's own event loop, not {type(loop).__name__}")
+        self._loop = loop
+        self._ready: deque[object] = loop._ready
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._context = copy_context()
+        self._looking = False
+
+    def then(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the loop is calm."""
+        self._waiting.append(callback)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        if not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._look, context=self._context)
+
+    def _look(self) -> None:
+        self._looking = False
+        if not self._ready:
+            self._waiting.popleft()()
+        if self._waiting:
+            self._look_later()
+
+
+class Ensemble:
+    """The tasks of a node's roles. ``changed`` is called when one of them has begun to wait, or has ended."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._followed: dict[_Followed, None] = {}
+        self._current: _Followed | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether any task is there."""
+        return bool(self._followed)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Follow the tasks that are created in this block, and all that these create."""
+        token = _ENSEMBLE.set(self)
+        try:
+            yield
+        finally:
+            _ENSEMBLE.reset(token)
+
+    def is_current(self) -> bool:
+        """Tell whether a task of the ensemble is running."""
+        return self._current is not None
+
+    @contextmanager
+    def waiting(self, story: str, *, timed: bool = False) -> Iterator[None]:
+        """Let the current task wait for what emulated time brings; ``story`` says what that is.
+
+        ``timed``: it comes by itself. Whatever else is awaited can be called off by ``fail``.
+        """
+        task = self._current
+        if task is None:
+            yield
+            return
+        task.story, task.timed = story, timed
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task.failure is None:
+                raise
+            task.task.uncancel()
+            raise task.failure from None
+        finally:
+            task.story, task.failure = "", None
+
+    def stories(self) -> list[str]:
+        """Return what the tasks wait for that somebody else has to bring about."""
+        return [task.story for task in self._followed if task.story and not task.timed]
+
+    def fail(self, error: Exception) -> None:
+        """Raise an error in all tasks that wait for what somebody else has to bring about."""
+        for task in self._followed:
+            if task.story and not task.timed and task.failure is None:
+                task.failure = error
+                task.task.cancel()
+
+    def held_by(self) -> str:
+        """Return where a task awaits something that emulated time does not bring; empty when none does."""
+        return next((task.place() for task in self._followed if not task.waits()), "")
+
+    def runs(self, task: _Followed) -> None:
+        """Note that a task goes on."""
+        self._followed[task] = None
+        self._current = task
+
+    def rests(self, task: _Followed, *, ended: bool) -> None:
+        """Note that a task waits, or has ended."""
+        self._current = None
+        if ended:
+            del self._followed[task]
+        self._changed()
+
+
+class _Followed(Coroutine[Any, Any, Any]):
+    """A coroutine that tells its ensemble what it awaits."""
+
+    def __init__(self, ensemble: Ensemble, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._ensemble = ensemble
+        self._coroutine = coroutine
+        self._awaited: object = None
+        self.task: asyncio.Task[Any]
+        self.story = ""
+        self.timed = False
+        self.failure: Exception | None = None
+        self.__name__ = getattr(coroutine, "__name__", "coroutine")
+        self.__qualname__ = getattr(coroutine, "__qualname__", "coroutine")
+
+    def send(self, value: Any) -> Any:
+        """Let it go on."""
+        return self._step(self._coroutine.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error where it waits."""
+        return self._step(self._coroutine.throw, *error)
+
+    def close(self) -> None:
+        """End it."""
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        raise TypeError("a followed coroutine belongs to its task")
+
+    def waits(self) -> bool:
+        """Tell whether it waits for what emulated time brings, or for tasks that are followed themselves."""
+        if self.story:
+            return True
+        awaited = self._awaited
+        tasks = getattr(awaited, "_children", [awaited])  # of ``asyncio.gather``
+        if all(isinstance(task, asyncio.Task) for task in tasks):
+            return all(isinstance(task.get_coro(), _Followed) for task in tasks)
+        return _between_tasks(list(_chain(self._coroutine)))
+
+    def place(self) -> str:
+        """Say where it waits."""
+        own = [frame for frame in _chain(self._coroutine) if not _of_library(frame.f_code.co_filename)]
+        if not own:
+            return f"{self.__qualname__} awaits {self._awaited!r:.80}"
+        return f"{Path(own[-1].f_code.co_filename).name}:{own[-1].f_lineno}, in {own[-1].f_code.co_name}"
+
+    def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        self._ensemble.runs(self)
+        ended = True
+        try:
+            self._awaited = step(*arguments)
+            ended = False
+        finally:
+            self._ensemble.rests(self, ended=ended)
+        return self._awaited
+
+
+class _Follower:
+    """asyncio's task factory for a loop in which ensembles are followed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.calm = Calm(loop)
+        self._former = loop.get_task_factory()
+
+    def __call__(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
+    ) -> asyncio.Future[Any]:
+        context = options.get("context")
+        ensemble = _ENSEMBLE.get() if context is None else context.get(_ENSEMBLE)
+        followed = coroutine if ensemble is None else _Followed(ensemble, coroutine)
+        task: asyncio.Future[Any] = (
+            asyncio.Task(followed, loop=loop, **options)
+            if self._former is None
+            else self._former(loop, followed, **options)
+        )
+        if isinstance(followed, _Followed) and isinstance(task, asyncio.Task):
+            followed.task = task
+        return task
+
+
+def follow(loop: asyncio.AbstractEventLoop) -> Calm:
+    """Let ensembles follow the tasks of this loop from now on; return the one ``Calm`` of the loop.
+
+    It stays: two that watched each other's callbacks would never find the loop at rest.
+    """
+    follower = loop.get_task_factory()
+    if not isinstance(follower, _Follower):
+        follower = _Follower(loop)
+        loop.set_task_factory(follower)
+    return follower.calm
+
+
+def _chain(awaitable: object) -> Iterator[FrameType]:
+    """Return the frames of the coroutines and asynchronous generators that await each other, the innermost last."""
+    while True:
+        if inspect.iscoroutine(awaitable):
+            frame, awaitable = awaitable.cr_frame, awaitable.cr_await
+        elif inspect.isasyncgen(awaitable):
+            frame, awaitable = awaitable.ag_frame, awaitable.ag_await
+        else:
+            # a step of an asynchronous generator: nothing but the garbage collector tells of which
+            generators = (
+                filter(inspect.isasyncgen, gc.get_referents(awaitable)) if awaitable is not None else iter(())
+            )
+            awaitable = next(generators, None)
+            if awaitable is None:
+                return
+            continue
+        if frame is not None:
+            yield frame
+
+
+def _between_tasks(chain: list[FrameType]) -> bool:
+    """Tell whether the innermost coroutine waits for other tasks of the role: for its children, or at a queue or lock.
+
+    A queue inside a library may wait for a socket.
+    """
+    codes = [frame.f_code for frame in chain]
+    if not codes:
+        return False
+    innermost = codes[-1].co_filename
+    if innermost in _OF_CHILDREN:
+        return codes[-1].co_name in ("__aexit__", "_aexit", "_wait", "wait_for")
+    if innermost not in _BETWEEN_TASKS:
+        return False
+    outside = [code.co_filename for code in codes if not code.co_filename.startswith(_ASYNCIO)]
+    return bool(outside) and not _of_library(outside[-1])
+
+
+@lru_cache(maxsize=1024)
+def _of_library(filename: str) -> bool:
+    return filename.startswith(_LIBRARIES) and not filename.startswith(_OURS)
