@@ -23,8 +23,9 @@ class Envelope:
 
     ``session`` names the conversation (one run of one protocol); ``sequence`` counts from 0 the messages
     from ``sender`` to ``recipient`` in it; ``sent_at`` is the emulated time of sending in seconds,
-    ``arrives_at`` when the channel between the two delivers it; ``kind`` names the message, ``body`` holds its fields (MessagePack types only; a tuple arrives as a list).
-    ``session`` and ``kind`` have at most 128 characters, names at most 64.
+    ``arrives_at`` when the channel between the two delivers it; ``kind`` names the message, ``body`` holds
+    its fields (MessagePack types only; a tuple arrives as a list). ``session`` and ``kind``
+    have at most 128 characters, names at most 64.
     """
 
     lab: str

@@ -10,8 +10,9 @@ from deploy.laboratory import Laboratory
 from deploy.plan import plan
 from deploy.registry import Registry
 from deploy.topology import find, load
+from nodes.runtime.lag import LagFigures
 
-LAB = "alice-charlie-bob"
+LAB, PAIR = "alice-charlie-bob", "alice-bob"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,19 @@ class Measurement:
     key: str
     what: str
     rate: float
+
+
+async def real_time_lag(rounds: int, broker: str) -> dict[str, LagFigures]:
+    """Measure how far the nodes of a lab with one link of 1 ms lag behind its clock, in real time at scale 1."""
+    lab = load(find(PAIR))
+    ((name, link),) = lab.links.items()
+    fibre = replace(link.devices.fibre, length=link.devices.fibre.velocity * 1e-3)
+    lab = replace(lab, links={name: replace(link, devices=replace(link.devices, fibre=fibre))})
+    planned = replace(plan(lab, mode="real-time"), broker=broker)
+    with Registry().scratch() as directory:
+        async with Laboratory(planned, directory) as laboratory:
+            await laboratory.run(Job("teleport", rounds=rounds))
+            return {status.name: status.lag for status in laboratory.status() if status.lag is not None}
 
 
 async def measure(rounds: int, broker: str) -> list[Measurement]:

@@ -35,12 +35,17 @@ class Credentials:
         """Return what the broker's process is told."""
         return BrokerConfig(lab=self._plan.lab, users=self._passwords, directory=directory, monitor=MONITOR)
 
-    def server_config(self, journal: Path | None) -> ServerConfig:
-        """Return what the shared-state server is told; ``journal`` is the file in which it writes, if any."""
+    def server_config(self, journal: Path | None, record: Path | None) -> ServerConfig:
+        """Return what the shared-state server is told, with the files in which it writes, if any."""
         nodes = {name: self._tokens[name] for name in self._plan.nodes}
-        kept = "" if journal is None else str(journal)
         return ServerConfig(
-            self._plan.lab, self._plan.world, nodes, self._tokens[CONTROL], host=_LOOPBACK, journal=kept
+            self._plan.lab,
+            self._plan.world,
+            nodes,
+            self._tokens[CONTROL],
+            host=_LOOPBACK,
+            journal=str(journal or ""),
+            record=str(record or ""),
         )
 
     def broker_access(self, party: str, host: str, port: int) -> Access:
@@ -70,9 +75,10 @@ class Credentials:
             shared_state=Access(_LOOPBACK, state_port, self._tokens[node.name]),
             links={end.peer: end.name for end in reversed(for_photons)},
             sources={end.peer: end.name for end in reversed(node.links) if end.makes_pairs},
-            delays=node.delays,
+            channels=node.channels,
             secrets={end.peer: self._shared[frozenset((node.name, end.peer))] for end in node.links},
             seed=self._plan.world.seed,
+            shortest_delay=self._plan.shortest_delay,
         )
 
 

@@ -13,6 +13,8 @@
     ├── RunUnsuccessful         1   a run ended without a result
     │   ├── DeadlineExceeded    6   because something awaited in it did not come in time
     │   └── ResourceLimit       9   because it asked for more memories or entangled qubits than there are
+    ├── RecordInvalid           3   a file is no record, or of something that cannot be run again
+    ├── RecordIncomplete        1   not everything that happened could be written down
     ├── CheckFailed             7   what was to hold does not: a key was refused, physics disagrees
     ├── ControlUnreachable      8   the lab's control plane does not answer, or not to this user
     └── Reported                -   what a running lab reported, with its exit code
@@ -119,6 +121,16 @@ class ResourceLimit(RunUnsuccessful):
     """A run ended because it asked for more memories, entangled qubits or requests than the lab allows."""
 
     exit_code = 9
+
+
+class RecordInvalid(DeployError):
+    """A file is no record of a run, or of one that cannot be run again."""
+
+    exit_code = 3
+
+
+class RecordIncomplete(DeployError):
+    """Not everything that happened in a lab could be written down."""
 
 
 class CheckFailed(DeployError):

@@ -149,5 +149,7 @@ Angle: TypeAlias = Annotated[float, Quantity(ANGLE)]
 Intensity: TypeAlias = Annotated[float, Quantity(FRACTION, high=100.0)]
 """A mean photon number."""
 PerEndFraction: TypeAlias = Annotated[tuple[float, float], PerEnd(Quantity(FRACTION, high=1.0))]
+MessageLoss: TypeAlias = Annotated[float, Quantity(FRACTION, high=0.99)]
+"""Of messages that are sent again until one arrives: with all of them lost, none would."""
 MixedFidelity: TypeAlias = Annotated[float, Quantity(FRACTION, low=0.25, high=1.0)]
 """From 1/4, where nothing is left but the maximally mixed state, to 1."""

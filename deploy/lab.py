@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nodes.runtime.channel import Hop
 from shared_state.config import ClockMode, LinkDevices, NodeDevices, TapConfig
 
 
@@ -13,9 +14,10 @@ from shared_state.config import ClockMode, LinkDevices, NodeDevices, TapConfig
 class Runtime:
     """How the lab is run.
 
-    ``broker`` is ``auto``, ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``. ``mode`` None leaves the
-    choice of the clock to the command, and ``journal`` None that of the journal; ``scale`` is emulated seconds per wall
-    second, in real-time mode only.
+    ``broker`` is ``auto``, ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``. ``mode`` None leaves the choice of
+    the clock to the command, ``journal`` None that of the journal and ``record`` None that of the record; ``scale``
+    is emulated seconds per wall second, in real-time mode only, and ``patience`` for how many wall seconds a node may
+    keep its turn without a word, in virtual mode only.
     """
 
     launcher: Literal["process"] = "process"
@@ -23,7 +25,9 @@ class Runtime:
     mode: ClockMode | None = None
     scale: float = 1.0
     journal: bool | None = None
+    record: bool | None = None
     max_qubits: int = 12
+    patience: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,15 @@ class Node:
 class Link:
     """What connects two nodes: the quantum devices and the classical channel beside them.
 
-    ``extra_delay`` in seconds is what a classical message takes on top of the propagation through the fibre.
+    ``extra_delay`` in seconds is what a classical message takes on top of the propagation through the fibre, ``jitter``
+    in seconds the width of what comes on top of both, ``message_loss`` the probability that it must be sent again.
     """
 
     name: str
     devices: LinkDevices
     extra_delay: float = 0.0
+    jitter: float = 0.0
+    message_loss: float = 0.0
 
     @property
     def endpoints(self) -> tuple[str, str]:
@@ -58,8 +65,13 @@ class Link:
 
     @property
     def classical_delay(self) -> float:
-        """Return the seconds a classical message needs: length / velocity + extra delay."""
+        """Return the seconds a classical message needs at least: length / velocity + extra delay."""
         return self.length / self.devices.fibre.velocity + self.extra_delay
+
+    @property
+    def classical(self) -> Hop:
+        """Return the classical channel."""
+        return Hop(self.classical_delay, self.jitter, self.message_loss)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,13 @@ class ClockKeys(Section):
     scale: float | None = key(
         "Emulated seconds per wall second, in real-time mode only. Default 1.", 1, gt=0, allow_inf_nan=False
     )
+    patience: float | None = key(
+        "Wall seconds for which a node may keep its turn without a word, in virtual mode only; then the lab goes on "
+        "without it. Default 60.",
+        60,
+        gt=0,
+        allow_inf_nan=False,
+    )
 
 
 class RuntimeKeys(Section):
@@ -53,6 +60,11 @@ class RuntimeKeys(Section):
     journal: Literal["on", "off"] | None = key(
         "on: the shared-state server writes every operation down before it acknowledges it, and is started again when "
         "it dies. Default: on for a lab that is up in the background, else off.",
+        "on",
+    )
+    record: Literal["on", "off"] | None = key(
+        "on: the shared-state server writes down every event of a lab that is up, for 'bellwire events'. Default on; "
+        "other commands record where --record says so.",
         "on",
     )
     max_qubits: int | None = key(

@@ -19,17 +19,20 @@ from deploy.errors import (
     DeployError,
     LabFailed,
     ProcessDied,
+    RecordIncomplete,
     ResourceLimit,
     RunUnsuccessful,
 )
 from deploy.floors import mqtt_rate
 from deploy.jobs import Job, request_for
 from deploy.plan import Plan
+from deploy.recording import check_complete
 from deploy.supervisor import Supervisor
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import Conductor, RunResult
+from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL
 from shared_state.errors import SharedStateError
 from shared_state.line import RESTART_WITHIN
@@ -38,11 +41,13 @@ from shared_state.oracle import Census, OracleClient
 ResultT = TypeVar("ResultT")
 
 _READY_DEADLINE = 20.0
+_REST_DEADLINE = 20.0
 MAX_DEATHS, DEATHS_WITHIN = 5, 60.0
 """A shared-state server with a journal that dies more often within so many seconds is not started again."""
 BROKER, STATE = "broker", "state"
 _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
     "DeadlinePassed": DeadlineExceeded,
+    "Deadlock": DeadlineExceeded,
     "NoFreeMemory": ResourceLimit,
     "ClusterTooLarge": ResourceLimit,
     "LimitExceeded": ResourceLimit,
@@ -52,32 +57,46 @@ _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """The state of one process of a lab. ``port`` is where it listens, 0 where it does not."""
+    """The state of one process of a lab. ``port`` is where it listens, 0 where it does not.
+
+    ``lag``: how far a node lags behind the clock in real time, as far as it has measured anything.
+    """
 
     name: str
     pid: int
     state: str
     port: int
     restarts: int = 0
+    lag: LagFigures | None = None
 
 
 class Laboratory:
     """The lab that ``plan`` describes. Use as an async context manager: entered, all nodes are ready.
 
-    ``directory`` holds its logs and the broker's files. Entering raises ``ProcessDied`` with the log of the process
+    ``directory`` holds its logs and the broker's files. To ``record``, which has its head already, every event is
+    added. Entering raises ``ProcessDied`` with the log of the process
     that could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab
     lives on. The end of the broker or of the shared-state server ends the lab; a shared-state server with a journal is
-    started again.
+    started again. ``warn`` hears, in real time, that a node lags behind the clock by more than a message takes.
     """
 
-    def __init__(self, plan: Plan, directory: Path) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        directory: Path,
+        warn: Callable[[str], None] = lambda warning: None,
+        record: Path | None = None,
+    ) -> None:
         self.plan = plan
         self.directory = directory
+        self._record = record
         self.supervisor = Supervisor(directory / "logs")
         self._credentials = Credentials(plan)
         self._resources = AsyncExitStack()
         self._tap_users: Counter[str] = Counter()
         self._deaths: list[float] = []
+        self._warn = warn
+        self._lags: dict[str, LagFigures] = {}
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -117,6 +136,16 @@ class Laboratory:
         """Count what the quantum world holds."""
         return await self._unless_trouble(self._conductor.census())
 
+    async def close_record(self) -> None:
+        """End the record when nothing more happens by itself. Raise ``RecordIncomplete``."""
+        assert self._record is not None
+        try:
+            async with asyncio.timeout(_REST_DEADLINE):
+                count, failure = await self._unless_trouble(self._oracle.close_record())
+        except TimeoutError:
+            raise RecordIncomplete(f"the lab did not come to rest within {_REST_DEADLINE:g} s") from None
+        check_complete(self._record, count, failure)
+
     async def failed(self) -> BaseException:
         """Wait until the lab can no longer work; return why."""
         return await asyncio.shield(self._trouble)
@@ -131,6 +160,7 @@ class Laboratory:
                 state=child.how() if child.ended.is_set() else announced.get(child.name, "running"),
                 port=child.port,
                 restarts=child.restarts,
+                lag=None if child.ended.is_set() else self._lags.get(child.name),
             )
             for child in self.supervisor.children.values()
         ]
@@ -140,7 +170,7 @@ class Laboratory:
         await self._resources.enter_async_context(self.supervisor)
         attend = await self._resources.enter_async_context(attendants())
         journal = self.directory / "journal" if self.plan.journal else None
-        self._state = self._credentials.server_config(journal)
+        self._state = self._credentials.server_config(journal, self._record)
         state = self.supervisor.start(STATE, StatePart(self._state))
         self._broker = broker = await self._start_broker()
         await self.supervisor.started(state)
@@ -177,7 +207,9 @@ class Laboratory:
             CONTROL, self.plan.lab, access.host, access.port, CONTROL, access.secret, announcements=True
         )
         await self._resources.enter_async_context(bus)
-        self._conductor = Conductor(bus, self.plan.lab, self._oracle, self.plan.entanglement_route)
+        self._conductor = Conductor(
+            bus, self.plan.lab, self._oracle, self.plan.entanglement_route, self._note_lag
+        )
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""
@@ -223,6 +255,17 @@ class Laboratory:
             # a death while it starts is the supervisor's next news, and counts like any other
             if not server.ended.is_set():
                 raise
+
+    def _note_lag(self, node: str, figures: LagFigures) -> None:
+        """Keep what a node has told of its lag; warn when it falls behind, and again when it does so anew."""
+        former = self._lags.get(node)
+        self._lags[node] = figures
+        if figures.behind and not (former is not None and former.behind):
+            self._warn(
+                f"node '{node}' lags {figures.p99 * 1e3:.3g} ms behind the lab's clock, and the shortest link takes "
+                f"{self.plan.shortest_delay * 1e3:.3g} ms: what happens depends on this machine. "
+                "Lower runtime.clock.scale, or use virtual time."
+            )
 
     async def _note_trouble(self, work: Coroutine[Any, Any, None]) -> None:
         try:

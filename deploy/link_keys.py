@@ -13,6 +13,7 @@ from deploy.fields import (
     Length,
     Lifetime,
     Loss,
+    MessageLoss,
     MixedFidelity,
     Name,
     PerEndFraction,
@@ -27,6 +28,13 @@ class ClassicalKeys(Section):
 
     extra_delay: Duration | None = key(
         "Time a message takes on top of length / velocity. Default 0 s.", "1 ms"
+    )
+    jitter: Duration | None = key(
+        "A message takes so much longer at most, uniformly distributed from 0; none overtakes another. Default 0 s.",
+        "100 us",
+    )
+    loss: MessageLoss | None = key(
+        "Probability that a message is lost and sent again after a round trip of the link. Default 0.", "1 %"
     )
 
 
@@ -92,7 +100,8 @@ class SourceKeys(Section):
         "pair-source: probability that an attempt emits a pair. Default 1.", 0.05
     )
     memories: bool | None = key(
-        "pair-source: whether the photons are stored; without memories the link serves measure_directly only. Default true.",
+        "pair-source: whether the photons are stored; "
+        "without memories the link serves measure_directly only. Default true.",
         True,
     )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from deploy.errors import NotFound
 from deploy.lab import App, Lab
 from deploy.routes import shortest_paths
+from nodes.runtime.channel import Hop
 from shared_state.config import ClockConfig, ClockMode, WorldConfig
 
 
@@ -25,13 +27,13 @@ class LinkEnd:
 class NodePlan:
     """What one node's process knows of the lab before any message has arrived.
 
-    ``delays`` maps every other node that can be reached to the seconds a classical message needs along the
-    shortest path. A node without a path to this one is not in it: the two cannot talk.
+    ``channels`` maps every other node that can be reached to the classical channels along the shortest path, from
+    here to there. A node without a path to this one is not in it: the two cannot talk.
     """
 
     name: str
     links: tuple[LinkEnd, ...]
-    delays: dict[str, float]
+    channels: dict[str, tuple[Hop, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,10 @@ class Plan:
     ``world`` goes to the shared-state server, ``nodes[name]`` to that node's process, ``broker`` (``auto``,
     ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``) to whoever starts the broker; ``apps`` stay with
     the launcher. ``entanglement`` maps two nodes to the way along which their pairs are made and swapped.
-    ``journal``: the shared-state server keeps one, and is started again when it dies.
+    ``journal``: the shared-state server keeps one, and is started again when it dies. ``record``: of a lab that is up,
+    every event is written down. ``shortest_delay`` is the
+    shortest classical delay of a link, in seconds: the order of events in a real-time lab that lags behind by more is
+    not the lab's own.
     """
 
     lab: str
@@ -51,6 +56,8 @@ class Plan:
     apps: dict[str, App]
     entanglement: dict[tuple[str, str], tuple[str, ...]]
     journal: bool = False
+    record: bool = True
+    shortest_delay: float = inf
 
     def entanglement_route(self, first: str, last: str) -> tuple[str, ...]:
         """Return the shortest way over links whose pairs are stored: the nodes from ``first`` to ``last``.
@@ -68,29 +75,37 @@ def plan(
     lab: Lab,
     *,
     default_mode: ClockMode = "virtual",
+    mode: ClockMode | None = None,
     seed: int | None = None,
     default_journal: bool = False,
 ) -> Plan:
     """Plan the processes of ``lab``.
 
-    ``default_mode`` is the clock and ``default_journal`` the journal where the lab file leaves them open; ``seed``,
-    when given, replaces the file's.
+    ``default_mode`` is the clock and ``default_journal`` the journal where the lab file leaves them open; ``mode`` and
+    ``seed``, when given, replace the file's.
     """
     world = WorldConfig(
         nodes={name: node.devices for name, node in lab.nodes.items()},
         links={name: link.devices for name, link in lab.links.items()},
         taps=dict(lab.taps),
-        clock=ClockConfig(mode=lab.runtime.mode or default_mode, scale=lab.runtime.scale),
+        clock=ClockConfig(
+            mode=mode or lab.runtime.mode or default_mode,
+            scale=lab.runtime.scale,
+            patience=lab.runtime.patience,
+        ),
         max_qubits=lab.runtime.max_qubits,
         seed=lab.seed if seed is None else seed,
     )
+    delays = [link.classical_delay for link in lab.links.values()]
     return Plan(
         lab=lab.name,
         broker=lab.runtime.broker,
         world=world,
         nodes={name: _node_plan(lab, name) for name in lab.nodes},
         apps=dict(lab.apps),
+        shortest_delay=min((delay for delay in delays if delay), default=inf),
         journal=default_journal if lab.runtime.journal is None else lab.runtime.journal,
+        record=lab.runtime.record is not False,
         entanglement={
             (first, last): route.nodes
             for first in lab.nodes
@@ -109,4 +124,4 @@ def _node_plan(lab: Lab, name: str) -> NodePlan:
         if end == name
     )
     routes = shortest_paths(name, lab.links.values())
-    return NodePlan(name, ends, {other: route.classical_delay for other, route in routes.items()})
+    return NodePlan(name, ends, {other: route.channels for other, route in routes.items()})

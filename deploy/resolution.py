@@ -52,7 +52,9 @@ def _runtime(written: LabFile) -> Runtime:
             broker=runtime.broker,
             mode=runtime.clock.mode,
             scale=runtime.clock.scale,
+            patience=runtime.clock.patience,
             journal=None if runtime.journal is None else runtime.journal == "on",
+            record=None if runtime.record is None else runtime.record == "on",
             max_qubits=runtime.max_qubits,
         )
     )
@@ -115,6 +117,8 @@ def _link(link: LinkKeys) -> Link:
         name=link.name or "-".join(link.endpoints),
         devices=devices,
         extra_delay=link.classical.extra_delay or 0.0,
+        jitter=link.classical.jitter or 0.0,
+        message_loss=link.classical.loss or 0.0,
     )
 
 

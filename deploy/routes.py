@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from deploy.lab import Link
+from nodes.runtime.channel import Hop
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
     """A way between two nodes, shortest first, then fewest hops, then alphabetical.
 
-    ``length`` in metres and ``classical_delay`` in seconds are sums over the links; ``nodes`` has both ends.
+    ``length`` in metres is the sum over the links; ``nodes`` has both ends; ``channels`` are the classical channels of
+    the links, in the order of the way.
     """
 
     length: float
     hops: int
     nodes: tuple[str, ...]
-    classical_delay: float
+    channels: tuple[Hop, ...]
 
     def extended(self, peer: str, link: Link) -> Route:
         """Return the route that goes on over ``link`` to ``peer``."""
@@ -28,7 +30,7 @@ class Route:
             length=self.length + link.length,
             hops=self.hops + 1,
             nodes=(*self.nodes, peer),
-            classical_delay=self.classical_delay + link.classical_delay,
+            channels=(*self.channels, link.classical),
         )
 
 
@@ -40,7 +42,7 @@ def shortest_paths(start: str, links: Iterable[Link]) -> dict[str, Route]:
         neighbours[first].append((second, link))
         neighbours[second].append((first, link))
     found: dict[str, Route] = {}
-    frontier = [Route(0.0, 0, (start,), 0.0)]
+    frontier = [Route(0.0, 0, (start,), ())]
     while frontier:
         route = heappop(frontier)
         here = route.nodes[-1]

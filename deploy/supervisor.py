@@ -99,19 +99,18 @@ class Supervisor:
         loop.add_reader(process.sentinel, self._bury, child)
         return child
 
-    async def started(self, *children: Child, within: float = _START_DEADLINE) -> None:
-        """Wait until all are ready; raise ``ProcessDied`` for one that ends first or is not ``within`` so many seconds."""
+    async def started(self, *children: Child, within: float | None = None) -> None:
+        """Wait until all are ready; raise ``ProcessDied`` for one that ends first or is not ``within`` so many s."""
+        deadline = _START_DEADLINE if within is None else within
         for child in children:
             waits = [asyncio.ensure_future(event.wait()) for event in (child.ready, child.ended)]
             try:
-                done, _ = await asyncio.wait(
-                    waits, timeout=within, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, _ = await asyncio.wait(waits, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for wait in waits:
                     wait.cancel()
             if not done:
-                child.failure = f"was not ready within {within:g} s"
+                child.failure = f"was not ready within {deadline:g} s"
             if not child.ready.is_set():
                 raise child.died()
 

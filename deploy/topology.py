@@ -27,7 +27,15 @@ def load(file: Path) -> Lab:
 
     Raise ``LabFileInvalid`` with every problem of the file, by position.
     """
-    source = parse(str(file), _text(file))
+    return read(_text(file), file)
+
+
+def read(text: str, file: Path) -> Lab:
+    """Read the text of a lab file; ``file`` is where it is from: relative paths in it begin there.
+
+    Raise ``LabFileInvalid`` with every problem of the text, by position.
+    """
+    source = parse(str(file), text)
     if source.value is None:
         nothing = "there is nothing in it; write nodes: and below it the names of the nodes"
         raise LabFileInvalid([*source.blemishes, Problem(source.file, 1, 1, nothing)])

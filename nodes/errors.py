@@ -10,6 +10,7 @@
     ├── TransferFailed         a file did not arrive, and nothing of it was left behind
     ├── PeerGone               the peer's process ended or its connection was lost for good
     ├── DeadlinePassed         what was awaited did not come in time
+    ├── TurnKept               in virtual time: a role has awaited what emulated time does not bring for too long
     ├── Deadlock               in virtual time: every role waits, and nothing is on its way to any of them
     │   (also PeerWithdrew in nodes.qkd.authentication, PrecisionLost in nodes.qkd.toeplitz)
     ├── QubitGone              the program uses a qubit that it no longer holds, or a cut-off has passed (mine)
@@ -71,6 +72,10 @@ class DeadlinePassed(NodeError):
 
 class Deadlock(NodeError):
     """Every role in the lab waits for another one, and nothing is on its way: no time can pass any more."""
+
+
+class TurnKept(NodeError):
+    """A role has awaited something that emulated time does not bring, and the lab's clock has stood still too long."""
 
 
 class QubitGone(NodeError):

@@ -24,15 +24,32 @@ MAX_PAIRS: Final = 2**17
 MAX_NAME: Final = 256
 MAX_QUBITS: Final = 64
 MAX_TEXTS: Final = 1024
+MAX_DETAILS: Final = 16
+NODE_EVENTS: Final = (
+    "message.sent",
+    "message.delivered",
+    "part.started",
+    "part.played",
+    "part.failed",
+    "key.made",
+    "key.refused",
+)
+"""What only the node itself can tell the record."""
 
 
 class Despatch(NamedTuple):
-    """A classical message is on its way, number ``sequence`` of its sender to ``recipient`` in ``session``."""
+    """A classical message is on its way, number ``sequence`` of its sender to ``recipient`` in ``session``.
+
+    ``protocol``, ``kind`` and ``size`` in bytes are for the record.
+    """
 
     recipient: str
     arrives_at: float
     session: str
     sequence: int
+    protocol: str = ""
+    kind: str = ""
+    size: int = 0
 
 
 def time(value: Message) -> float:
@@ -62,17 +79,35 @@ def texts(value: Message) -> list[str]:
 
 
 def despatches(value: Message) -> list[Despatch]:
-    """Read which messages are on their way: [recipient, when it arrives, session, sequence] each."""
+    """Read which messages are on their way, each with the fields of ``Despatch``."""
     if isinstance(value, list):
         return [_despatch(item) for item in value]
-    raise ValueError("a list of [recipient, time, session, sequence]")
+    raise ValueError("a list of [recipient, time, session, sequence, protocol, kind, bytes]")
 
 
 def _despatch(value: Message) -> Despatch:
     match value:
-        case [recipient, arrives_at, session, int(sequence)] if sequence >= 0:
-            return Despatch(name(recipient), time(arrives_at), name(session), sequence)
-    raise ValueError("lists of [recipient, time, session, sequence]")
+        case [recipient, at, session, int(sequence), protocol, kind, int(size)] if min(sequence, size) >= 0:
+            return Despatch(
+                name(recipient), time(at), name(session), sequence, name(protocol), name(kind), size
+            )
+    raise ValueError("lists of [recipient, time, session, sequence, protocol, kind, bytes]")
+
+
+def node_event(value: Message) -> str:
+    """Read the name of an event that a node tells of itself."""
+    if isinstance(value, str) and value in NODE_EVENTS:
+        return value
+    raise ValueError(f"one of the events {', '.join(NODE_EVENTS)}")
+
+
+def details(value: Message) -> dict[str, Message]:
+    """Read the details of an event: texts and numbers by name."""
+    if isinstance(value, dict) and len(value) <= MAX_DETAILS:
+        plain = (str, int, float, bool, type(None))
+        if all(isinstance(item, plain) for item in value.values()):
+            return {name(key): item for key, item in value.items()}
+    raise ValueError(f"at most {MAX_DETAILS} texts and numbers by name")
 
 
 def qubit(value: Message) -> int:

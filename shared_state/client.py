@@ -88,6 +88,15 @@ class NodeClient(Party):
         """Ask for a turn at ``time``, or now if that has passed."""
         self._line.post("wake", time)
 
+    @property
+    def recorded(self) -> bool:
+        """Tell whether the lab's events are recorded: then ``note`` is heard."""
+        return self._line.welcome.recorded
+
+    def note(self, at: float, session: str, event: str, details: dict[str, Message]) -> None:
+        """Tell the record of what only this node knows: one of ``shared_state.arguments.NODE_EVENTS``."""
+        self._line.post("note", at, session, event, details)
+
     def hand_answers_over_by(self, choose: Callable[[], HandOver]) -> None:
         """Let ``choose`` say, whenever something is asked, who hands the answer over."""
         self._line.handed_over_by = choose
@@ -197,6 +206,7 @@ class NodeClient(Party):
             answer = await self._line.ask("measure_pulses", at, run, link, pack_bits(bases[part]))
             clicked, bits, time = fields(answer)
             seen.append(Detection(unpack_bits(clicked), unpack_bits(bits), number(time)))
+            at = max(at, number(time))  # where turns are taken, time has gone on meanwhile
         clicks = np.concatenate([each.clicked for each in seen])
         return Detection(clicks, np.concatenate([each.bits for each in seen]), seen[-1].time)
 
@@ -220,6 +230,7 @@ class NodeClient(Party):
             bases, bits = unpack_bits(answer[2]), unpack_bits(answer[3])
             seen.append(TrainClicks(indices, bases, bits, number(answer[4])))
             passed += integer(answer[0])
+            at = max(at, number(answer[4]))  # where turns are taken, time has gone on meanwhile
         joined = [np.concatenate(arrays) for arrays in zip(*(each[:3] for each in seen), strict=True)]
         return TrainClicks(joined[0], joined[1], joined[2], seen[-1].time)
 

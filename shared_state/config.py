@@ -258,10 +258,14 @@ class TapConfig(InRange):
 
 @dataclass(frozen=True, slots=True)
 class ClockConfig(InRange):
-    """How emulated time passes. ``scale``: emulated seconds per wall second, in real-time mode only."""
+    """How emulated time passes. ``scale``: emulated seconds per wall second, in real-time mode only.
+
+    ``patience``: for how many wall seconds a party may keep its turn without a word, in virtual mode only.
+    """
 
     mode: ClockMode = "virtual"
     scale: float = 1.0
+    patience: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +291,8 @@ class ServerConfig(InRange):
 
     ``credentials`` maps a node's name to its token, ``oracle_token`` opens the oracle role. ``lease`` is the
     wall time in seconds for which the qubits of a disconnected session are kept for its return. ``journal``: the file
-    in which every operation is written down before it is acknowledged, empty for none.
+    in which every operation is written down before it is acknowledged, empty for none. ``record``: the file to which
+    every event is added, empty for none.
     """
 
     lab: str
@@ -298,3 +303,4 @@ class ServerConfig(InRange):
     port: int = 0
     lease: float = 2.0
     journal: str = ""
+    record: str = ""

@@ -24,7 +24,7 @@ class Durations(NamedTuple):
 class Welcome:
     """What the server says to who may come in. ``now`` in emulated seconds, ``lease`` in wall seconds.
 
-    ``durable``: it keeps a journal, so it may come back after it has died.
+    ``durable``: it keeps a journal, so it may come back after it has died. ``recorded``: it writes a record of events.
     """
 
     session: str
@@ -34,6 +34,7 @@ class Welcome:
     lease: float
     applied: int
     durable: bool
+    recorded: bool
     durations: Durations
 
 
@@ -109,12 +110,13 @@ class Conversation:
                 "lease": int() | float() as lease,
                 "applied": int(applied),
                 "durable": bool(durable),
+                "recorded": bool(recorded),
                 "durations": [float(single), float(two), float(readout), float(initialisation)],
             }:
                 self._session = session
                 self._forget(applied)
                 durations = Durations(single, two, readout, initialisation)
-                return Welcome(session, mode, scale, now, lease, applied, durable, durations)
+                return Welcome(session, mode, scale, now, lease, applied, durable, recorded, durations)
         raise WireError("the server says something that is neither welcome, answer nor refusal.")
 
     def _note(self, serial: int, request: int) -> None:

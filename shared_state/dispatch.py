@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from shared_state.arguments import pack_bits
 from shared_state.engine.later import Later
 from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
+from shared_state.narrator import Narrator
 from shared_state.session import ANY_RUN, Session
 from shared_state.turns import Answer, Turns, Wake
 from shared_state.wire import Message
@@ -40,9 +41,11 @@ class Dispatch:
     A request that waits is answered when another party does its part or leaves.
     """
 
-    def __init__(self, nature: Nature, turns: Turns) -> None:
+    def __init__(self, nature: Nature, turns: Turns, narrator: Narrator) -> None:
         self.nature = nature
         self.turns = turns
+        self.narrator = narrator
+        self._asked: dict[Request, tuple[str, str]] = {}
         self.links = links = Links(nature, self._settle, self._present)
         self._acts: Mapping[str, Callable[..., Any]] = {
             "gate": nature.gate, "unitary": nature.unitary,
@@ -71,21 +74,28 @@ class Dispatch:
             self._cancel(session, **values)
         elif request.word == "wake":
             self.turns.plan(max(values["time"], self.turns.now), session.name, Wake())
-        else:
+        elif request.word != "note":
             self._acts[request.word](session.name, **values)
 
-    def answer(self, request: Request, values: Mapping[str, Any]) -> None:
-        """Do what has an answer, and answer it, now or when its outcome is known."""
+    def answer(self, request: Request, values: Mapping[str, Any], run: str) -> None:
+        """Do what has an answer, and answer it, now or when its outcome is known; ``run`` is for the record."""
         session, number, word = request
+        told = self.narrator.record.on
         if word in self._waits:
             session.wait(number, word)
+            if told:
+                self._asked[request] = (run, values["link"])
             self._waits[word](request, session.name, **values)
         elif word == "qubit":
             qubit = self.nature.qubit(session.name, **values)
             session.answer(number, [qubit], qubit)
+            if told:
+                self.narrator.initialised(values["at"], session.name, qubit, run)
         elif word == "swap_pairs":
             x, z = self.links.batches.swap(session.name, **values)
             session.answer(number, [pack_bits(x), pack_bits(z)])
+            if told:
+                self.narrator.swapped_pairs(values["at"], session.name, values, run, x, z)
         elif word == "emit_train":
             session.answer(number, list(self.links.trains.emit(session.name, **values)))
         elif word == "recall":
@@ -94,7 +104,10 @@ class Dispatch:
         elif word == "tally":
             session.answer(number, self.links.trains.tally(session.name, **values).tobytes())
         elif word == "measure_pairs":
-            session.answer(number, pack_bits(self.links.batches.measure(session.name, **values)))
+            outcomes = self.links.batches.measure(session.name, **values)
+            session.answer(number, pack_bits(outcomes))
+            if told:
+                self.narrator.measured_pairs(values["at"], session.name, values, run, outcomes)
         elif word == "pair_fidelities":
             session.answer(number, self.links.batches.fidelities(**values).tobytes())
         elif word == "density_matrix":
@@ -103,7 +116,10 @@ class Dispatch:
         elif word == "fidelity":
             session.answer_later(number, word, self.nature.fidelity(**values))
         elif word in self._findings:
-            session.answer_later(number, word, self._findings[word](session.name, **values))
+            outcome = self._findings[word](session.name, **values)
+            session.answer_later(number, word, outcome)
+            if told:
+                self.narrator.measured(values["at"], session.name, values, run, outcome)
         elif word == "tap_report":
             report = self.links.ends.tap_report(**values)
             session.answer(number, [report.pulses, report.kept, report.resent])
@@ -137,6 +153,8 @@ class Dispatch:
     def _cancel(self, session: Session, request: int, delivered: int | None) -> None:
         """Withdraw a request; a qubit that its answer has delivered meanwhile is discarded."""
         word = session.waiting.pop(request, None)
+        if word is not None:
+            self._asked.pop(Request(session, request, word), None)
         planned = self.turns.withdraw(session.name, request)
         if planned is not None:
             delivered = planned.qubit
@@ -159,18 +177,32 @@ class Dispatch:
         """Answer a request that has waited: at once, or to a party that takes turns when the outcome is there."""
         assert isinstance(ticket, Request)
         session, number, word = ticket
+        asked = self._asked.pop(ticket, None)
         if isinstance(outcome, SharedStateError):
             outcome.operation = word
+            event = None if asked is None else self.narrator.refusal(word, outcome, asked[0])
             if session.name in self.turns:
-                self.turns.plan(self.turns.now, session.name, Answer(number, None, error=outcome))
-            else:
-                session.refuse(number, outcome)
+                answer = Answer(number, None, error=outcome, event=event)
+                self.turns.plan(self.turns.now, session.name, answer)
+                return
+            session.refuse(number, outcome)
+            if event is not None:
+                self.narrator.tell(self.now(), session.name, event)
             return
         time, value, qubit = _told(outcome)
+        event = None if asked is None else self.narrator.delivery(outcome, *asked)
         if session.name in self.turns:
-            self.turns.plan(max(time, self.turns.now), session.name, Answer(number, value, qubit))
-        else:
-            session.answer(number, value, qubit)
+            answer = Answer(number, value, qubit, event=event)
+            self.turns.plan(max(time, self.turns.now), session.name, answer)
+            return
+        session.answer(number, value, qubit)
+        if event is not None:
+            self.narrator.tell(time, session.name, event)
+
+    def forget(self, session: Session) -> None:
+        """Forget for what a session that has ended was waiting."""
+        for request in [request for request in self._asked if request.session is session]:
+            del self._asked[request]
 
 
 def _told(

@@ -21,11 +21,13 @@
     │   ├── WrongLab                 wrong-lab
     │   ├── WrongVersion             wrong-version
     │   ├── NameInUse                name-in-use
-    │   └── SessionExpired           session-expired      nothing left to resume
+    │   ├── SessionExpired           session-expired      nothing left to resume
+    │   └── TurnOverdue              turn-overdue         it has kept its turn, and nobody waits for it any more
     ├── WireError                malformed-frame      the other side does not speak this protocol
     └── ServerError              theirs: the server
         ├── InternalError            internal-error       a fault of the server; its log tells the story
         ├── JournalFailed            journal-failed       it cannot write down what it would acknowledge
+        ├── RecordFailed             record-failed        it cannot write the record of what happens
         └── ServerLost               server-lost          it is gone for good
 
 On the wire an error is [code, sentence, operation, node]; ``to_wire`` and ``from_wire`` translate, nothing
@@ -175,6 +177,12 @@ class SessionExpired(AdmissionError):
     code = "session-expired"
 
 
+class TurnOverdue(AdmissionError):
+    """In virtual mode, the party had the turn and said nothing for longer than the lab waits: its session has ended."""
+
+    code = "turn-overdue"
+
+
 class WireError(SharedStateError):
     """The bytes are not frames of this protocol."""
 
@@ -195,6 +203,12 @@ class JournalFailed(ServerError):
     """The server's journal cannot be read or written; the server ends rather than forget what it acknowledges."""
 
     code = "journal-failed"
+
+
+class RecordFailed(ServerError):
+    """The server cannot write the record of the lab's events; the lab goes on without it."""
+
+    code = "record-failed"
 
 
 class ServerLost(ServerError):

@@ -23,13 +23,16 @@ import numpy as np
 from shared_state.config import ServerConfig
 from shared_state.errors import JournalFailed
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 PICTURE_AFTER: Final = 8 * 2**20
 """Bytes of entries after which a picture is worth its while, or eight times the picture where that is more."""
 REPLAYED: Final = 2.0
 """Wall seconds of work after which a picture is worth its while: what a restart has to do again."""
 SHARE: Final = 10
 """So many times as long as the last picture took the server works before it takes the next."""
+
+LONGEST_REPLAY: Final = 15.0
+"""Wall seconds of work after which a picture is due however long it takes: clients dial a server for 30 s."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
@@ -107,6 +110,11 @@ class Journal:
         """Tell whether it is time for a picture."""
         return self._written > self._enough_written or self._worked > self._enough_worked
 
+    @property
+    def too_long(self) -> bool:
+        """Tell whether it is time for a picture even if the others have to wait for seconds meanwhile."""
+        return self._written > 8 * self._enough_written or self._worked > LONGEST_REPLAY
+
     def replace(self, picture: Callable[[], bytes], monotonic: Callable[[], float]) -> None:
         """Let a picture of the world, which is taken now, stand for all entries so far. Raises JournalFailed."""
         began = monotonic()
@@ -119,7 +127,7 @@ class Journal:
             self._file.execute("COMMIT")
         self._written, self._worked = 0, 0.0
         self._enough_written = max(PICTURE_AFTER, 8 * len(painted))
-        self._enough_worked = max(REPLAYED, SHARE * (monotonic() - began))
+        self._enough_worked = min(max(REPLAYED, SHARE * (monotonic() - began)), LONGEST_REPLAY)
 
     def close(self) -> None:
         """Let go of the file."""

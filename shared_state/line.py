@@ -273,7 +273,9 @@ class Line:
         self._late[question.answer] = value
         question.hand_over(partial(self._settle, question.answer, value, error))
 
-    def _settle(self, answer: asyncio.Future[Message], value: Message, error: SharedStateError | None) -> None:
+    def _settle(
+        self, answer: asyncio.Future[Message], value: Message, error: SharedStateError | None
+    ) -> None:
         self._late.pop(answer, None)
         if answer.done():
             return

@@ -64,6 +64,14 @@ class OracleClient(Party):
         """Let virtual time go on."""
         await self._line.ask("release")
 
+    async def close_record(self) -> tuple[int, str]:
+        """End the record of the lab's events as soon as nothing more happens by itself.
+
+        Return how many events there were, and why they were not all written, empty if they were.
+        """
+        count, failure = fields(await self._line.ask("close_record"))
+        return integer(count), str(failure)
+
     async def fidelity(self, qubits: Sequence[int], target: NDArray[np.complex128]) -> float:
         """Return <psi|rho|psi> of the qubits with the normalised vector ``target``."""
         vector = np.asarray(target, dtype=np.complex128).tobytes()

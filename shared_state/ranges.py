@@ -39,7 +39,7 @@ RANGES: Final[Mapping[str, Range]] = {
         ),
         FRACTION,
     ),
-    **dict.fromkeys(("rate", "attempt_rate", "pulse_rate", "velocity", "scale"), POSITIVE),
+    **dict.fromkeys(("rate", "attempt_rate", "pulse_rate", "velocity", "scale", "patience"), POSITIVE),
     **dict.fromkeys(
         (
             "count", "single_duration", "two_duration", "readout_duration", "initialisation_duration", "length",

@@ -18,6 +18,7 @@ def recovered(new: Standing, journal: Journal, clock: LabClock, monotonic: Calla
     """
     picture = journal.picture()
     standing: Standing = new if picture is None else view(picture, clock)
+    standing.record.on = new.record.on
     began = monotonic()
     for entry in journal.entries():
         _repeat(standing, entry)

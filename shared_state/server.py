@@ -14,6 +14,7 @@ from shared_state.config import ServerConfig
 from shared_state.connection import Connection
 from shared_state.engine.kernels import COMPILED_FROM, compiled
 from shared_state.journal import Journal
+from shared_state.record_file import RecordFile
 from shared_state.service import Service
 
 
@@ -162,13 +163,15 @@ class Server:
 async def serve(config: ServerConfig) -> Server:
     """Start a server on ``config.host`` and ``config.port`` (0 takes a free one).
 
-    With ``config.journal`` it goes on where the last server with this journal ended. Raises OSError and JournalFailed.
+    With ``config.journal`` it goes on where the last server with this journal ended. Raises OSError, JournalFailed and
+    RecordFailed.
     """
     if config.world.max_qubits >= COMPILED_FROM:
         compiled()  # it takes a second or two, and later somebody would wait for that
     journal = None
     if config.journal:
         journal = Journal(Path(config.journal), config, datetime.now(UTC).timestamp())
-    server = Server(Service(config, time.monotonic, journal))
+    record = RecordFile(Path(config.record)) if config.record else None
+    server = Server(Service(config, time.monotonic, journal, record))
     await server.listen(config.host, config.port)
     return server

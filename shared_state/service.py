@@ -25,12 +25,16 @@ from shared_state.dice import Dice
 from shared_state.errors import (
     JournalFailed,
     NameInUse,
+    RecordFailed,
     SessionExpired,
     SharedStateError,
+    TurnOverdue,
     WireError,
 )
 from shared_state.journal import Journal
+from shared_state.patience import Patience
 from shared_state.picture import paint
+from shared_state.record_file import RecordFile
 from shared_state.recovery import recovered
 from shared_state.session import MAX_KEPT, Session
 from shared_state.standing import Standing
@@ -59,7 +63,11 @@ class Service:
     """
 
     def __init__(
-        self, config: ServerConfig, monotonic: Callable[[], float], journal: Journal | None = None
+        self,
+        config: ServerConfig,
+        monotonic: Callable[[], float],
+        journal: Journal | None = None,
+        record: RecordFile | None = None,
     ) -> None:
         self.config = config
         self.on_failure: Callable[[JournalFailed], None] = _raise
@@ -69,6 +77,8 @@ class Service:
         self._clock = lab_clock(config.world.clock, monotonic, journal.age if journal else 0.0)
         seed = config.world.seed if journal is None else journal.entropy
         self._standing = Standing(config.world, self._clock, Dice(seed))
+        self._standing.record.on = record is not None
+        self._record = record
         self._connections: dict[Connection, Session | None] = {}
         self._outbox: dict[Connection, None] = {}
         self._journal: Journal | None = None
@@ -79,6 +89,9 @@ class Service:
             for session in self._standing.sessions.values():
                 session.expires = monotonic() + config.lease
             self._journal = journal
+            self._write_record()
+        self._patience = Patience(config.world.clock.patience, self._standing.turns, monotonic)
+        self._patience.note()
 
     def open(self, ready: Callable[[Connection], None]) -> Connection:
         """Take a new connection; ``ready`` is called when it has something to write or is to be closed."""
@@ -143,7 +156,8 @@ class Service:
         leases = [
             session.expires for session in self._standing.sessions.values() if session.expires is not None
         ]
-        return min(last + leases, default=None)
+        turns = self.config.world.clock.mode == "virtual" and self._standing.sessions and not self.has_work
+        return min(last + leases + ([self._patience.look_at()] if turns else []), default=None)
 
     def tick(self) -> None:
         """End the sessions whose lease has run out, and the connections that have not said who they are.
@@ -161,6 +175,7 @@ class Service:
                 connection.sever()
             else:
                 connection.refuse(WireError(f"no hello came within {HELLO_WITHIN:g} s."))
+        self._end_overdue()
         self._write()
 
     def close(self) -> None:
@@ -171,6 +186,9 @@ class Service:
         self._write()
         if self._journal is not None:
             self._journal.close()
+        if self._record is not None:
+            self._record.close()
+            self._record = None
 
     def _is_at_work_for(self, connection: Connection) -> bool:
         session = self._connections[connection]
@@ -219,6 +237,7 @@ class Service:
             "now": self._standing.nature.clock.now(),
             "lease": self.config.lease,
             "durable": self._journal is not None,
+            "recorded": self._record is not None,
             "applied": session.applied,
             "durations": self._standing.durations(session),
         }
@@ -235,6 +254,8 @@ class Service:
                 if session.accept(number):
                     told = self._standing.believed(word, arguments)
                     self._note("ask", session.role, session.name, number, received, word, told)
+                    if word != "mark":  # a client asks for one by itself, whatever its node does
+                        self._patience.heard(session.name)
                     began = self._monotonic()
                     self._standing.take(session, number, received, word, told)
                     self._note_work(began)
@@ -252,6 +273,16 @@ class Service:
     def _end(self, session: Session) -> None:
         self._note("end", session.role, session.name)
         self._standing.end(session)
+
+    def _end_overdue(self) -> None:
+        """End the session of a party that keeps its turn and says nothing, unless it waits for work done here."""
+        if self.has_work or (exhausted := self._patience.exhausted()) is None:
+            return
+        name, story = exhausted
+        session = self._standing.sessions["node", name]
+        if session.connection is not None:
+            session.connection.refuse(TurnOverdue(story))
+        self._end(session)
 
     def _end_overfull(self) -> None:
         """End the sessions whose answers take up too much memory, whether somebody is there to read them or not."""
@@ -275,9 +306,28 @@ class Service:
         except JournalFailed as failure:
             self._give_up(failure)
 
+    def _write_record(self) -> None:
+        """Write down what has happened since, but for what a server before this one has written already."""
+        if self._record is None:
+            return
+        record = self._standing.record
+        lines = record.take()
+        if not lines:
+            return
+        new = record.count - record.untaken - self._record.lines
+        try:
+            self._record.write(lines[max(0, len(lines) - new) :])
+        except RecordFailed as failure:
+            record.on, record.failure = False, str(failure)
+            _log.error("%s", failure)
+            self._record.close()
+            self._record = None
+
     def _take_picture(self) -> None:
-        """Let a picture stand for a long journal, when nothing is half done."""
+        """Let a picture stand for a long journal, when nothing is half done, or so large that it would take seconds."""
         if self._journal is None or not self._journal.long or self.has_work:
+            return
+        if self._standing.nature.state.has_large_clusters and not self._journal.too_long:
             return
         try:
             self._journal.replace(partial(paint, self._standing), self._monotonic)
@@ -295,7 +345,9 @@ class Service:
 
     def _write(self) -> None:
         self._end_overfull()
+        self._patience.note()
         self._keep()
+        self._write_record()
         self._hand_out()
         self._take_picture()
         if self.has_work and not self._work_awaited:

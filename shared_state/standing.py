@@ -16,8 +16,10 @@ from shared_state.dice import Dice
 from shared_state.dispatch import Dispatch, Request
 from shared_state.engine.backlog import Account
 from shared_state.errors import BadRequest, InternalError, SharedStateError
+from shared_state.narrator import Narrator
+from shared_state.record import Event, Record
 from shared_state.session import ANY_RUN, Session
-from shared_state.turns import Arrival, Due, Answer, Stalled, Turns
+from shared_state.turns import Answer, Arrival, Due, Stalled, Turns
 from shared_state.vocabulary import OPERATIONS, look_up
 from shared_state.wire import Message
 from shared_state.world.nature import Nature
@@ -34,8 +36,11 @@ class Standing:
     def __init__(self, world: WorldConfig, clock: LabClock, dice: Dice) -> None:
         self.nature = Nature(world, clock, dice)
         self.sessions: dict[tuple[str, str], Session] = {}
-        self.turns = Turns(self._grant)
-        self._dispatch = Dispatch(self.nature, self.turns)
+        self.record = Record()
+        self.turns = Turns(self._grant, self._rest)
+        self._narrator = Narrator(self.record, len(world.nodes))
+        self._dispatch = Dispatch(self.nature, self.turns, self._narrator)
+        self._closing_record: list[Request] = []
         self._ended_turns: dict[str, int] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
 
@@ -52,8 +57,8 @@ class Standing:
             self.nature.presence.arrive(name)
         return session
 
-    def end(self, session: Session) -> None:
-        """End a session: a node's departure, and whatever the last referee holds."""
+    def end(self, session: Session, *, by_itself: bool = False) -> None:
+        """End a session: a node's departure, and whatever the last referee holds. ``by_itself``: it has said bye."""
         del self.sessions[session.role, session.name]
         self.nature.state.charge(session.account)
         if session.connection is not None:
@@ -61,6 +66,10 @@ class Standing:
         if session.role == "node":
             self.nature.presence.depart(session.name)
             self._dispatch.links.depart(session.name)
+            self._dispatch.forget(session)
+            if not (by_itself and isinstance(self.nature.clock, VirtualClock)):
+                departure = "node.left" if by_itself else "node.lost"
+                self._narrator.tell(self._dispatch.now(), session.name, Event(ANY_RUN, departure, {}))
             self._ended_turns.pop(session.name, None)
             self.turns.leave(session.name)
             return
@@ -95,11 +104,16 @@ class Standing:
             if "at" in values:
                 self.nature.clock.check(values["at"])
                 self.turns.check(session.name, values["at"])
-            if not OPERATIONS[word].answered:
+            told = self.record.on and self._narrator.wants(word) and not self._restores_a_tap(word, values)
+            if told or not OPERATIONS[word].answered:
                 run = self._dispatch.run_of(session, values)
+            at = float(values["at"]) if "at" in values else self._dispatch.now() if told else 0.0
+            if OPERATIONS[word].answered:
+                self._answer(request, values, run)
+            else:
                 self._dispatch.post(request, values)
-                return
-            self._answer(request, values)
+            if told:
+                self._narrator.done(at, session.name, word, values, run)
         except SharedStateError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - a fault met by one request must not end the lab for all
@@ -107,13 +121,15 @@ class Standing:
             failure = InternalError(f"the server met a fault ({error!r}); its log tells the story.")
         else:
             return
+        if self._narrator.wants(word):
+            self._narrator.refused(self._dispatch.now(), session.name, word, failure, run)
         failure.operation = failure.operation or _title(word, arguments)
         if word in OPERATIONS and not OPERATIONS[word].answered:
             session.keep(failure, run)
         else:
             session.refuse(number, failure)
 
-    def _answer(self, request: Request, values: dict[str, Any]) -> None:
+    def _answer(self, request: Request, values: dict[str, Any], run: str) -> None:
         session, number, word = request
         failure = None
         if session.has_failures and word not in _ALWAYS_ANSWERED:
@@ -126,10 +142,14 @@ class Standing:
             session.answer(number, self._census())
         elif word == "turn":
             self._end_turn(request, values)
+        elif word == "close_record":
+            self._closing_record.append(request)
+            if self.turns.at_rest:
+                self._rest()
         else:
-            self._dispatch.answer(request, values)
+            self._dispatch.answer(request, values, run)
         if word == "bye":
-            self.end(session)
+            self.end(session, by_itself=True)
 
     def _end_turn(self, request: Request, values: dict[str, Any]) -> None:
         """End a node's turn, unless there is something that it had not heard when it did so."""
@@ -138,12 +158,12 @@ class Standing:
             raise BadRequest("nobody takes turns in real time: the clock runs by itself.")
         self.nature.clock.shared = True
         self.turns.join(session.name)
+        for despatch in values["despatched"]:
+            recipient, arrives_at, *rest = despatch
+            self.turns.plan(arrives_at, recipient, Arrival(session.name, *rest))
         if session.unheard:
             session.answer(number, [self.turns.now, [], ""])
             return
-        for despatch in values["despatched"]:
-            arrival = Arrival(session.name, despatch.session, despatch.sequence)
-            self.turns.plan(despatch.arrives_at, despatch.recipient, arrival)
         self._ended_turns[session.name] = number
         self.turns.end(session.name, values["until"], values["waits"])
 
@@ -154,15 +174,37 @@ class Standing:
         stalled = ""
         for item in due:
             match item:
-                case Answer(request, _, _, SharedStateError() as error):
-                    session.refuse(request, error)
-                case Answer(request, value, qubit):
-                    session.answer(request, value, qubit)
-                case Arrival():
-                    arrivals.append(list(item))
+                case Answer(request, value, qubit, error, event):
+                    if error is None:
+                        session.answer(request, value, qubit)
+                    else:
+                        session.refuse(request, error)
+                    if event is not None:
+                        self._narrator.tell(time, node, event)
+                case Arrival(sender, about, sequence):
+                    arrivals.append([sender, about, sequence])
+                    if self.record.on:
+                        self._narrator.delivered(time, node, item)
                 case Stalled(stalled):
-                    pass
+                    self._narrator.tell(time, node, Event(ANY_RUN, "lab.stalled", {"story": stalled}))
         session.answer(self._ended_turns.pop(node), [time, arrivals, stalled])
+
+    def _restores_a_tap(self, word: str, values: dict[str, Any]) -> bool:
+        """Tell whether a tap is set back to what the lab file says, in virtual time.
+
+        That is done at the end of a run, when somebody on the wall finds that it is over.
+        """
+        if word != "set_tap" or not isinstance(self.nature.clock, VirtualClock):
+            return False
+        tap = self.nature.world.taps.get(values["name"])
+        return tap is not None and tap.enabled == values["enabled"]
+
+    def _rest(self) -> None:
+        """Close the record for whoever has asked for that: nothing more happens by itself."""
+        for session, number, _ in self._closing_record:
+            session.answer(number, [self.record.count, self.record.failure])
+            self.record.on = False
+        self._closing_record.clear()
 
     def durations(self, session: Session) -> list[Message]:
         """Return how long the node's own operations take: one qubit, two, readout, initialisation."""

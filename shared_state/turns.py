@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from shared_state.clock import MAX_TIME, ROUNDING
 from shared_state.errors import BadRequest, LimitExceeded, SharedStateError, TimeReversed
+from shared_state.record import Event
 from shared_state.wire import Message
 
 MAX_PLANNED: Final = 2**16
@@ -25,20 +26,27 @@ MAX_PLANNED: Final = 2**16
 
 
 class Arrival(NamedTuple):
-    """A classical message is due: number ``sequence`` of what ``sender`` says in ``session``."""
+    """A classical message is due: number ``sequence`` of what ``sender`` says in ``session``.
+
+    ``protocol``, ``kind`` and ``size`` in bytes are for the record.
+    """
 
     sender: str
     session: str
     sequence: int
+    protocol: str = ""
+    kind: str = ""
+    size: int = 0
 
 
 class Answer(NamedTuple):
-    """What a request has waited for is due: a herald, a qubit, clicks, or a refusal."""
+    """What a request has waited for is due: a herald, a qubit, clicks, or a refusal; ``event`` is for the record."""
 
     request: int
     value: Message
     qubit: int | None = None
     error: SharedStateError | None = None
+    event: Event | None = None
 
 
 class Wake(NamedTuple):
@@ -72,15 +80,19 @@ class _Member:
 
 
 class Turns:
-    """Who has the turn, and what is due. ``grant`` is called with who has the turn, the time, and what is due.
+    """Who has the turn, and what is due. ``grant`` is called with who has the turn, the time, and what is due;
+    ``rest`` when nobody has the turn and nothing is due or will be before somebody from outside brings it about.
 
     A party that never ends a turn takes no part: it states the times of what it does and nobody waits for it.
     """
 
-    def __init__(self, grant: Callable[[str, float, list[Due]], None]) -> None:
+    def __init__(
+        self, grant: Callable[[str, float, list[Due]], None], rest: Callable[[], None] = lambda: None
+    ) -> None:
         self.now = 0.0
         self.count = 0
         self._grant = grant
+        self._rest = rest
         self._members: dict[str, _Member] = {}
         self._running: dict[str, None] = {}
         self._planned: list[_Planned] = []
@@ -94,6 +106,12 @@ class Turns:
     def holder(self) -> str | None:
         """Return who has the turn."""
         return next(iter(self._running), None)
+
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether nobody has the turn, nobody holds time, and nothing is due."""
+        timers = any(member.until < inf for member in self._members.values())
+        return not (self._running or self._planned or self._holds or timers)
 
     def join(self, node: str) -> None:
         """Let a party take part; it has the turn until it ends it."""
@@ -179,9 +197,9 @@ class Turns:
 
     def _advance(self) -> None:
         """Give the turn to whoever is next, if nobody has it."""
-        if self._holds or not self._members or self._running:
+        if self._holds or self._running:
             return
-        time, node = min((member.until, name) for name, member in self._members.items())
+        time, node = min(((member.until, name) for name, member in self._members.items()), default=(inf, ""))
         if self._planned:
             time, node = min((time, node), self._planned[0][:2])
         if time == inf:
@@ -199,8 +217,9 @@ class Turns:
         self._grant(node, self.now, due)
 
     def _tell_the_stalled(self) -> None:
-        stalled = {name: member.waits for name, member in self._members.items() if member.waits}
+        stalled = {name: member.waits for name, member in sorted(self._members.items()) if member.waits}
         if not stalled:
+            self._rest()
             return
         story = "; ".join(f"{name} for {', '.join(waits)}" for name, waits in stalled.items())
         self._holds.add("")  # all of them are told before the first one acts

@@ -16,10 +16,12 @@ from shared_state.arguments import (
     codes,
     codes_or_none,
     despatches,
+    details,
     flag,
     indices,
     matrix,
     name,
+    node_event,
     qubit,
     qubit_or_none,
     qubits,
@@ -100,6 +102,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "close_run": Operation({"run": name}),
     "turn": Operation({"until": time_or_none, "despatched": despatches, "waits": texts}),
     "wake": Operation({"time": time}, answered=False),
+    "note": Operation({**_AT_RUN, "event": node_event, "details": details}, answered=False),
     "cancel": Operation({"request": qubit, "delivered": qubit_or_none}, answered=False),
     "sync": Operation({}, role="anyone"),
     "mark": Operation({}, role="anyone"),
@@ -116,6 +119,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "now": Operation({}, role="oracle"),
     "hold": Operation({}, role="oracle"),
     "release": Operation({}, role="oracle"),
+    "close_record": Operation({}, role="oracle"),
 }
 
 

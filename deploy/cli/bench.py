@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.bench import measure
+from deploy.bench import measure, real_time_lag
 from deploy.bench_state import state_rates
 from deploy.cli.options import JsonOption
-from deploy.cli.screen import emit_json, print_table, say
+from deploy.cli.screen import emit_json, print_table, quantity, say
 from deploy.cli.session import finish
 
 NAME = "bench"
@@ -29,8 +29,13 @@ def command(
     say(f"Measuring {rounds} rounds of each on the {broker} broker ...")
     measurements = finish(measure(rounds, broker))
     state = finish(state_rates(rounds))
+    lags = finish(real_time_lag(rounds, broker))
     if json:
-        emit_json("bench", {"broker": broker, **{m.key: m.rate for m in measurements}, "state_server": state})
+        told = {node: figures.document() for node, figures in lags.items()}
+        emit_json(
+            "bench",
+            {"broker": broker, **{m.key: m.rate for m in measurements}, "state_server": state, "lag": told},
+        )
         return
     rows = [
         [
@@ -53,5 +58,17 @@ def command(
                 ("one-qubit gates, pipelined", "gates_hz", "pipelined_echo_hz"),
                 ("the same, with a journal", "journalled_gates_hz", "pipelined_echo_hz"),
             )
+        ],
+    )
+    print_table(
+        "Lag behind the clock in real time, scale 1, links of 1 ms",
+        ["node", "99 % within", "mean", "worst", "measured"],
+        [
+            [
+                node,
+                *(quantity(lag, "s") for lag in (figures.p99, figures.mean, figures.worst)),
+                f"{figures.count}",
+            ]
+            for node, figures in lags.items()
         ],
     )

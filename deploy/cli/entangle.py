@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.options import DeadlineOption, JsonOption, LabOption, RunningOption, SeedOption
+from deploy.cli.options import (
+    ClockOption,
+    DeadlineOption,
+    JsonOption,
+    LabOption,
+    RecordOption,
+    RunningOption,
+    SeedOption,
+)
 from deploy.cli.run import run_job
 from deploy.cli.screen import emit_json, figure, out, quantity
 from deploy.cli.session import finish
@@ -22,6 +30,8 @@ def command(
     lab: LabOption = None,
     running: RunningOption = None,
     seed: SeedOption = None,
+    clock: ClockOption = None,
+    record: RecordOption = None,
     deadline: DeadlineOption = 30.0,
     json: JsonOption = False,
 ) -> None:
@@ -30,7 +40,7 @@ def command(
     Example: bellwire entangle alice bob -n 100 --lab alice-charlie-bob
     """
     job = Job("entangle", {"alice": first, "bob": second}, pairs, deadline=deadline)
-    result = finish(run_job(job, lab, running, seed))
+    result = finish(run_job(job, lab, running, seed, clock, record))
     interval = result.duration / pairs
     document = {
         "pairs": pairs,

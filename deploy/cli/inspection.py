@@ -30,6 +30,8 @@ def _link_document(lab: Lab, link: Link) -> dict[str, Any]:
         "detection_probability": fibre.detection,
         "delay_s": fibre.delay,
         "classical_delay_s": link.classical_delay,
+        "classical_jitter_s": link.jitter,
+        "classical_loss": link.message_loss,
         "pairs": pairs
         and {
             "scheme": pairs.scheme,

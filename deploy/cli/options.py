@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deploy.errors import UsageError
+from shared_state.config import ClockMode
 
 LabOption = Annotated[
     str | None,
@@ -22,10 +23,23 @@ RunningOption = Annotated[
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, help="Seed all dice, in place of the lab file's seed.")
 ]
+ClockOption = Annotated[
+    ClockMode | None,
+    typer.Option("--clock", help="How emulated time passes, in place of what the lab file says."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 DeadlineOption = Annotated[
     float,
     typer.Option("--deadline", metavar="SECONDS", min=0.1, help="The longest that any single wait may take."),
+]
+RecordOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--record",
+        metavar="FILE",
+        resolve_path=True,
+        help="Write every event to this file, for 'bellwire replay'; with --lab.",
+    ),
 ]
 TapOption = Annotated[
     str | None,

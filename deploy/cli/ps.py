@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from deploy.cli.options import JsonOption
-from deploy.cli.screen import emit_json, print_table
+from deploy.cli.screen import emit_json, print_table, quantity
 from deploy.control import RemoteLab
 from deploy.registry import Registry
+from nodes.runtime.lag import LagFigures
 
 NAME = "ps"
 
@@ -25,11 +26,21 @@ def command(
     """
     directory = Registry().find(name)
     status = asyncio.run(RemoteLab(directory.socket).status())
+    lags = [process["lag"] and LagFigures(**process["lag"]) for process in status]
     if json:
-        emit_json("ps", {"lab": directory.name, "processes": status})
+        processes = [s | {"lag": lag and lag.document()} for s, lag in zip(status, lags, strict=True)]
+        emit_json("ps", {"lab": directory.name, "processes": processes})
         return
     rows = [
-        [s["name"], str(s["pid"]), str(s["port"] or "-"), s["state"], str(s["restarts"] or "-")]
-        for s in status
+        [s["name"], str(s["pid"]), str(s["port"] or "-"), s["state"], str(s["restarts"] or "-"), _lag(lag)]
+        for s, lag in zip(status, lags, strict=True)
     ]
-    print_table(f"Lab {directory.name}", ["process", "pid", "port", "state", "restarts"], rows)
+    print_table(f"Lab {directory.name}", ["process", "pid", "port", "state", "restarts", "lag"], rows)
+
+
+def _lag(figures: LagFigures | None) -> str:
+    """Show how late things are for a node in real time: 99 of 100, and what was worst."""
+    if figures is None:
+        return "-"
+    shown = f"{quantity(figures.p99, 's')}, worst {quantity(figures.worst, 's')}"
+    return f"{shown}, behind" if figures.behind else shown

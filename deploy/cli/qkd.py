@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.options import DeadlineOption, JsonOption, LabOption, RunningOption, SeedOption, TapOption
+from deploy.cli.options import (
+    ClockOption,
+    DeadlineOption,
+    JsonOption,
+    LabOption,
+    RecordOption,
+    RunningOption,
+    SeedOption,
+    TapOption,
+)
 from deploy.cli.run import run_job
 from deploy.cli.screen import emit_json, out, quantity
 from deploy.cli.session import finish
@@ -30,6 +39,8 @@ def command(
     lab: LabOption = None,
     running: RunningOption = None,
     seed: SeedOption = None,
+    clock: ClockOption = None,
+    record: RecordOption = None,
     tap: TapOption = None,
     deadline: DeadlineOption = 30.0,
     json: JsonOption = False,
@@ -41,7 +52,7 @@ def command(
     Example: bellwire qkd alice bob --lab alice-charlie-bob --tap eve
     """
     job = Job("bb84", {"alice": first, "bob": second}, blocks, {"pulses": str(pulses)}, deadline, tap)
-    document = qkd_document(finish(run_job(job, lab, running, seed)))
+    document = qkd_document(finish(run_job(job, lab, running, seed, clock, record)))
     if json:
         emit_json("qkd", document)
     else:

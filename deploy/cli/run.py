@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli.options import (
+    ClockOption,
     DeadlineOption,
     JsonOption,
     LabOption,
     ParameterOption,
+    RecordOption,
     RoleOption,
     RunningOption,
     SeedOption,
@@ -23,6 +25,7 @@ from deploy.cli.screen import counting, emit_json, figure, out, quantity
 from deploy.cli.session import finish, open_lab
 from deploy.jobs import Job
 from nodes.runtime.conductor import RunResult
+from shared_state.config import ClockMode
 
 NAME = "run"
 _SHOWN = 20
@@ -39,6 +42,8 @@ def command(
     running: RunningOption = None,
     rounds: Annotated[int, typer.Option("--rounds", "-n", min=1, help="How often to run it.")] = 1,
     seed: SeedOption = None,
+    clock: ClockOption = None,
+    record: RecordOption = None,
     role: RoleOption = None,
     param: ParameterOption = None,
     tap: TapOption = None,
@@ -52,7 +57,7 @@ def command(
     Example: bellwire run ./my_protocol.py --lab metro.yaml --role alice=north --role bob=dc
     """
     job = Job(absolute_program(app), pairs(role, "--role"), rounds, pairs(param, "--param"), deadline, tap)
-    result = finish(run_job(job, lab, running, seed))
+    result = finish(run_job(job, lab, running, seed, clock, record))
     document = document_of(result) | ({} if seed is None else {"seed": seed})
     if json:
         emit_json("run", document)
@@ -60,9 +65,16 @@ def command(
         print_result(result)
 
 
-async def run_job(job: Job, lab: str | None, running: str | None, seed: int | None) -> RunResult:
+async def run_job(
+    job: Job,
+    lab: str | None,
+    running: str | None,
+    seed: int | None,
+    clock: ClockMode | None = None,
+    record: Path | None = None,
+) -> RunResult:
     """Do one job, with progress on the terminal."""
-    async with open_lab(job, lab, running, seed) as handle:
+    async with open_lab(job, lab, running, seed, clock, record) as handle:
         with counting(f"Running {Path(job.app).stem}", job.rounds) as step:
             return await handle.run(job, step)
 

@@ -33,6 +33,12 @@ def complain(message: str) -> None:
     err.print(message, markup=False, soft_wrap=True)
 
 
+def caution(message: str) -> None:
+    """Warn of something that does not stop the command."""
+    err.print("[bold yellow]warning:[/] ", end="")
+    err.print(message, markup=False, soft_wrap=True)
+
+
 def say(message: str) -> None:
     """Tell the user what is going on."""
     err.print(message, soft_wrap=True)

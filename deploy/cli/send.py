@@ -9,7 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.options import DeadlineOption, JsonOption, LabOption, RunningOption, SeedOption, TapOption
+from deploy.cli.options import (
+    ClockOption,
+    DeadlineOption,
+    JsonOption,
+    LabOption,
+    RecordOption,
+    RunningOption,
+    SeedOption,
+    TapOption,
+)
 from deploy.cli.qkd import summed
 from deploy.cli.run import run_job
 from deploy.cli.screen import emit_json, out
@@ -39,6 +48,8 @@ def command(
     lab: LabOption = None,
     running: RunningOption = None,
     seed: SeedOption = None,
+    clock: ClockOption = None,
+    record: RecordOption = None,
     tap: TapOption = None,
     deadline: DeadlineOption = 30.0,
     json: JsonOption = False,
@@ -53,7 +64,7 @@ def command(
     with destination(target, receiver, source.name) as arrives:
         parameters = {"source": str(source), "destination": str(arrives), "pulses": str(pulses)}
         job = Job("send", {"alice": sender, "bob": receiver}, 1, parameters, deadline, tap)
-        result = finish(run_job(job, lab, running, seed))
+        result = finish(run_job(job, lab, running, seed, clock, record))
     returned = result.returned[0]["bob"]
     document = send_document(returned, arrives) | {"wall_s": result.wall}
     if json:

@@ -6,18 +6,21 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from deploy.cli.screen import err, say
+from deploy.cli.screen import caution, err, say
 from deploy.control import RemoteLab
-from deploy.errors import UsageError
+from deploy.errors import RunUnsuccessful, UsageError
 from deploy.jobs import Job, request_for
 from deploy.laboratory import Laboratory
 from deploy.logbook import printed
 from deploy.plan import plan
+from deploy.recording import begin, header_of, seeded
 from deploy.registry import Registry
 from deploy.topology import find, load
 from nodes.runtime.conductor import RunResult
+from shared_state.config import ClockMode
 
 ResultT = TypeVar("ResultT")
 
@@ -31,10 +34,18 @@ class LabHandle(Protocol):
 
 @asynccontextmanager
 async def open_lab(
-    job: Job, lab: str | None, running: str | None, seed: int | None
+    job: Job,
+    lab: str | None,
+    running: str | None,
+    seed: int | None,
+    clock: ClockMode | None = None,
+    record: Path | None = None,
 ) -> AsyncIterator[LabHandle]:
-    """Give the block a lab for ``job``: the file ``lab``, virtual clock, for as long as the block, or the one called
-    ``running``; with neither, the only one that is up. A job that the lab cannot do brings nothing up.
+    """Give the block a lab for ``job``: the file ``lab``, for as long as the block, or the one called ``running``; with
+    neither, the only one that is up. A job that the lab cannot do brings nothing up.
+
+    The file's lab has the clock ``clock``, by default the one that the file states, by default virtual time.
+    To ``record`` its events are written; a lab without a seed draws one for that.
     """
     if lab is not None and running is not None:
         raise UsageError("give either --lab FILE or -l NAME, not both")
@@ -42,15 +53,32 @@ async def open_lab(
     if lab is None:
         if seed is not None:
             raise UsageError("a lab that is up has its seed already; --seed goes with --lab")
+        if clock is not None:
+            raise UsageError("a lab that is up has its clock already; --clock goes with --lab, or with 'up'")
+        if record is not None:
+            raise UsageError(
+                "a lab that is up keeps a record of its own, see 'bellwire events'; --record goes with --lab"
+            )
         yield RemoteLab(registry.find(running).socket)
         return
-    planned = plan(load(find(lab)), default_mode="virtual", seed=seed)
+    valid = load(find(lab))
+    planned = plan(valid, default_mode="virtual", mode=clock, seed=seed)
     request_for(job, planned)
+    if record is not None:
+        planned = seeded(planned)
+        begin(record, header_of(valid, planned, job))
     with registry.scratch() as directory:
         say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
         try:
-            async with Laboratory(planned, directory) as laboratory:
-                yield laboratory
+            async with Laboratory(planned, directory, caution, record) as laboratory:
+                try:
+                    yield laboratory
+                except RunUnsuccessful:
+                    if record is not None:
+                        await laboratory.close_record()
+                    raise
+                if record is not None:
+                    await laboratory.close_record()
         finally:
             for name in planned.nodes:
                 for line in printed(directory / "logs" / f"{name}.log"):

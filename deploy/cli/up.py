@@ -10,13 +10,14 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.options import SeedOption
-from deploy.cli.screen import say
+from deploy.cli.options import ClockOption, SeedOption
+from deploy.cli.screen import caution, say
 from deploy.cli.session import finish
 from deploy.control import ControlPlane
 from deploy.daemon import in_background
 from deploy.laboratory import Laboratory
 from deploy.plan import Plan, plan
+from deploy.recording import RECORD, Header, begin, header_of
 from deploy.registry import LabRecord, Registry
 from deploy.topology import find, load
 
@@ -29,38 +30,39 @@ def command(
         bool, typer.Option("-d", "--detach", help="Return when it is up; end it with 'bellwire down'.")
     ] = False,
     seed: SeedOption = None,
+    clock: ClockOption = None,
 ) -> None:
-    """Bring a lab up in real time and keep it up until Ctrl-C, or in the background with -d.
+    """Bring a lab up, in real time by default, and keep it up until Ctrl-C, or in the background with -d.
 
     Example: bellwire up alice-charlie-bob -d, then: bellwire run teleport -l alice-charlie-bob
     """
     valid = load(find(lab))
-    planned = plan(valid, default_mode="real-time", seed=seed, default_journal=detach)
+    planned = plan(valid, default_mode="real-time", mode=clock, seed=seed, default_journal=detach)
+    head = header_of(valid, planned)
     say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
     if detach:
         registry = Registry()
         in_background(
-            lambda ready: finish(_keep_up(planned, str(valid.file), ready)),
+            lambda ready: finish(_keep_up(planned, head, ready)),
             lambda text: registry.write_last_words(planned.lab, text),
         )
         say(
             f"Lab [bold]{planned.lab}[/] is up. 'bellwire ps' shows it, 'bellwire down {planned.lab}' ends it."
         )
     else:
-        finish(
-            _keep_up(
-                planned, str(valid.file), lambda: say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")
-            )
-        )
+        finish(_keep_up(planned, head, lambda: say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")))
 
 
-async def _keep_up(planned: Plan, file: str, ready: Callable[[], None]) -> None:
+async def _keep_up(planned: Plan, head: Header, ready: Callable[[], None]) -> None:
     """Keep the lab up until it is told to go down; raise what makes it fail."""
     down = asyncio.Event()
     with Registry().claim(planned.lab) as directory:
-        directory.write(_record(planned, file))
+        record = directory.path / RECORD if planned.record else None
+        if record is not None:
+            begin(record, head)
+        directory.write(_record(planned, head.lab_file))
         async with (
-            Laboratory(planned, directory.path) as laboratory,
+            Laboratory(planned, directory.path, caution, record) as laboratory,
             ControlPlane(laboratory, down.set).serving(directory.socket),
         ):
             ready()

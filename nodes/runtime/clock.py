@@ -54,6 +54,9 @@ class RunClock(Protocol):
     def waiting(self, story: str) -> AbstractContextManager[object]:
         """Say for which message, herald or click the block waits: emulated time may pass meanwhile."""
 
+    def overdue(self, due: float) -> None:
+        """Note that what was due at an emulated time is there only now, if that has passed."""
+
     def deadline(self, wanted: float) -> float | None:
         """Return for how many wall seconds to wait for a peer at most; None where a deadlock is noticed at once."""
 
@@ -90,16 +93,28 @@ class VirtualClock:
         """Say for which message, herald or click the block waits. When nothing can come, ``Deadlock`` is raised."""
         return self._course.waiting(story)
 
+    def overdue(self, due: float) -> None:
+        """Do nothing: everything happens at its time."""
+
     def deadline(self, wanted: float) -> None:
         """Return None: how fast the machine is decides nothing."""
 
 
 class RealTimeClock:
-    """The lab's common clock: ``read`` gives the emulated time, ``scale`` emulated seconds pass in a wall second."""
+    """The lab's common clock: ``read`` gives the emulated time, ``scale`` emulated seconds pass in a wall second.
 
-    def __init__(self, read: Callable[[], float], scale: float = 1.0) -> None:
+    ``measure`` hears by how many emulated seconds each wait has ended late.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], float],
+        scale: float = 1.0,
+        measure: Callable[[float], None] = lambda late: None,
+    ) -> None:
         self._read = read
         self._scale = scale
+        self._measure = measure
         self._busy_until = 0.0
 
     def now(self) -> float:
@@ -114,6 +129,7 @@ class RealTimeClock:
         """Wait for an emulated time; a time that has passed is no wait."""
         if (ahead := time - self._read()) > 0:
             await asyncio.sleep(ahead / self._scale)
+            self._measure(max(0.0, self._read() - time))
 
     def spend(self, duration: float) -> None:
         """Be busy for ``duration`` emulated seconds more; nobody waits for it here."""
@@ -123,6 +139,11 @@ class RealTimeClock:
     def waiting(self, story: str) -> AbstractContextManager[object]:
         """Do nothing: this clock does not wait for anybody."""
         return nullcontext()
+
+    def overdue(self, due: float) -> None:
+        """Measure how late that is which was due at an emulated time and is there now."""
+        if (late := self._read() - due) > 0:
+            self._measure(late)
 
     def deadline(self, wanted: float) -> float:
         """Return ``wanted``."""

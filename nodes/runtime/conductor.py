@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from nodes import codec
 from nodes.errors import DeadlinePassed, NodeError, PeerGone, ProgramInvalid, RunFailed
 from nodes.runtime.causes import root_cause, story
 from nodes.runtime.judge import Judge
+from nodes.runtime.lag import LagFigures
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunOrder, RunOver, SwapPath
 from nodes.runtime.programs import Program, Scalar, load
@@ -58,12 +59,22 @@ class RunResult:
 
 
 class Conductor:
-    """Runs programs on the nodes of a lab over ``bus``; ``oracle`` is the referee's view of the quantum world."""
+    """Runs programs on the nodes of a lab over ``bus``; ``oracle`` is the referee's view of the quantum world.
 
-    def __init__(self, bus: Bus, lab: str, oracle: OracleClient, route: Route) -> None:
+    ``on_lag`` hears, in real time, how far each node lags behind the lab's clock.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        lab: str,
+        oracle: OracleClient,
+        route: Route,
+        on_lag: Callable[[str, LagFigures], None] = lambda node, figures: None,
+    ) -> None:
         self._oracle = oracle
         self._route = route
-        self._office = PostOffice(bus, lab, self._note_status)
+        self._office = PostOffice(bus, lab, self._note_status, on_lag)
         self._states: dict[str, str] = {}
         self._state_changed = asyncio.Event()
         self._runs = 0
@@ -153,8 +164,8 @@ class Conductor:
             await self._order(run, request, parts, paths, started_at)
             return started_at
         async with self._begins:
-            started_at = await self._oracle.hold()
             try:
+                started_at = await self._oracle.hold()
                 await self._order(run, request, parts, paths, started_at)
                 for node in parts:
                     await self._begun(run, node, request.deadline)
@@ -172,7 +183,10 @@ class Conductor:
     ) -> None:
         for node, role in parts.items():
             order = codec.fields_of(_order(run, request, role, paths, started_at))
-            await self._office.send(node, run, PROTOCOL, "RunOrder", order, started_at, started_at)
+            try:
+                await self._office.send(node, run, PROTOCOL, "RunOrder", order, started_at, started_at)
+            except PeerGone as gone:
+                raise RunFailed(node, "PeerGone", "its process has ended") from gone
 
     async def _begun(self, run: str, node: str, deadline: float) -> None:
         try:
@@ -221,11 +235,27 @@ class Conductor:
         if self._abandoned:
             return
         there = [node for node in parts if self._states.get(node) != "left"]
-        async with asyncio.TaskGroup() as group:
+        async with self._time_held(if_virtual=bool(reason)), asyncio.TaskGroup() as group:
             for node in there:
                 group.create_task(self._close_at(run, node, reason))
         await self._oracle.discard_run(run)
         self._office.end_run(run)
+
+    @asynccontextmanager
+    async def _time_held(self, *, if_virtual: bool) -> AsyncIterator[None]:
+        """Let virtual time stand still inside the block.
+
+        Who is called off does nothing more: else what the others still do would depend on who hears of it first.
+        """
+        if not if_virtual or self._oracle.mode != "virtual":
+            yield
+            return
+        async with self._begins:
+            try:
+                await self._oracle.hold()
+                yield
+            finally:
+                await self._oracle.release()
 
     async def _close_at(self, run: str, node: str, reason: str) -> None:
         """Tell a node that the run is over; wait until it holds nothing of it. The server cleans up behind one that is

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
+
+from nodes.runtime.channel import Hop
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,10 @@ class NodeConfig:
     """One node.
 
     ``links`` maps each neighbour to the name of the link whose fibre carries photons to it, ``sources`` to the one
-    that makes pairs with it; ``delays`` each reachable node to the classical delay in seconds; ``secrets``
-    each neighbour to the secret shared with it, in hexadecimal. ``seed`` None takes the dice from the operating system.
+    that makes pairs with it; ``channels`` each reachable node to what a classical message passes on its way there;
+    ``secrets`` each neighbour to the secret shared with it, in hexadecimal. ``shortest_delay``: the shortest classical
+    delay of any link of the lab in seconds, with which the lag of a real-time lab is compared.
+    ``seed`` None takes the dice from the operating system.
     """
 
     lab: str
@@ -29,6 +34,7 @@ class NodeConfig:
     shared_state: Access
     links: dict[str, str]
     sources: dict[str, str]
-    delays: dict[str, float]
+    channels: dict[str, tuple[Hop, ...]]
     secrets: dict[str, str] = field(repr=False)
     seed: int | None = None
+    shortest_delay: float = inf

@@ -15,14 +15,16 @@ import asyncio.taskgroups
 import gc
 import inspect
 import sysconfig
-from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
+
+import shared_state.line
+from nodes.runtime.calm import Calm
 
 _ENSEMBLE: ContextVar[Ensemble | None] = ContextVar("ensemble", default=None)
 
@@ -30,41 +32,8 @@ _ASYNCIO: Final = str(Path(asyncio.__file__).parent)
 _OURS: Final = f"{Path(__file__).parents[1]}/"
 _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _OF_CHILDREN: Final = (asyncio.taskgroups.__file__, asyncio.tasks.__file__)
+_SERVERS_LINE: Final = shared_state.line.__file__
 _BETWEEN_TASKS: Final = (asyncio.locks.__file__, asyncio.queues.__file__)
-
-
-class Calm:
-    """Tells when everything in an event loop that can happen by itself has happened: nothing is ready to run.
-
-    asyncio keeps what is ready in ``_ready`` and has no other way to ask. Each loop has one ``Calm``; callbacks are
-    called one at a time, each in a calm of its own.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not hasattr(loop, "_ready"):
-            raise RuntimeError(f"virtual time needs asyncio's own event loop, not {type(loop).__name__}")
-        self._loop = loop
-        self._ready: deque[object] = loop._ready
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._context = copy_context()
-        self._looking = False
-
-    def then(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the loop is calm."""
-        self._waiting.append(callback)
-        self._look_later()
-
-    def _look_later(self) -> None:
-        if not self._looking:
-            self._looking = True
-            self._loop.call_soon(self._look, context=self._context)
-
-    def _look(self) -> None:
-        self._looking = False
-        if not self._ready:
-            self._waiting.popleft()()
-        if self._waiting:
-            self._look_later()
 
 
 class Ensemble:
@@ -103,12 +72,13 @@ class Ensemble:
             yield
             return
         task.story, task.timed = story, timed
+        cancelled = task.task.cancelling()
         try:
             yield
         except asyncio.CancelledError:
-            if task.failure is None:
+            # somebody else's cancellation comes first
+            if task.failure is None or task.task.uncancel() > cancelled:
                 raise
-            task.task.uncancel()
             raise task.failure from None
         finally:
             task.story, task.failure = "", None
@@ -124,9 +94,46 @@ class Ensemble:
                 task.failure = error
                 task.task.cancel()
 
+    @contextmanager
+    def answerable(self) -> Iterator[None]:
+        """Let the current task answer for all that it starts in this block: ``fail_held`` raises its error here.
+
+        What is left behind of that at the end is cancelled.
+        """
+        task = self._current
+        if task is None:
+            yield
+            return
+        cancelled = task.task.cancelling()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task.reproach is None or task.task.uncancel() > cancelled:
+                raise
+            raise task.reproach from None
+        finally:
+            for other in list(self._followed):
+                if other.root is task and other is not task:
+                    other.task.cancel()
+
+    def fail_held(self, error: Callable[[str], Exception]) -> None:
+        """Raise an error, made from the place in the program, where a task answers for one that holds the clock.
+
+        Who waits for the server itself is spared: its client knows how long that may last.
+        """
+        for task in [task for task in self._followed if not task.waits()]:
+            root = task.root
+            if root.reproach is None and not task.asks_server():
+                root.reproach = error(task.place())
+                root.task.cancel()
+
     def held_by(self) -> str:
         """Return where a task awaits something that emulated time does not bring; empty when none does."""
         return next((task.place() for task in self._followed if not task.waits()), "")
+
+    def root_of_new(self) -> _Followed | None:
+        """Return what answers for a task that is created now; None when that is itself."""
+        return None if self._current is None else self._current.root
 
     def runs(self, task: _Followed) -> None:
         """Note that a task goes on."""
@@ -152,6 +159,8 @@ class _Followed(Coroutine[Any, Any, Any]):
         self.story = ""
         self.timed = False
         self.failure: Exception | None = None
+        self.root = ensemble.root_of_new() or self
+        self.reproach: Exception | None = None
         self.__name__ = getattr(coroutine, "__name__", "coroutine")
         self.__qualname__ = getattr(coroutine, "__qualname__", "coroutine")
 
@@ -174,11 +183,11 @@ class _Followed(Coroutine[Any, Any, Any]):
         """Tell whether it waits for what emulated time brings, or for tasks that are followed themselves."""
         if self.story:
             return True
-        awaited = self._awaited
-        tasks = getattr(awaited, "_children", [awaited])  # of ``asyncio.gather``
-        if all(isinstance(task, asyncio.Task) for task in tasks):
-            return all(isinstance(task.get_coro(), _Followed) for task in tasks)
-        return _between_tasks(list(_chain(self._coroutine)))
+        return _of_tasks(self._awaited) or _between_tasks(list(_chain(self._coroutine)))
+
+    def asks_server(self) -> bool:
+        """Tell whether it waits for an answer of the state server."""
+        return any(frame.f_code.co_filename == _SERVERS_LINE for frame in _chain(self._coroutine))
 
     def place(self) -> str:
         """Say where it waits."""
@@ -253,6 +262,14 @@ def _chain(awaitable: object) -> Iterator[FrameType]:
             yield frame
 
 
+def _of_tasks(awaited: object) -> bool:
+    """Tell whether a future is a task that is followed, or ``asyncio.gather`` of nothing else."""
+    children: Any = getattr(awaited, "_children", None)
+    if children is not None:
+        return all(map(_of_tasks, children))
+    return isinstance(awaited, asyncio.Task) and isinstance(awaited.get_coro(), _Followed)
+
+
 def _between_tasks(chain: list[FrameType]) -> bool:
     """Tell whether the innermost coroutine waits for other tasks of the role: for its children, or at a queue or lock.
 
@@ -263,7 +280,15 @@ def _between_tasks(chain: list[FrameType]) -> bool:
         return False
     innermost = codes[-1].co_filename
     if innermost in _OF_CHILDREN:
-        return codes[-1].co_name in ("__aexit__", "_aexit", "_wait", "wait_for")
+        variables = chain[-1].f_locals
+        match codes[-1].co_name:
+            case "__aexit__" | "_aexit":
+                return True
+            case "_wait":
+                return all(map(_of_tasks, variables["fs"]))
+            case "wait_for":
+                return _of_tasks(variables["fut"])
+        return False
     if innermost not in _BETWEEN_TASKS:
         return False
     outside = [code.co_filename for code in codes if not code.co_filename.startswith(_ASYNCIO)]

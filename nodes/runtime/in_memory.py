@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
+from math import inf
+from pathlib import Path
 
 from broker.bus import Bus
 from broker.memory import MemoryBroker
 from broker.telemetry import ListSink
 from nodes.errors import ProgramInvalid
 from nodes.runtime.attendants import attendants
+from nodes.runtime.channel import Hop, open_channel
 from nodes.runtime.conductor import Conductor
 from nodes.runtime.ensemble import follow
+from nodes.runtime.lag import LagFigures
 from nodes.runtime.node import Node
 from nodes.runtime.orders import CONTROL
 from nodes.runtime.stage import Surroundings
 from shared_state.client import NodeClient
 from shared_state.config import LinkDevices, ServerConfig, WorldConfig
 from shared_state.oracle import OracleClient
+from shared_state.record_file import RecordFile
 from shared_state.service import Service
 from shared_state.world.fibre import delay
 
@@ -31,32 +36,47 @@ Wrap = Callable[[Bus], Bus]
 
 
 @asynccontextmanager
-async def in_memory_lab(world: WorldConfig, wrap: Wrap = lambda bus: bus) -> AsyncIterator[Conductor]:
+async def in_memory_lab(
+    world: WorldConfig,
+    wrap: Wrap = lambda bus: bus,
+    classical: Mapping[str, Hop] | None = None,
+    on_lag: Callable[[str, LagFigures], None] = lambda node, figures: None,
+    record: Path | None = None,
+) -> AsyncIterator[Conductor]:
     """Run the nodes of ``world`` inside the block and give their conductor.
 
     ``wrap`` may put something between each node and its bus, a ``broker.faulty.FaultyBus`` say. Classical messages
-    take the delay of the fibres on the way.
+    take the delay of the fibres on the way, but on the links, by name, for which ``classical`` has another channel.
+    ``on_lag`` hears how late things are, in real time.
+    ``record``: the file to which the lab's events are added, after its first line.
     """
     lab = "in-memory"
     tokens = {name: f"token of {name}" for name in world.nodes}
     service = Service(
-        ServerConfig(lab, world, tokens, "token of the oracle"), asyncio.get_running_loop().time
+        ServerConfig(lab, world, tokens, "token of the oracle"),
+        asyncio.get_running_loop().time,
+        record=None if record is None else RecordFile(record),
     )
     broker = MemoryBroker()
     async with AsyncExitStack() as resources:
         stop = await resources.enter_async_context(attendants())
         oracle = await resources.enter_async_context(await OracleClient.local(service, name=CONTROL))
         control = await resources.enter_async_context(broker.bus(CONTROL, lab, announcements=True))
-        conductor = Conductor(control, lab, oracle, lambda first, last: pair_route(world, first, last))
+        conductor = Conductor(
+            control, lab, oracle, lambda first, last: pair_route(world, first, last), on_lag
+        )
         stop(conductor.serve())
         calm = follow(asyncio.get_running_loop())
         for name in world.nodes:
             client = await resources.enter_async_context(await NodeClient.local(service, name=name))
             bus = await resources.enter_async_context(wrap(broker.bus(name, lab, announcements=True)))
-            node = Node(_surroundings(world, name), lab, client, bus, world.seed, ListSink(), calm)
+            surroundings = _surroundings(world, name, classical or {})
+            node = Node(surroundings, lab, client, bus, world.seed, ListSink(), calm)
             stop(node.serve())
         await conductor.ready(list(world.nodes))
         yield conductor
+        if record is not None:
+            await oracle.close_record()
 
 
 def pair_route(world: WorldConfig, first: str, last: str) -> list[str]:
@@ -71,17 +91,19 @@ def pair_route(world: WorldConfig, first: str, last: str) -> list[str]:
     return chains[last]
 
 
-def _surroundings(world: WorldConfig, name: str) -> Surroundings:
+def _surroundings(world: WorldConfig, name: str, classical: Mapping[str, Hop]) -> Surroundings:
     own = [(title, link) for title, link in world.links.items() if name in link.endpoints]
     for_photons = sorted(own, key=lambda each: each[1].source is not None)
     links = {_other_end(link, name): title for title, link in reversed(for_photons)}
-    delays = {
-        there: sum(_delay(world, a, b) for a, b in pairwise(chain))
+    channels = {
+        there: open_channel(
+            [_hop(world, classical, a, b) for a, b in pairwise(chain)], world.seed, name, there
+        )
         for there, chain in _chains(list(world.links.values()), name).items()
     }
     secrets = {peer: "/".join(sorted((name, peer))).encode() for peer in links}
     sources = {_other_end(link, name): title for title, link in reversed(own) if link.source is not None}
-    return Surroundings(name, links, sources, delays, secrets)
+    return Surroundings(name, links, sources, channels, secrets, _shortest(world, classical))
 
 
 def _chains(links: list[LinkDevices], start: str) -> dict[str, list[str]]:
@@ -101,5 +123,14 @@ def _other_end(link: LinkDevices, name: str) -> str:
     return link.endpoints[link.endpoints[0] == name]
 
 
-def _delay(world: WorldConfig, first: str, second: str) -> float:
-    return min(delay(link.fibre) for link in world.links.values() if set(link.endpoints) == {first, second})
+def _shortest(world: WorldConfig, classical: Mapping[str, Hop]) -> float:
+    delays = [_hop(world, classical, *link.endpoints).delay for link in world.links.values()]
+    return min((delay for delay in delays if delay), default=inf)
+
+
+def _hop(world: WorldConfig, classical: Mapping[str, Hop], first: str, second: str) -> Hop:
+    return min(
+        classical.get(name) or Hop(delay(link.fibre))
+        for name, link in world.links.items()
+        if set(link.endpoints) == {first, second}
+    )

@@ -39,11 +39,10 @@ class FibreLink:
         """Wait for the next heralded pair."""
         clock, client = self.register.clock, self.register.client
         async with self._in_time(awaited := "its half of a pair"):
-            delivery = await self._answered(
-                client.pair(clock.now(), self.tag, self.source or self.link), awaited
-            )
+            request = client.pair(asked_at := clock.now(), self.tag, self.source or self.link)
+            delivery = await self._answered(request, awaited)
             half = Half(delivery.pair, self.register.adopt(delivery.qubit), delivery.time)
-            await clock.until(delivery.time)
+            await self._until(delivery.time, asked_at)
         return half
 
     async def pairs(self, count: int) -> HeldHalves:
@@ -52,9 +51,10 @@ class FibreLink:
         halves = HeldHalves(self.register, source)
         for start in range(0, max(count, 1), MAX_PAIRS):
             async with self._in_time(awaited := "its halves of pairs"):
-                part = client.pairs(clock.now(), self.tag, source, min(count - start, MAX_PAIRS))
+                some = min(count - start, MAX_PAIRS)
+                part = client.pairs(asked_at := clock.now(), self.tag, source, some)
                 halves.add(await self._answered(part, awaited))
-                await clock.until(float(halves.heralded_at.max()))
+                await self._until(float(halves.heralded_at.max()), asked_at)
         return halves
 
     async def measure_directly(self, count: int, bases: Bits | None = None) -> PairOutcomes:
@@ -67,9 +67,9 @@ class FibreLink:
             own = None if bases is None else bases[start : start + MAX_PAIRS]
             async with self._in_time(awaited := "its measuring of pairs"):
                 some = min(count - start, MAX_PAIRS)
-                part = client.measure_directly(clock.now(), self.tag, source, some, own)
+                part = client.measure_directly(asked_at := clock.now(), self.tag, source, some, own)
                 parts.append(await self._answered(part, awaited))
-                await clock.until(float(parts[-1].times.max()))
+                await self._until(float(parts[-1].times.max()), asked_at)
         measured, bits, times = zip(*parts, strict=True)
         return PairOutcomes(np.concatenate(measured), np.concatenate(bits), np.concatenate(times))
 
@@ -82,47 +82,52 @@ class FibreLink:
         """Wait for the qubit that the peer puts on the fibre; None when it was lost on the way."""
         clock, client = self.register.clock, self.register.client
         async with self._in_time(awaited := "a qubit"):
-            arrival = await self._answered(client.receive(clock.now(), self.tag, self.link), awaited)
+            request = client.receive(asked_at := clock.now(), self.tag, self.link)
+            arrival = await self._answered(request, awaited)
             qubit = None if arrival.qubit is None else self.register.adopt(arrival.qubit)
-            await clock.until(arrival.time)
+            await self._until(arrival.time, asked_at)
         return qubit
 
     async def send_pulses(self, bits: Bits, bases: Bits, intensities: Bits | None = None) -> None:
         """Emit one pulse per element."""
         clock, client = self.register.clock, self.register.client
-        await clock.until(
-            await client.emit_pulses(clock.now(), self.tag, self.link, bits, bases, intensities)
-        )
+        request = client.emit_pulses(asked_at := clock.now(), self.tag, self.link, bits, bases, intensities)
+        await self._until(await request, asked_at)
 
     async def measure_pulses(self, bases: Bits) -> Clicks:
         """Measure the peer's next train of pulses."""
         clock, client = self.register.clock, self.register.client
         async with self._in_time(awaited := "pulses"):
-            request = client.measure_pulses(clock.now(), self.tag, self.link, bases)
+            request = client.measure_pulses(asked_at := clock.now(), self.tag, self.link, bases)
             detection = await self._answered(request, awaited)
-            await clock.until(detection.time)
+            await self._until(detection.time, asked_at)
         return Clicks(detection.clicked, detection.bits)
 
     async def emit_train(self, count: int) -> SentTrain:
         """Emit pulses whose settings the transmitter draws."""
         clock, client = self.register.clock, self.register.client
-        sent = await client.emit_train(clock.now(), self.tag, self.link, count)
-        await clock.until(sent.time)
+        sent = await client.emit_train(asked_at := clock.now(), self.tag, self.link, count)
+        await self._until(sent.time, asked_at)
         return SentTrain(client, self.tag, sent)
 
     async def measure_train(self, count: int) -> TrainClicks:
         """Measure the peer's next train of drawn pulses in drawn bases."""
         clock, client = self.register.clock, self.register.client
         async with self._in_time(awaited := "a train"):
-            seen = await self._answered(
-                client.measure_train(clock.now(), self.tag, self.link, count), awaited
-            )
-            await clock.until(seen.time)
+            request = client.measure_train(asked_at := clock.now(), self.tag, self.link, count)
+            seen = await self._answered(request, awaited)
+            await self._until(seen.time, asked_at)
         return TrainClicks(seen.indices, seen.bases, seen.bits)
 
     async def _answered(self, request: Coroutine[Any, Any, AnswerT], awaited: str) -> AnswerT:
         with self.register.clock.waiting(f"{awaited} from {self.peer}"):
             return await answered(request, awaited)
+
+    async def _until(self, time: float, asked_at: float) -> None:
+        """Wait for the time at which an outcome is there; one that was asked for before and comes after it is late."""
+        if time >= asked_at:
+            self.register.clock.overdue(time)
+        await self.register.clock.until(time)
 
     @asynccontextmanager
     async def _in_time(self, awaited: str) -> AsyncIterator[None]:

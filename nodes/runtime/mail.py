@@ -17,9 +17,12 @@ from broker.envelope import Envelope, encode
 from broker.errors import InboxOverflow
 from broker.inbox import Sequencer
 from nodes.errors import DeadlinePassed, PeerGone
+from nodes.runtime import lag
+from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL
 from nodes.runtime.presence import Presence
 from shared_state.arguments import Despatch
+from shared_state.wire import Message
 
 _IN_FLIGHT = 16
 _RETURN_GRACE = 2.0
@@ -27,6 +30,8 @@ _UNREAD_BYTES = 64 << 20
 """How much of one sender's mail may lie unread; what comes beyond is lost, and who waits for it learns so."""
 _UNKNOWN_RUNS = 64
 """For how many runs that this party has not heard of one sender's mail is kept."""
+_MOST_ARRIVED = 1 << 17
+"""How many messages that have come over the bus may wait for their time."""
 _ENDED_RUNS = 4096
 """How many runs that are over are remembered, so that their late mail is recognised."""
 
@@ -69,24 +74,37 @@ class Timekeeper(Protocol):
         """Call back when this party may act."""
 
 
+Note = Callable[[float, str, str, dict[str, Message]], None]
+"""Takes an event for the lab's record: its emulated time, session, name and details."""
+
+
 class PostOffice:
     """Sorts what arrives on the bus into mailboxes; numbers and dispatches what leaves.
 
-    What the lab's control party sends goes to ``orders`` instead. ``on_status`` hears of every party's state.
+    What the lab's control party sends goes to ``orders`` instead. ``on_status`` hears of every party's state,
+    ``on_lag`` of what a node tells of its lag, and ``on_arrival`` of each message from another node, in real time.
     """
 
     def __init__(
-        self, bus: Bus, lab: str, on_status: Callable[[str, str], None] = lambda party, state: None
+        self,
+        bus: Bus,
+        lab: str,
+        on_status: Callable[[str, str], None] = lambda party, state: None,
+        on_lag: Callable[[str, LagFigures], None] = lambda party, figures: None,
+        on_arrival: Callable[[Envelope], None] = lambda envelope: None,
     ) -> None:
         self._bus = bus
         self._lab = lab
         self._on_status = on_status
+        self._on_lag = on_lag
+        self._on_arrival = on_arrival
         self._runs: dict[str, _RunMail] = {}
         self._ended: dict[str, None] = {}
         self._unread: Counter[str] = Counter()
         self._outbox: asyncio.Queue[Envelope] = asyncio.Queue(maxsize=64)
         self._presence = Presence(self._went, _RETURN_GRACE)
         self._timekeeper: Timekeeper | None = None
+        self._note: Note | None = None
         self._arrived: dict[tuple[str, str, int], Envelope | None] = {}
         self._delivered: dict[tuple[str, str], int] = {}
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
@@ -122,12 +140,19 @@ class PostOffice:
             box.lost = (sequence, waited)
             box.changed.set()
 
+    def keep_record(self, note: Note) -> None:
+        """Tell of every message that is sent; where time is not virtual, of every one that is delivered, too."""
+        self._note = note
+
     async def sort(self) -> None:
         """Put what arrives into its mailboxes until cancelled."""
         async for delivery in self._bus.deliveries():
             match delivery.content:
                 case Announcement(sender, "status", body):
                     self.note_status(sender, str(body.get("state")))
+                case Announcement(sender, channel, body) if channel == lag.CHANNEL:
+                    if (figures := LagFigures.read(body)) is not None:
+                        self._on_lag(sender, figures)
                 case Envelope() as envelope:
                     self._file(envelope)
                 case _:
@@ -158,17 +183,21 @@ class PostOffice:
         Raise ``EnvelopeError`` for a message that cannot travel: too long, or holding what MessagePack cannot write;
         ``PeerGone`` when the recipient has left.
         """
-        if self._presence.gone(recipient):
+        if recipient != CONTROL and self._presence.gone(recipient):
             raise PeerGone(recipient, f"the delivery of {kind}")
         sent = self._runs.setdefault(_run_of(session), _RunMail(self.name)).sent
         sequence = sent[recipient, session]
         envelope = Envelope(
             self._lab, self.name, recipient, protocol, session, sequence, sent_at, arrives_at, kind, body
         )
-        encode(envelope)  # here, where the sender can be told, and not in the dispatch, which serves all
+        # here, where the sender can be told, and not in the dispatch, which serves all
+        size = len(encode(envelope))
         sent[recipient, session] += 1
-        if self._timekeeper is not None and recipient != CONTROL:
-            self._timekeeper.despatch(Despatch(recipient, arrives_at, session, sequence))
+        if recipient != CONTROL:
+            self._record(sent_at, "message.sent", "to", recipient, envelope)
+            if self._timekeeper is not None:
+                despatch = Despatch(recipient, arrives_at, session, sequence, protocol, kind, size)
+                self._timekeeper.despatch(despatch)
         await self._outbox.put(envelope)
 
     async def receive(self, sender: str, session: str, awaited: str, deadline: float | None) -> Envelope:
@@ -236,6 +265,7 @@ class PostOffice:
             if (
                 envelope.sequence > self._delivered.get(key[:2], -1)
                 and _run_of(envelope.session) not in self._ended
+                and len(self._arrived) < _MOST_ARRIVED
             ):
                 self._arrived.setdefault(key, None)
             self._timekeeper.look()
@@ -260,9 +290,23 @@ class PostOffice:
                 continue
             self._unread[sender] += _weight(ready)
             if self._timekeeper is None:
+                self._on_arrival(ready)
+                self._record(ready.arrives_at, "message.delivered", "from", sender, ready)
                 self._put(mail, ready)
             else:
                 self._arrived[sender, ready.session, ready.sequence] = ready
+
+    def _record(self, at: float, event: str, way: str, other: str, envelope: Envelope) -> None:
+        """Tell the record of a message, but nothing of what is in it."""
+        if self._note is not None:
+            details: dict[str, Message] = {
+                "protocol": envelope.protocol,
+                "kind": envelope.kind,
+                way: other,
+                "sequence": envelope.sequence,
+                "bytes": len(encode(envelope)),
+            }
+            self._note(at, envelope.session, event, details)
 
     def _put(self, mail: _RunMail, envelope: Envelope) -> None:
         box = mail.boxes.setdefault((envelope.session, envelope.sender), _Mailbox())

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from broker.bus import Bus
+from broker.envelope import Envelope
 from broker.telemetry import Record, Sink
 from nodes import codec
 from nodes.errors import ProgramInvalid, RunCancelled
+from nodes.runtime import lag
+from nodes.runtime.calm import Calm
 from nodes.runtime.causes import root_cause, story
 from nodes.runtime.clock import RealTimeClock, RunClock, VirtualClock
 from nodes.runtime.coin import make_coin
-from nodes.runtime.ensemble import Calm
+from nodes.runtime.lag import LagMeter
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import (
     CONTROL,
@@ -29,12 +32,15 @@ from nodes.runtime.qubits import Register
 from nodes.runtime.stage import Stage, Surroundings
 from nodes.runtime.turns import TurnTaker
 from shared_state.client import NodeClient
+from shared_state.wire import Message
 
 _ROUNDS_PER_REPORT = 64
 _REPORT_LENGTH = 64_000
 _REPORT_INTERVAL = 0.1
 _LONGEST_STORY = 4000
 _STOP_DEADLINE = 5.0
+_LAG_INTERVAL = 1.0
+"""So often, in wall seconds, the lag is announced while a part is played; and once more at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,13 @@ class Node:
         self._bus = bus
         self._seed = seed
         self._sink = sink
-        self._office = PostOffice(bus, lab)
+        self._lag = LagMeter(surroundings.shortest_delay)
+        self._behind = False
+        self._office = PostOffice(bus, lab, on_arrival=self._measure_arrival)
         self._parts: dict[str, _Part] = {}
         self._turns: TurnTaker | None = None
+        if client.recorded:
+            self._office.keep_record(client.note)
         if client.mode == "virtual":
             self._turns = TurnTaker(client, calm, self._office)
             self._office.keep_time(self._turns)
@@ -79,6 +89,7 @@ class Node:
             group.create_task(self._office.sort())
             group.create_task(self._office.dispatch())
             group.create_task(self._watch_server())
+            group.create_task(self._tell_lag())
             if self._turns is not None:
                 group.create_task(self._turns.serve())
             await self._bus.announce("status", {"state": "ready"})
@@ -98,7 +109,7 @@ class Node:
         if turns is None:
             self._parts[order.run] = _Part(stage, group.create_task(self._play(stage)))
             return
-        turns.patience = order.deadline
+        turns.patience = max([order.deadline, *(part.stage.order.deadline for part in self._parts.values())])
         raised = asyncio.Event()
         with turns.ensemble.entered():
             self._parts[order.run] = _Part(stage, group.create_task(self._play_after(raised, stage)))
@@ -111,12 +122,36 @@ class Node:
             await curtain.wait()
         await self._play(stage)
 
+    def _measure_arrival(self, envelope: Envelope) -> None:
+        """Measure the lag of a message that the bus has brought after its time."""
+        if envelope.sender != CONTROL and (late := self._client.now() - envelope.arrives_at) > 0:
+            self._lag.note(late)
+
+    async def _tell_lag(self) -> None:
+        """Announce the lag at intervals, as long as it is measured."""
+        while True:
+            await self._lag.measured.wait()
+            await asyncio.sleep(_LAG_INTERVAL)
+            await self._announce_lag()
+
+    async def _announce_lag(self) -> None:
+        """Tell everyone what was measured, if anything; note in the log when this node falls behind or catches up."""
+        if not self._lag.measured.is_set():
+            return
+        self._lag.measured.clear()
+        figures = self._lag.figures()
+        if figures.behind != self._behind:
+            self._behind = figures.behind
+            name = "clock.behind" if figures.behind else "clock.caught_up"
+            self._note(name, lag=figures.p99, shortest_delay=self._lag.shortest_delay)
+        await self._bus.announce(lag.CHANNEL, asdict(figures))
+
     async def _watch_server(self) -> None:
         raise await self._client.lost
 
     def _stage(self, order: RunOrder) -> Stage:
         clock: RunClock = (
-            RealTimeClock(self._client.now, self._client.scale)
+            RealTimeClock(self._client.now, self._client.scale, self._lag.note)
             if self._turns is None
             else VirtualClock(self._turns)
         )
@@ -133,8 +168,13 @@ class Node:
         """Play this node's part; whatever goes wrong in it is reported and ends this run only."""
         order = stage.order
         self._note("part.started", order.run, program=order.program, role=order.role, rounds=order.rounds)
+        self._record(stage, "part.started", protocol=order.protocol, role=order.role, rounds=order.rounds)
         try:
-            await self._rounds(stage, _role(order))
+            if self._turns is None:
+                await self._rounds(stage, _role(order))
+            else:
+                with self._turns.ensemble.answerable():
+                    await self._rounds(stage, _role(order))
         except asyncio.CancelledError as cancelled:
             why = ": ".join(["the run was called off", *filter(None, cancelled.args)])
             await self._finish(stage, RunCancelled(why))
@@ -165,14 +205,23 @@ class Node:
             if error is None
             else (type(error).__name__, story(error, stage.order.program)[:_LONGEST_STORY])
         )
-        if error is not None and self._turns is not None:
+        # a role that took too long to give way has been given up already
+        if error is not None and self._turns is not None and stage.order.run in self._parts:
             self._turns.hold(stage.order.run)
-        self._note("part.failed" if error else "part.played", stage.order.run, cause=cause, message=message)
+        event = "part.failed" if error else "part.played"
+        self._note(event, stage.order.run, cause=cause, message=message)
+        # when the others are called off is decided on the wall, outside of emulated time
+        if not isinstance(error, RunCancelled):
+            self._record(stage, event, **({"cause": cause} if error else {}))
+        await self._announce_lag()
         await self._report(stage, PartPlayed(stage.clock.now(), cause, message))
 
     async def _close(self, run: str, over: RunOver) -> None:
         part = self._parts.get(run)
-        if part is None:
+        if part is None:  # the order for it never came
+            body = codec.fields_of(RunClosed(0))
+            await self._office.send(CONTROL, run, PROTOCOL, "RunClosed", body, 0.0, 0.0)
+            self._office.end_run(run)
             return
         part.task.cancel(over.reason)
         await asyncio.wait([part.task], timeout=_STOP_DEADLINE)  # a role may refuse to be cancelled
@@ -187,6 +236,11 @@ class Node:
     async def _report(self, stage: Stage, report: PartBegun | RoundsPlayed | PartPlayed | RunClosed) -> None:
         kind, body, now = codec.kind_of(report), codec.fields_of(report), stage.clock.now()
         await self._office.send(CONTROL, stage.order.run, PROTOCOL, kind, body, now, now)
+
+    def _record(self, stage: Stage, event: str, **details: Message) -> None:
+        """Tell the lab's record, if there is one."""
+        if self._client.recorded:
+            self._client.note(stage.clock.now(), stage.order.run, event, details)
 
     def _note(self, name: str, run: str | None = None, **fields: str | int | float) -> None:
         self._sink.record(Record(name, self._client.now(), self._surroundings.name, run, fields))

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from nodes import codec
 from nodes.errors import ProtocolViolation
+from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RunClock
 from nodes.runtime.mail import PostOffice
 
@@ -20,7 +21,7 @@ _FUTURE = 1e6
 class BusPeer:
     """A ``nodes.ports.Peer``: the node ``name`` in one session of one protocol.
 
-    ``delay`` is the classical propagation delay from there to here in emulated seconds; ``deadline`` bounds every wait
+    ``channel`` is the way of messages there, and takes as long as the way back at least; ``deadline`` bounds every wait
     for a message, in wall seconds.
     """
 
@@ -29,19 +30,20 @@ class BusPeer:
     name: str
     session: str
     protocol: str
-    delay: float
+    channel: Channel
     deadline: float
 
     async def send(self, message: object) -> None:
-        """Send a message, stamped with the emulated time."""
+        """Send a message, stamped with the emulated times of its departure and its arrival."""
+        sent_at = self.clock.now()
         await self.office.send(
             self.name,
             self.session,
             self.protocol,
             codec.kind_of(message),
             codec.fields_of(message),
-            self.clock.now(),
-            self.clock.now() + self.delay,
+            sent_at,
+            self.channel.arrival(sent_at),
         )
 
     async def receive(self, kind: type[MessageT]) -> MessageT:
@@ -60,5 +62,5 @@ class BusPeer:
                 f"node '{self.name}' stamps its message {envelope.sent_at:g} s, far in the future"
             )
         # no earlier than light could have brought it, whatever the sender says
-        await self.clock.until(max(envelope.arrives_at, envelope.sent_at + self.delay))
+        await self.clock.until(max(envelope.arrives_at, envelope.sent_at + self.channel.delay))
         return message

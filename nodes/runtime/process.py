@@ -6,6 +6,7 @@ import asyncio
 
 from broker.mqtt import MqttBus
 from broker.telemetry import Sink
+from nodes.runtime.channel import open_channel
 from nodes.runtime.config import NodeConfig
 from nodes.runtime.ensemble import follow
 from nodes.runtime.node import Node
@@ -23,8 +24,11 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         name=config.name,
         links=config.links,
         sources=config.sources,
-        delays=config.delays,
+        channels={
+            node: open_channel(hops, config.seed, config.name, node) for node, hops in config.channels.items()
+        },
         secrets={peer: bytes.fromhex(secret) for peer, secret in config.secrets.items()},
+        shortest_delay=config.shortest_delay,
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(

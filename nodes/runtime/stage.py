@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from math import acos, cos, pi, sin
+from dataclasses import dataclass, field, fields, is_dataclass
+from math import acos, cos, inf, pi, sin
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from nodes.errors import ProgramInvalid
 from nodes.network import swap
 from nodes.ports import Coin, Qubit, SharedSecret
+from nodes.qkd.report import QkdReport
+from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RunClock
 from nodes.runtime.links import FibreLink
 from nodes.runtime.mail import PostOffice
@@ -25,6 +27,7 @@ from nodes.runtime.programs import Need, Role
 from nodes.runtime.qubits import Register
 from nodes.runtime.returns import pack
 from shared_state.errors import PeerError, RequestError
+from shared_state.wire import Message
 
 StateVector = NDArray[np.complex128]
 
@@ -32,13 +35,16 @@ StateVector = NDArray[np.complex128]
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a node knows of the lab around it: by neighbour, the links that carry photons, those that make pairs, and
-    the shared secrets; by node, the classical delays."""
+    the shared secrets; by node, the channels for classical messages.
+
+    ``shortest_delay`` in seconds is that of the lab's shortest link."""
 
     name: str
     links: dict[str, str]
     sources: dict[str, str]
-    delays: dict[str, float]
+    channels: dict[str, Channel]
     secrets: dict[str, bytes] = field(repr=False)
+    shortest_delay: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,19 @@ class Stage:
             unknown: dict[str, StateVector] = {}
             arguments = await self._supply(role, session, unknown)
             returned = await role.function(**arguments)
+            self._record_keys(returned, session)
             return await pack(returned, unknown, self.register)
+
+    def _record_keys(self, returned: object, session: str) -> None:
+        """Tell the lab's record, if there is one, of the keys that a role says it has made or refused."""
+        if not self.register.client.recorded:
+            return
+        inside = [getattr(returned, each.name) for each in fields(returned)] if is_dataclass(returned) else []
+        for report in [returned, *inside]:
+            if isinstance(report, QkdReport):
+                event = "key.refused" if report.aborted else "key.made"
+                details: dict[str, Message] = {"secret_bits": report.secret_bits, "qber": report.qber}
+                self.register.client.note(self.clock.now(), session, event, details)
 
     async def _supply(self, role: Role, session: str, unknown: dict[str, StateVector]) -> dict[str, Any]:
         """Make the arguments of one round.
@@ -170,10 +188,10 @@ class Stage:
         return f"{self.order.run}/{path.service}"
 
     def _peer(self, node: str, session: str, protocol: str) -> BusPeer:
-        delay = self.surroundings.delays.get(node)
-        if delay is None:
+        channel = self.surroundings.channels.get(node)
+        if channel is None:
             raise ProgramInvalid(f"no chain of links connects '{self.surroundings.name}' and '{node}'")
-        return BusPeer(self.office, self.clock, node, session, protocol, delay, self.order.deadline)
+        return BusPeer(self.office, self.clock, node, session, protocol, channel, self.order.deadline)
 
     def _link(self, node: str, tag: str) -> FibreLink:
         if node not in self.surroundings.links:

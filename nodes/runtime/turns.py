@@ -15,8 +15,9 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple, Protocol
 
-from nodes.errors import Deadlock
-from nodes.runtime.ensemble import Calm, Ensemble
+from nodes.errors import Deadlock, TurnKept
+from nodes.runtime.calm import Calm
+from nodes.runtime.ensemble import Ensemble
 from shared_state.arguments import Despatch
 from shared_state.client import NodeClient, Turn
 from shared_state.errors import ServerLost
@@ -46,7 +47,7 @@ class TurnTaker:
     """Takes this node's turns.
 
     ``now`` is the emulated time of the present turn, or of the last one; ``patience`` for how many wall seconds the bus
-    may keep a message that is due.
+    may keep a message that is due, and a role the turn, by awaiting what emulated time does not bring.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class TurnTaker:
         self._order = count()
         self.patience = 30.0
         self._missing: asyncio.TimerHandle | None = None
+        self._held: asyncio.TimerHandle | None = None
+        self._held_since = 0.0
         self._having = False
         self._looking = False
         self._answers: deque[Callable[[], None]] = deque()
@@ -150,6 +153,7 @@ class TurnTaker:
             if not timer.goes_off.done():
                 timer.goes_off.set_result(None)
         elif self._holds or self.ensemble.held_by():
+            self._watch_held()
             return
         else:
             self._end()
@@ -167,6 +171,26 @@ class TurnTaker:
             self._due.popleft()
             self._post.lose(*message, self.patience)
         self.look()
+
+    def _watch_held(self) -> None:
+        """Let a role hold the clock for ``patience``, at any one place."""
+        self._held_since = self._loop.time()
+        if self._held is None:
+            self._held = self._loop.call_later(self.patience, self._check_held)
+
+    def _check_held(self) -> None:
+        self._held = None
+        if not self._having or not self.ensemble.held_by():
+            return
+        left = self._held_since + self.patience - self._loop.time()
+        if left > 0:
+            self._held = self._loop.call_later(left, self._check_held)
+            return
+        told = (
+            f"it has awaited what emulated time does not bring for {self.patience:g} s, and the lab's clock stands "
+            "still meanwhile; allow it more time with a longer deadline"
+        )
+        self.ensemble.fail_held(lambda place: TurnKept(f"{place}: {told}"))
 
     def _end(self) -> None:
         while self._timers and self._timers[0].goes_off.done():

@@ -69,9 +69,10 @@ class Clusters:
 
     def join(self, cluster: Cluster, other: Cluster) -> None:
         """Let the qubits of ``other`` follow those of ``cluster``."""
-        cluster.qubits += other.qubits
         for qubit in other.qubits:
             self.home[qubit] = cluster
+        cluster.qubits += other.qubits
+        other.qubits = []
 
     def remove(self, cluster: Cluster, qubits: Sequence[int]) -> None:
         """Let qubits be gone from their cluster."""

@@ -48,6 +48,7 @@ class JointState:
         self.max_qubits = max_qubits
         self._clusters = Clusters(max_qubits)
         self._backlog = Backlog()
+        self._large = set[Cluster]()
         self._at_once: float = inf
 
     def __contains__(self, qubit: object) -> bool:
@@ -66,6 +67,11 @@ class JointState:
     def backlog(self) -> int:
         """Count the clusters on which there is work to do."""
         return len(self._backlog)
+
+    @property
+    def has_large_clusters(self) -> bool:
+        """Tell whether a cluster has LATE_FROM or more qubits, so that its matrix takes 16 MiB or more."""
+        return any(len(cluster.qubits) >= LATE_FROM for cluster in self._large)
 
     def cluster_of(self, qubit: int) -> tuple[int, ...]:
         """Return all qubits of the qubit's cluster, itself included."""
@@ -208,6 +214,8 @@ class JointState:
         cluster, *others = self._clusters.to_join(qubits)
         for other in others:
             self._clusters.join(cluster, other)
+            if len(cluster.qubits) >= LATE_FROM:
+                self._large = {each for each in (*self._large, cluster) if len(each.qubits) >= LATE_FROM}
             late = other in self._backlog or len(cluster.qubits) >= LATE_FROM
             self._do(cluster, joining(self._backlog, other), late=late)
         return cluster, len(cluster.qubits), tuple(map(cluster.qubits.index, qubits))

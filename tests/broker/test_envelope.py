@@ -37,7 +37,9 @@ values = st.recursive(
 def test_what_was_encoded_is_decoded(
     sequence: int, sent_at: float, body: dict[str, Any], session: str
 ) -> None:
-    envelope = Envelope("lab", "alice", "bob", "teleport", session, sequence, sent_at, sent_at, "Correction", body)
+    envelope = Envelope(
+        "lab", "alice", "bob", "teleport", session, sequence, sent_at, sent_at, "Correction", body
+    )
     assert decode(encode(envelope), TOPIC) == envelope
 
 

@@ -10,7 +10,9 @@ from broker.inbox import Sequencer
 
 
 def message(sequence: int, sender: str = "alice", session: str = "run-1") -> Envelope:
-    return Envelope("lab", sender, "bob", "teleport", session, sequence, 0.0, 0.0, "Correction", {"n": sequence})
+    return Envelope(
+        "lab", sender, "bob", "teleport", session, sequence, 0.0, 0.0, "Correction", {"n": sequence}
+    )
 
 
 @given(st.integers(0, 20).flatmap(lambda count: st.permutations([*range(count), *range(count)])))

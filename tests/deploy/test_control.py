@@ -17,10 +17,13 @@ from deploy.errors import ControlUnreachable, DeployError, ProcessDied, Reported
 from deploy.jobs import Job
 from deploy.laboratory import Laboratory, ProcessStatus
 from nodes.runtime.conductor import RunResult
+from nodes.runtime.lag import LagFigures
 
 RESULT = RunResult(
     "run-1", "teleport", {"alice": "a"}, 2, {"fidelity_mean": 1.0}, [{"alice": None}], [["a", "b"]], 0.5, 0.1
 )
+
+LATE = LagFigures(count=1000, mean=1e-4, p99=2e-3, worst=0.1, behind=True)
 
 
 class FakeLab:
@@ -49,7 +52,7 @@ class FakeLab:
 
     def status(self) -> list[ProcessStatus]:
         """Return one process."""
-        return [ProcessStatus("alice", 7, "ready", 0)]
+        return [ProcessStatus("alice", 7, "ready", 0), ProcessStatus("bob", 8, "ready", 0, lag=LATE)]
 
 
 @pytest.fixture
@@ -88,9 +91,9 @@ async def test_an_error_comes_back_with_its_message_and_exit_code(socket: Path) 
 
 async def test_the_status_of_all_processes_is_told(socket: Path) -> None:
     async with serving(FakeLab(), socket) as remote:
-        assert await remote.status() == [
-            {"name": "alice", "pid": 7, "state": "ready", "port": 0, "restarts": 0}
-        ]
+        alice, bob = await remote.status()
+    assert alice == {"name": "alice", "pid": 7, "state": "ready", "port": 0, "restarts": 0, "lag": None}
+    assert LagFigures(**bob["lag"]) == LATE
 
 
 async def test_a_lab_is_told_to_go_down(socket: Path) -> None:
@@ -108,7 +111,7 @@ async def test_the_run_of_a_client_that_goes_away_ends(socket: Path) -> None:
         await lab.begun.wait()
         running.cancel()
         await lab.ended.wait()
-        assert len(await remote.status()) == 1
+        assert await remote.status()
 
 
 @pytest.mark.parametrize(

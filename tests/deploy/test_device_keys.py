@@ -177,7 +177,10 @@ def test_every_key_of_a_tap_reaches_it(read: ReadLab) -> None:
         (source("scheme: single-click, alpha: 1.1"), "alpha: '1.1' is too large; write alpha: at most 1"),
         (source("scheme: single-click, emission: [1, 2]"), "emission: '2' is too large"),
         (source("scheme: single-click, visibility: 101 %"), "visibility: '101 %' is too large"),
-        (source("scheme: single-click, dark_count_probability: 2"), "dark_count_probability: '2' is too large"),
+        (
+            source("scheme: single-click, dark_count_probability: 2"),
+            "dark_count_probability: '2' is too large",
+        ),
         (source("scheme: single-click, double_excitation: 1.5"), "double_excitation: '1.5' is too large"),
         (source("scheme: single-click, attempt_rate: 0 Hz"), "attempt_rate: '0 Hz' is too small"),
         (source("scheme: pair-source, pair_probability: 2"), "pair_probability: '2' is too large"),

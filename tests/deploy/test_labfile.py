@@ -10,6 +10,7 @@ import pytest
 
 from deploy.lab import App, Runtime
 from deploy.topology import Lab
+from nodes.runtime.channel import Hop
 from shared_state.config import (
     DetectorConfig,
     FibreConfig,
@@ -59,7 +60,7 @@ links:
     attenuation: 0.21 dB/km
     insertion_loss: 1.5 dB
     velocity: 180000 km/s
-    classical: {extra_delay: 1 ms}
+    classical: {extra_delay: 1 ms, jitter: 2 ms, loss: 5 %}
     source: {scheme: werner, rate: 2 kHz, fidelity: 97 %}
     qkd: {protocol: bb84, pulse_rate: 10 MHz, detectors: {efficiency: 0.8}, misalignment: 1 %}
 taps:
@@ -70,7 +71,9 @@ apps:
 """
     )
     assert (lab.name, lab.seed) == ("metro", 42)
-    assert lab.runtime == Runtime("process", "mqtt://host:1883", "real-time", 0.5, True, 10)
+    assert lab.runtime == Runtime(
+        "process", "mqtt://host:1883", "real-time", 0.5, journal=True, max_qubits=10
+    )
     assert lab.nodes["north"].kind == "hub"
     assert lab.nodes["north"].devices.memories == MemoryConfig(count=2)
     assert lab.nodes["north"].devices.gates == GateConfig(
@@ -83,6 +86,7 @@ apps:
     assert trunk.devices.source == WernerSource("werner", 2e3, 0.97)
     assert trunk.devices.pulses == PulseConfig(10e6, misalignment=0.01, detectors=DetectorConfig(0.8))
     assert trunk.classical_delay == pytest.approx(18e3 / 1.8e8 + 1e-3)
+    assert trunk.classical == Hop(trunk.classical_delay, jitter=2e-3, loss=0.05)
     assert lab.taps == {"eve": TapConfig("trunk", fraction=0.25, position=9e3, enabled=True)}
     assert lab.apps["builtin"] == App("builtin", "teleport", {"alice": "north", "bob": "south"})
     assert lab.apps["mine"] == App("mine", (tmp_path / "mine.py").resolve(), {})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from math import inf
 
 import pytest
 
 from deploy.errors import NotFound
 from deploy.plan import LinkEnd, NodePlan, plan
 from deploy.topology import Lab
+from nodes.runtime.channel import Hop
 from shared_state.config import ClockConfig, FibreConfig, TapConfig, WernerSource
 
 ReadLab = Callable[[str], Lab]
@@ -43,8 +45,8 @@ def test_a_node_is_told_its_own_links_and_how_long_its_messages_take(read: ReadL
         LinkEnd("charlie-bob", "charlie", pytest.approx(60e-6 + 1e-3), True),  # type: ignore[arg-type]  # compares as a float
         LinkEnd("alice-bob", "alice", pytest.approx(100e-6), False),  # type: ignore[arg-type]  # compares as a float
     )
-    assert nodes["alice"].delays == pytest.approx({"bob": 100e-6, "charlie": 50e-6})
-    assert {field.name for field in fields(NodePlan)} == {"name", "links", "delays"}
+    assert nodes["alice"].channels == {"bob": (Hop(100e-6),), "charlie": (Hop(50e-6),)}
+    assert {field.name for field in fields(NodePlan)} == {"name", "links", "channels"}
 
 
 def test_a_message_takes_the_shortest_way(read: ReadLab) -> None:
@@ -61,8 +63,8 @@ links:
     )
     planned = plan(lab)
     assert planned.entanglement_route("a", "d") == ("a", "b", "c", "d")
-    assert planned.nodes["a"].delays["d"] == pytest.approx(100e-6 + 80e-6)
-    assert planned.nodes["d"].delays["a"] == pytest.approx(planned.nodes["a"].delays["d"])
+    assert planned.nodes["a"].channels["d"] == (Hop(50e-6), Hop(50e-6), Hop(80e-6))
+    assert planned.nodes["d"].channels["a"] == planned.nodes["a"].channels["d"][::-1]
 
 
 def test_of_equally_long_ways_the_one_with_fewest_hops_is_taken_then_the_first_by_name(read: ReadLab) -> None:
@@ -92,7 +94,7 @@ def test_pairs_go_around_a_link_that_makes_none(read: ReadLab) -> None:
 def test_nodes_without_a_path_cannot_talk_and_get_no_pairs(read: ReadLab) -> None:
     planned = plan(read(TRIANGLE))
     assert planned.nodes["dora"] == NodePlan("dora", (), {})
-    assert "dora" not in planned.nodes["alice"].delays
+    assert "dora" not in planned.nodes["alice"].channels
     with pytest.raises(NotFound, match="no entangled pairs can reach from 'alice' to 'dora'; give the links"):
         planned.entanglement_route("alice", "dora")
 
@@ -101,6 +103,18 @@ def test_the_command_chooses_the_clock_where_the_lab_file_does_not(read: ReadLab
     assert plan(read("nodes: {a: }"), default_mode="real-time").world.clock == ClockConfig("real-time", 1.0)
     chosen = read("nodes: {a: }\nruntime: {clock: {mode: virtual, scale: 2}}")
     assert plan(chosen, default_mode="real-time").world.clock == ClockConfig("virtual", 2.0)
+
+
+def test_a_clock_given_replaces_the_clock_of_the_file_and_keeps_its_scale(read: ReadLab) -> None:
+    chosen = read("nodes: {a: }\nruntime: {clock: {mode: virtual, scale: 2}}")
+    assert plan(chosen, mode="real-time").world.clock == ClockConfig("real-time", 2.0)
+
+
+def test_the_lag_is_compared_with_the_shortest_link_that_takes_any_time(read: ReadLab) -> None:
+    assert plan(read(TRIANGLE)).shortest_delay == pytest.approx(50e-6)
+    here = "{endpoints: [a, b], length: 0 km}"
+    assert plan(read(f"nodes: {{a: , b: }}\nlinks: [{here}]")).shortest_delay == inf
+    assert plan(read("nodes: {a: }")).shortest_delay == inf
 
 
 def test_a_seed_given_replaces_the_seed_of_the_file_and_zero_is_a_seed(read: ReadLab) -> None:

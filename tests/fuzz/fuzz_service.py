@@ -57,7 +57,7 @@ FITTING: dict[str, list[Any]] = {
     "matrix": [np.eye(size, dtype=np.complex128).tobytes() for size in (2, 4)],
     "delivered": [None, 0, -1],
     "until": [None, 1.0],
-    "despatched": [[], [["bob", 1.0, "r", 0]]],
+    "despatched": [[], [["bob", 1.0, "r", 0, "p", "k", 9]]],
     "waits": [[], ["a herald"]],
 }
 NODE = NodeDevices(MemoryConfig(16, t1=1.0, t2=0.5), GateConfig(0.99, 0.98), MemoryConfig(2))

@@ -110,7 +110,7 @@ async def referee(oracle: Referee) -> dict[str, float]: raise RuntimeError("the 
     ),
     "a message that never comes": (
         6,
-        "at node 'alice': node 'bob' did not send Hello within 0.5 s",
+        "at node 'alice': at 0 s everybody waits: alice for Hello from bob",
         """
 async def alice(bob: Peer) -> None: await bob.receive(Hello)
 async def bob() -> None: ...

@@ -155,7 +155,13 @@ BITS = st.integers(0, 20).flatmap(
     lambda n: st.binary(min_size=(n + 7) // 8, max_size=(n + 7) // 8).map(lambda packed: [n, packed])
 )
 DESPATCHES = st.tuples(
-    st.sampled_from(["alice", "bob"]), st.sampled_from([1.0, 9.0]), st.just("r"), st.integers(0, 3)
+    st.sampled_from(["alice", "bob"]),
+    st.sampled_from([1.0, 9.0]),
+    st.just("r"),
+    st.integers(0, 3),
+    st.just("p"),
+    st.just("k"),
+    st.integers(0, 9),
 ).map(list)
 THREE = st.integers(0, 7).map(lambda bits: [3, bytes([bits << 5])])
 CODES = st.lists(st.integers(0, 2), min_size=3, max_size=3).map(bytes)

@@ -16,7 +16,7 @@ from shared_state.config import ServerConfig
 from shared_state.connection import Connection
 from shared_state.engine import joint_state
 from shared_state.engine.joint_state import JointState
-from shared_state.journal import Journal
+from shared_state.journal import LONGEST_REPLAY, REPLAYED, Journal
 from shared_state.oracle import OracleClient
 from shared_state.server import serve
 from shared_state.service import WORK, Service
@@ -207,6 +207,29 @@ def test_who_leaves_with_work_undone_leaves_no_qubit(leaving: str, config: Serve
     assert oracle.heard[0][2][:3] == [0, 0, {"alice": 0, "charlie": 0, "bob": 0}]
     service.work()
     assert not service.has_work
+
+
+@pytest.mark.parametrize("worked", [REPLAYED + 1, LONGEST_REPLAY + 1])
+def test_a_picture_of_a_large_cluster_waits_until_a_restart_would_take_too_long(
+    worked: float, config: ServerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joint_state, "LATE_FROM", 2)
+    lab = Lab(config, tmp_path / "journal")
+    assert lab.journal is not None
+    alice = lab.voices["alice"]
+    alice.say("qubit", 0.0, "run")
+    alice.say("qubit", 0.0, "run")
+    alice.say("gate", 0.0, "cnot", [0, 3], [])
+    lab.journal.work(worked)  # it is time for one
+    lab.finish()
+    alice.say("mark")
+    assert (lab.journal.picture() is None) == (worked < LONGEST_REPLAY)
+    alice.say("measure", 0.0, 0, "Z")
+    lab.finish()
+    assert lab.journal.picture() is not None
+    before = alice.heard
+    lab.kill()
+    assert alice.heard == before
 
 
 def test_many_quick_things_of_one_request_are_done_later_too(

@@ -21,7 +21,7 @@ from shared_state.connection import Connection
 from shared_state.conversation import Answered, Conversation
 from shared_state.dice import Dice
 from shared_state.errors import JournalFailed
-from shared_state.journal import REPLAYED, Journal
+from shared_state.journal import LONGEST_REPLAY, REPLAYED, Journal
 from shared_state.picture import paint, view
 from shared_state.service import Service
 from shared_state.session import Session
@@ -196,16 +196,33 @@ def test_pictures_take_a_small_share_of_the_time(lab: Lab, monkeypatch: pytest.M
     taken: list[float] = []
 
     def paint_slowly(world: object) -> bytes:
-        lab.wall += 3.0
+        lab.wall += 1.2
         taken.append(lab.wall)
         return paint(world)
 
     monkeypatch.setattr(service_module, "paint", paint_slowly)
     monkeypatch.setattr(Standing, "take", slowly(lab, 1.0, Standing.take))
-    for _ in range(49):
+    for _ in range(31):
         lab.say("sync")
-    assert 3.0 * (len(taken) - 1) <= 0.1 * lab.wall
-    assert len(taken) == 2
+    assert 1.2 * (len(taken) - 1) <= 0.1 * lab.wall
+    assert len(taken) == 3
+
+
+def test_a_restart_takes_no_longer_than_clients_dial_however_long_a_picture_takes(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[float] = []
+
+    def paint_slowly(world: object) -> bytes:
+        lab.wall += 5.0
+        taken.append(lab.wall)
+        return paint(world)
+
+    monkeypatch.setattr(service_module, "paint", paint_slowly)
+    monkeypatch.setattr(Standing, "take", slowly(lab, 1.0, Standing.take))
+    for _ in range(3 + 3 * (int(LONGEST_REPLAY) + 1)):
+        lab.say("sync")
+    assert len(taken) == 4
 
 
 def test_what_a_restart_has_done_again_counts_towards_the_next_picture(

@@ -26,7 +26,7 @@ def world(world: WorldConfig) -> WorldConfig:
     return replace(world, links={**world.links, LINK: bright})
 
 
-@pytest.mark.parametrize("count", [0, 1, MAX_PULSES, MAX_PULSES + 5])
+@pytest.mark.parametrize("count", [1, MAX_PULSES, MAX_PULSES + 5])
 async def test_a_train_of_any_length_arrives_in_order(
     count: int, alice: NodeClient, charlie: NodeClient
 ) -> None:
@@ -65,3 +65,11 @@ async def test_the_oracle_reads_what_a_tap_has_done(
         assert report.kept > 100
     with pytest.raises(BadRequest, match="no tap 'mallory'"):
         await oracle.tap_report("mallory")
+
+
+async def test_a_train_without_a_pulse_is_refused(alice: NodeClient) -> None:
+    none = np.zeros(0, dtype=np.uint8)
+    with pytest.raises(BadRequest, match="at least one pulse"):
+        await alice.emit_pulses(0.0, "run", LINK, none, none)
+    with pytest.raises(BadRequest, match="at least one pulse"):
+        await alice.measure_pulses(0.0, "run", LINK, none)

@@ -8,6 +8,8 @@ from itertools import pairwise
 import pytest
 
 from shared_state.config import (
+    ClockConfig,
+    ClockMode,
     FibreConfig,
     GateConfig,
     LinkDevices,
@@ -31,6 +33,8 @@ def chain() -> Chain:
         gates: GateConfig | None = None,
         length: float = 10_000.0,
         seed: int = 1,
+        mode: ClockMode = "virtual",
+        scale: float = 1.0,
     ) -> WorldConfig:
         devices = NodeDevices(memories or MemoryConfig(), gates or GateConfig())
         return WorldConfig(
@@ -42,6 +46,7 @@ def chain() -> Chain:
                 for first, second in pairwise(names)
             },
             seed=seed,
+            clock=ClockConfig(mode, scale),
         )
 
     return make

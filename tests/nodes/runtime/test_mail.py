@@ -102,6 +102,16 @@ async def test_who_waits_for_a_party_that_leaves_is_told_at_once_and_keeps_what_
             await _receive(bob, "alice", "run-1:0", deadline=60.0)
 
 
+async def test_nobody_can_write_to_a_party_that_has_left_until_it_is_back() -> None:
+    async with _offices("alice", "bob") as (alice, bob):
+        alice.note_status("bob", "left")
+        with pytest.raises(PeerGone, match="node 'bob' left while the delivery of Number was awaited"):
+            await _send(alice, "bob", "run-1:0", 1)
+        alice.note_status("bob", "ready")
+        await _send(alice, "bob", "run-1:0", 2)
+        assert await _receive(bob, "alice", "run-1:0") == 2  # no number was spent on the one that was refused
+
+
 async def test_a_connection_that_is_back_within_the_grace_was_never_missed() -> None:
     gone: asyncio.Queue[str] = asyncio.Queue()
     presence = Presence(gone.put_nowait, grace=0.05)

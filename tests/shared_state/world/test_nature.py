@@ -110,7 +110,9 @@ def test_a_gate_of_fidelity_f_leaves_that_entanglement_fidelity() -> None:
     )
     hers, his = lab.pair()
     lab.nature.gate("alice", 1.0, "x", [hers.qubit], [])
-    assert lab.nature.fidelity([hers.qubit, his.qubit], bell_state(1, 0)).value == pytest.approx(0.93, abs=1e-9)
+    assert lab.nature.fidelity([hers.qubit, his.qubit], bell_state(1, 0)).value == pytest.approx(
+        0.93, abs=1e-9
+    )
 
 
 def test_late_operations_happen_at_once_in_real_time() -> None:
