@@ -43,6 +43,7 @@ class Ensemble:
         self._changed = changed
         self._followed: dict[_Followed, None] = {}
         self._current: _Followed | None = None
+        self._told: list[_Followed] = []
 
     def __bool__(self) -> bool:
         """Tell whether any task is there."""
@@ -84,13 +85,14 @@ class Ensemble:
             task.story, task.failure = "", None
 
     def stories(self) -> list[str]:
-        """Return what the tasks wait for that somebody else has to bring about."""
-        return [task.story for task in self._followed if task.story and not task.timed]
+        """Return what the tasks wait for that somebody else has to bring about; ``fail`` is for these."""
+        self._told = [task for task in self._followed if task.story and not task.timed]
+        return [task.story for task in self._told]
 
     def fail(self, error: Exception) -> None:
-        """Raise an error in all tasks that wait for what somebody else has to bring about."""
-        for task in self._followed:
-            if task.story and not task.timed and task.failure is None:
+        """Raise an error in all tasks that wait for what somebody else has to bring about, as told by ``stories``."""
+        for task in self._told:
+            if task in self._followed and task.story and not task.timed and task.failure is None:
                 task.failure = error
                 task.task.cancel()
 

@@ -118,7 +118,9 @@ class Node:
         await self._report(stage, PartBegun())
 
     async def _play_after(self, curtain: asyncio.Event, stage: Stage) -> None:
-        with stage.clock.waiting("the beginning"):
+        assert self._turns is not None
+        # it comes by itself, so a deadlock of the run before, told late, is no news to it
+        with self._turns.ensemble.waiting("the beginning", timed=True):
             await curtain.wait()
         await self._play(stage)
 

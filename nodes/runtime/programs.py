@@ -38,6 +38,8 @@ from nodes.ports import Clock, Coin, HalfWith, Memory, Peer, QuantumLink, Qubit,
 PROGRAMS: Mapping[str, str] = {
     "teleport": "nodes.apps.teleport",
     "swap": "nodes.network.swap",
+    "purify": "nodes.network.purify",
+    "superdense": "nodes.apps.superdense",
     "entangle": "nodes.apps.entangle",
     "chsh": "nodes.apps.chsh",
     "witness": "nodes.apps.witness",

@@ -21,6 +21,8 @@ JOBS = {
     "alice-charlie-bob": [
         Job("teleport"),
         Job("swap"),
+        Job("purify"),
+        Job("superdense"),
         Job("entangle"),
         Job("chsh", rounds=20),
         Job("witness", rounds=20),
@@ -31,6 +33,11 @@ JOBS = {
     "delft-thehague": [Job("entangle", {"alice": "delft", "bob": "thehague"}, rounds=5)],
     "innsbruck-230m": [Job("teleport", {"alice": "ion1", "bob": "ion2"}, rounds=5)],
     "boston-35km": [Job("entangle", {"alice": "first", "bob": "second"}, rounds=5)],
+    "chain-3": [Job("entangle", rounds=2)],
+    "chain-5": [Job("entangle", rounds=2)],
+    "star": [Job("entangle", {"alice": "leaf1", "bob": "leaf4"}, rounds=2)],
+    "ring-6": [Job("entangle", {"alice": "n1", "bob": "n4"}, rounds=2)],
+    "grid-3x3": [Job("entangle", {"alice": "n11", "bob": "n33"}, rounds=2)],
     "metro-decoy": [Job("bb84", {"alice": "sender", "bob": "receiver"}, parameters={"pulses": "1000000"})],
 }
 

@@ -213,7 +213,8 @@ async def the_first_of_a_letter_and_a_thread(post: Post) -> None:
     go_on = threading.Event()
     thread = asyncio.get_running_loop().run_in_executor(None, go_on.wait)
     try:
-        await asyncio.wait([thread, asyncio.create_task(post.receive())])
+        both: list[asyncio.Future[Any]] = [thread, asyncio.create_task(post.receive())]
+        await asyncio.wait(both)
     finally:
         go_on.set()
 
@@ -236,6 +237,7 @@ async def a_subprocess(post: Post) -> None:
         await process.wait()
     finally:
         process.kill()
+        await process.wait()
 
 
 async def a_queue_in_a_library(post: Post) -> None:

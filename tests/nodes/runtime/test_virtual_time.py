@@ -19,7 +19,7 @@ Play = Callable[..., RunResult]
 TWO = {"alice": "alice", "bob": "bob"}
 HEADER = """
 from __future__ import annotations
-import asyncio, threading, urllib.request
+import asyncio, threading
 from dataclasses import dataclass
 from nodes.errors import Deadlock
 from nodes.ports import *
@@ -132,17 +132,6 @@ def test_emulated_time_stands_still_while_a_role_waits_for_the_world_outside(
 ) -> None:
     without = play(ROUND_TRIP.format(foreign="pass"))
     assert play(ROUND_TRIP.format(foreign=foreign)).returned == without.returned
-
-
-def test_emulated_time_stands_still_while_a_role_asks_a_server_on_the_web(play: Play) -> None:
-    get = (
-        "server = await asyncio.start_server(lambda r, w: (w.write(b'HTTP/1.0 200 OK\\r\\n\\r\\nhi'), w.close()),"
-        " '127.0.0.1', 0); "
-        "url = 'http://127.0.0.1:%d' % server.sockets[0].getsockname()[1]; "
-        "assert await asyncio.to_thread(lambda: urllib.request.urlopen(url).read()) == b'hi'; server.close()"
-    )
-    without = play(ROUND_TRIP.format(foreign="pass"))
-    assert play(ROUND_TRIP.format(foreign=get)).returned == without.returned
 
 
 def test_a_role_that_holds_the_clock_beyond_the_deadline_fails_with_the_place(play: Play) -> None:
