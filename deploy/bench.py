@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 
 from deploy.floors import EchoPart, echo_rate
 from deploy.jobs import Job
@@ -13,6 +15,8 @@ from deploy.topology import find, load
 from nodes.runtime.lag import LagFigures
 
 LAB, PAIR = "alice-charlie-bob", "alice-bob"
+_NEIGHBOURS: Final = {"alice": "alice", "bob": "charlie"}
+_PROGRAMS: Final = Path(__file__).parent / "bench_programs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,6 @@ async def real_time_lag(rounds: int, broker: str) -> dict[str, LagFigures]:
 async def measure(rounds: int, broker: str) -> list[Measurement]:
     """Measure everything once, on one lab, one after the other."""
     planned = replace(plan(load(find(LAB)), default_mode="virtual"), broker=broker)
-    neighbours = {"alice": "alice", "bob": "charlie"}
     with Registry().scratch() as directory:
         async with Laboratory(planned, directory) as lab:
             echo = lab.supervisor.start("echo", EchoPart())
@@ -56,11 +59,24 @@ async def measure(rounds: int, broker: str) -> list[Measurement]:
             runs = [
                 Measurement(key, what, rounds / (await lab.run(Job(app, roles, rounds))).wall)
                 for key, what, app, roles in (
-                    ("pairs_hz", "heralded pairs, judged", "entangle", neighbours),
-                    ("teleportations_hz", "teleportations, judged", "teleport", neighbours),
+                    ("pairs_hz", "heralded pairs, judged", "entangle", _NEIGHBOURS),
+                    ("teleportations_hz", "teleportations, judged", "teleport", _NEIGHBOURS),
                     ("swaps_hz", "swaps, judged", "swap", {}),
                 )
             ]
             qkd = await lab.run(Job("bb84", parameters={"pulses": str(500 * rounds)}))
             sifted = qkd.returned[0]["alice"]["sifted_bits"] / qkd.wall
-            return [*floors, *runs, Measurement("sifted_bits_hz", "sifted bits, distilled to a key", sifted)]
+            runs.append(Measurement("sifted_bits_hz", "sifted bits, distilled to a key", sifted))
+            return [*floors, *runs, *await _turns(lab, rounds)]
+
+
+async def _turns(lab: Laboratory, each: int) -> list[Measurement]:
+    """Measure how fast virtual time passes: two nodes take ``each`` turns, all of one kind."""
+    measurements = []
+    for key, what, program, parameter in (
+        ("timer_turns_hz", "turns, each begun by a timer", "timers", "waits"),
+        ("message_turns_hz", "turns, each begun by a message", "messages", "exchanges"),
+    ):
+        job = Job(str(_PROGRAMS / f"{program}.py"), _NEIGHBOURS, parameters={parameter: str(each)})
+        measurements.append(Measurement(key, what, 2 * each / (await lab.run(job)).wall))
+    return measurements

@@ -64,6 +64,11 @@ class OracleClient(Party):
         """Let virtual time go on."""
         await self._line.ask("release")
 
+    async def loss(self) -> tuple[str, str]:
+        """Wait until a node is given up that has kept its turn for too long; return its name and the story."""
+        name, story = fields(await self._line.ask("loss"))
+        return str(name), str(story)
+
     async def close_record(self) -> tuple[int, str]:
         """End the record of the lab's events as soon as nothing more happens by itself.
 

@@ -33,8 +33,8 @@ def _repeat(standing: Standing, entry: list[object]) -> None:
             standing.begin(role, name, identity)
         case ["resume", str(role), str(name), int(received)]:
             standing.sessions[role, name].acknowledge(received)
-        case ["end", str(role), str(name)]:
-            standing.end(standing.sessions[role, name])
+        case ["end", str(role), str(name), str(given_up)]:
+            standing.end(standing.sessions[role, name], given_up=given_up)
         case ["ask", str(role), str(name), int(number), int(received), str(word), list(arguments)]:
             session = standing.sessions[role, name]
             session.accept(number)

@@ -270,9 +270,9 @@ class Service:
         if self._journal is not None:
             self._journal.work(self._monotonic() - began)
 
-    def _end(self, session: Session) -> None:
-        self._note("end", session.role, session.name)
-        self._standing.end(session)
+    def _end(self, session: Session, given_up: str = "") -> None:
+        self._note("end", session.role, session.name, given_up)
+        self._standing.end(session, given_up=given_up)
 
     def _end_overdue(self) -> None:
         """End the session of a party that keeps its turn and says nothing, unless it waits for work done here."""
@@ -282,7 +282,7 @@ class Service:
         session = self._standing.sessions["node", name]
         if session.connection is not None:
             session.connection.refuse(TurnOverdue(story))
-        self._end(session)
+        self._end(session, story)
 
     def _end_overfull(self) -> None:
         """End the sessions whose answers take up too much memory, whether somebody is there to read them or not."""

@@ -41,6 +41,7 @@ class Standing:
         self._narrator = Narrator(self.record, len(world.nodes))
         self._dispatch = Dispatch(self.nature, self.turns, self._narrator)
         self._closing_record: list[Request] = []
+        self._awaiting_loss: list[Request] = []
         self._ended_turns: dict[str, int] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
 
@@ -57,8 +58,11 @@ class Standing:
             self.nature.presence.arrive(name)
         return session
 
-    def end(self, session: Session, *, by_itself: bool = False) -> None:
-        """End a session: a node's departure, and whatever the last referee holds. ``by_itself``: it has said bye."""
+    def end(self, session: Session, *, by_itself: bool = False, given_up: str = "") -> None:
+        """End a session: a node's departure, and whatever the last referee holds.
+
+        ``by_itself``: it has said bye; ``given_up``: the story of why it is not waited for any more.
+        """
         del self.sessions[session.role, session.name]
         self.nature.state.charge(session.account)
         if session.connection is not None:
@@ -71,6 +75,10 @@ class Standing:
                 departure = "node.left" if by_itself else "node.lost"
                 self._narrator.tell(self._dispatch.now(), session.name, Event(ANY_RUN, departure, {}))
             self._ended_turns.pop(session.name, None)
+            if given_up:
+                for oracle, number, _ in self._awaiting_loss:
+                    oracle.answer(number, [session.name, given_up])
+                self._awaiting_loss.clear()
             self.turns.leave(session.name)
             return
         self.turns.release(session.name)
@@ -142,6 +150,8 @@ class Standing:
             session.answer(number, self._census())
         elif word == "turn":
             self._end_turn(request, values)
+        elif word == "loss":
+            self._awaiting_loss.append(request)
         elif word == "close_record":
             self._closing_record.append(request)
             if self.turns.at_rest:

@@ -120,6 +120,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "hold": Operation({}, role="oracle"),
     "release": Operation({}, role="oracle"),
     "close_record": Operation({}, role="oracle"),
+    "loss": Operation({}, role="oracle"),
 }
 
 

@@ -22,7 +22,7 @@ def command(
     ] = "embedded",
     json: JsonOption = False,
 ) -> None:
-    """Measure pairs, teleportations, swaps and sifted bits per wall second, beside bare round trips in the same run.
+    """Measure pairs, teleportations, swaps, sifted bits and turns per wall second, beside bare round trips.
 
     Example: bellwire bench --broker mosquitto
     """

@@ -79,6 +79,7 @@ class Conductor:
         self._state_changed = asyncio.Event()
         self._runs = 0
         self._abandoned = False
+        self._given_up: dict[str, str] = {}
         self._begins = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -86,7 +87,16 @@ class Conductor:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._office.sort())
             group.create_task(self._office.dispatch())
+            if self._oracle.mode == "virtual":
+                group.create_task(self._hear_of_losses())
             raise await self._oracle.lost
+
+    async def _hear_of_losses(self) -> None:
+        """Take note of nodes whose turn has lasted too long: their runs are called off, though their processes live."""
+        while True:
+            node, story = await self._oracle.loss()
+            self._given_up[node] = story
+            self._office.note_status(node, "left")
 
     def abandon(self) -> None:
         """Give the lab up: what is running is not cleaned up any more, since nobody can hear."""
@@ -219,7 +229,8 @@ class Conductor:
             try:
                 report = await self._office.receive(node, run, "its report", None)
             except PeerGone as gone:
-                raise RunFailed(node, "PeerGone", "the process ended while it played its part") from gone
+                ended = "the process ended while it played its part"
+                raise RunFailed(node, "PeerGone", self._given_up.get(node, ended)) from gone
             match report.kind:
                 case "RoundsPlayed":
                     for returned in codec.build(RoundsPlayed, report.body).rounds:

@@ -40,6 +40,7 @@ PROGRAMS: Mapping[str, str] = {
     "swap": "nodes.network.swap",
     "purify": "nodes.network.purify",
     "superdense": "nodes.apps.superdense",
+    "ghz": "nodes.apps.ghz",
     "entangle": "nodes.apps.entangle",
     "chsh": "nodes.apps.chsh",
     "witness": "nodes.apps.witness",

@@ -24,6 +24,10 @@ from shared_state.errors import ServerLost
 from shared_state.wire import Message
 
 
+_SIGN_OF_LIFE = 5.0
+"""A node that keeps its turn, because a role awaits something, says so to the server so often: wall seconds."""
+
+
 class _Timer(NamedTuple):
     time: float
     order: int
@@ -176,7 +180,7 @@ class TurnTaker:
         """Let a role hold the clock for ``patience``, at any one place."""
         self._held_since = self._loop.time()
         if self._held is None:
-            self._held = self._loop.call_later(self.patience, self._check_held)
+            self._held = self._loop.call_later(min(self.patience, _SIGN_OF_LIFE), self._check_held)
 
     def _check_held(self) -> None:
         self._held = None
@@ -184,7 +188,8 @@ class TurnTaker:
             return
         left = self._held_since + self.patience - self._loop.time()
         if left > 0:
-            self._held = self._loop.call_later(left, self._check_held)
+            self._client.wake(self.now)  # so that the server knows that this node is alive
+            self._held = self._loop.call_later(min(left, _SIGN_OF_LIFE), self._check_held)
             return
         told = (
             f"it has awaited what emulated time does not bring for {self.patience:g} s, and the lab's clock stands "

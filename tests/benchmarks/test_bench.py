@@ -26,10 +26,11 @@ def test_every_figure_is_measured_beside_the_floors(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert (document.pop("schema"), document.pop("broker")) == ("bellwire.bench/1", "embedded")
     floors, runs = ("echo_hz", "mqtt_hz"), ("pairs_hz", "teleportations_hz", "swaps_hz", "sifted_bits_hz")
+    turns = ("timer_turns_hz", "message_turns_hz")
     state, lags = document.pop("state_server"), document.pop("lag")
     assert lags.keys() == {"alice", "bob"}
     assert all(lag["count"] > 0 and 0 <= lag["p99_s"] <= lag["worst_s"] for lag in lags.values())
-    assert document.keys() == {*floors, *runs}
+    assert document.keys() == {*floors, *runs, *turns}
     assert state.keys() == {
         *("echo_hz", "requests_hz", "journalled_requests_hz"),
         *("pipelined_echo_hz", "gates_hz", "journalled_gates_hz"),

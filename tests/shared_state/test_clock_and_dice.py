@@ -86,7 +86,7 @@ def test_a_time_of_day_that_was_set_back_does_not_turn_back_the_clock_of_a_lab_w
     for day in (1000.0, 400.0, 410.0, 405.0):
         journal = Journal(tmp_path / "journal", config, day)
         ages.append(journal.age)
-        journal.write(["end", "node", "alice"])
+        journal.write(["end", "node", "alice", ""])
         journal.commit(5.0)  # the server lived for five seconds
         if pictures:
             journal.replace(lambda: b"a picture", lambda: 0.0)

@@ -1,0 +1,1 @@
+"""Programs for ``bellwire bench`` alone, run by the paths of their files."""
