@@ -23,7 +23,6 @@ from shared_state.client import NodeClient, Turn
 from shared_state.errors import ServerLost
 from shared_state.wire import Message
 
-
 _SIGN_OF_LIFE = 5.0
 """A node that keeps its turn, because a role awaits something, says so to the server so often: wall seconds."""
 
