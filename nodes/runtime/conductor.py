@@ -19,7 +19,7 @@ from nodes.runtime.lag import LagFigures
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunOrder, RunOver, SwapPath
 from nodes.runtime.programs import Program, Scalar, load
-from shared_state.errors import SharedStateError
+from shared_state.errors import ServerLost, SharedStateError
 from shared_state.oracle import Census, OracleClient
 
 _CLEANUP_DEADLINE = 10.0
@@ -94,7 +94,10 @@ class Conductor:
     async def _hear_of_losses(self) -> None:
         """Take note of nodes whose turn has lasted too long: their runs are called off, though their processes live."""
         while True:
-            node, story = await self._oracle.loss()
+            try:
+                node, story = await self._oracle.loss()
+            except ServerLost:
+                return  # who watches the connection tells
             self._given_up[node] = story
             self._office.note_status(node, "left")
 
