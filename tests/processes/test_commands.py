@@ -32,7 +32,7 @@ TRIED_HERE = {
     "send",
     "version",
 }
-TRIED_ELSEWHERE = {"bench", "validate-physics"}
+TRIED_ELSEWHERE = {"bench", "events", "replay", "validate-physics"}
 
 QKD_FIELDS = {
     "pulses",
