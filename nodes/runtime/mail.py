@@ -194,7 +194,7 @@ class PostOffice:
         size = len(encode(envelope))
         sent[recipient, session] += 1
         if recipient != CONTROL:
-            self._record(sent_at, "message.sent", "to", recipient, envelope)
+            self._record(sent_at, "message.sent", "to", recipient, envelope, size)
             if self._timekeeper is not None:
                 despatch = Despatch(recipient, arrives_at, session, sequence, protocol, kind, size)
                 self._timekeeper.despatch(despatch)
@@ -291,12 +291,14 @@ class PostOffice:
             self._unread[sender] += _weight(ready)
             if self._timekeeper is None:
                 self._on_arrival(ready)
-                self._record(ready.arrives_at, "message.delivered", "from", sender, ready)
+                if self._note is not None:
+                    size = len(encode(ready))
+                    self._record(ready.arrives_at, "message.delivered", "from", sender, ready, size)
                 self._put(mail, ready)
             else:
                 self._arrived[sender, ready.session, ready.sequence] = ready
 
-    def _record(self, at: float, event: str, way: str, other: str, envelope: Envelope) -> None:
+    def _record(self, at: float, event: str, way: str, other: str, envelope: Envelope, size: int) -> None:
         """Tell the record of a message, but nothing of what is in it."""
         if self._note is not None:
             details: dict[str, Message] = {
@@ -304,7 +306,7 @@ class PostOffice:
                 "kind": envelope.kind,
                 way: other,
                 "sequence": envelope.sequence,
-                "bytes": len(encode(envelope)),
+                "bytes": size,
             }
             self._note(at, envelope.session, event, details)
 
