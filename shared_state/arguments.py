@@ -71,6 +71,13 @@ def name(value: Message) -> str:
     raise ValueError(f"a string of at most {MAX_NAME} characters")
 
 
+def alpha_or_none(value: Message) -> float | None:
+    """Read the bright-state population of the emitters of a single-click source, or nothing."""
+    if value is None or (isinstance(value, float) and 0 < value < 1):
+        return value
+    raise ValueError("a number between 0 and 1, both excluded, or nil for the link's own")
+
+
 def texts(value: Message) -> list[str]:
     """Read some short strings."""
     if isinstance(value, list) and len(value) <= MAX_TEXTS:

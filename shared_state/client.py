@@ -135,25 +135,40 @@ class NodeClient(Party):
         """Move the qubit from storage back to the memories."""
         await self._line.ask("retrieve", at, qubit)
 
-    async def pair(self, at: float, run: str, link: str) -> PairDelivery:
-        """Wait for a heralded pair on a link. The other end must ask for it, too, under the same run."""
-        qubit, pair, time = fields(await self._line.ask("pair", at, run, link))
+    async def pair(self, at: float, run: str, link: str, *, alpha: float | None = None) -> PairDelivery:
+        """Wait for a heralded pair on a link. The other end must ask for it, too, under the same run.
+
+        ``alpha``, between 0 and 1, is the bright-state population of the emitters of a single-click source, at both
+        ends, in place of the link's own: the higher, the more pairs, and the worse. The other end must ask for the
+        same. Raises BadRequest where it does not, and for any other source; LinkDown while the link is cut.
+        """
+        qubit, pair, time = fields(await self._line.ask("pair", at, run, link, alpha))
         return PairDelivery(str(pair), integer(qubit), number(time))
 
-    async def pairs(self, at: float, run: str, link: str, count: int) -> PairsDelivery:
-        """Wait for ``count`` heralded pairs on a link. The other end must ask for as many, under the same run."""
-        batch, first, times = fields(await self._line.ask("pairs", at, run, link, count))
+    async def pairs(
+        self, at: float, run: str, link: str, count: int, *, alpha: float | None = None
+    ) -> PairsDelivery:
+        """Wait for ``count`` pairs on a link, as for one. The other end must ask for as many, under the same run."""
+        batch, first, times = fields(await self._line.ask("pairs", at, run, link, count, alpha))
         return PairsDelivery(integer(batch), integer(first), np.frombuffer(binary(times)))
 
     async def measure_directly(
-        self, at: float, run: str, link: str, count: int, bases: Bits | None = None
+        self,
+        at: float,
+        run: str,
+        link: str,
+        count: int,
+        bases: Bits | None = None,
+        *,
+        alpha: float | None = None,
     ) -> PairOutcomes:
         """Wait for the outcomes of ``count`` pairs measured on arrival, half i in ``bases[i]``; no memory is needed.
 
         The other end must ask for as many, under the same run. Without bases this end's device draws them, Z or X.
+        ``alpha`` as for ``pair``.
         """
         codes = None if bases is None else np.asarray(bases, dtype=np.uint8).tobytes()
-        answer = fields(await self._line.ask("measure_directly", at, run, link, count, codes))
+        answer = fields(await self._line.ask("measure_directly", at, run, link, count, codes, alpha))
         measured = np.frombuffer(binary(answer[0]), dtype=np.uint8)
         return PairOutcomes(measured, unpack_bits(answer[1]), np.frombuffer(binary(answer[2])))
 

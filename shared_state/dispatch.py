@@ -11,7 +11,7 @@ from shared_state.engine.later import Later
 from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
 from shared_state.narrator import Narrator
 from shared_state.session import ANY_RUN, Session
-from shared_state.turns import Answer, Turns, Wake
+from shared_state.turns import Answer, Herald, Turns, Wake
 from shared_state.wire import Message
 from shared_state.world.ends import (
     Arrived,
@@ -21,6 +21,8 @@ from shared_state.world.ends import (
     DetectedTrain,
     MeasuredPairs,
     Outcome,
+    Pairs,
+    link_down,
 )
 from shared_state.world.links import Links
 from shared_state.world.nature import Nature
@@ -45,7 +47,7 @@ class Dispatch:
         self.nature = nature
         self.turns = turns
         self.narrator = narrator
-        self._asked: dict[Request, tuple[str, str]] = {}
+        self._asked: dict[Request, tuple[str, str]] = {}  # run and link of the requests that wait
         self.links = links = Links(nature, self._settle, self._present)
         self._acts: Mapping[str, Callable[..., Any]] = {
             "gate": nature.gate, "unitary": nature.unitary,
@@ -83,9 +85,12 @@ class Dispatch:
         told = self.narrator.record.on
         if word in self._waits:
             session.wait(number, word)
-            if told:
-                self._asked[request] = (run, values["link"])
-            self._waits[word](request, session.name, **values)
+            self._asked[request] = (values["run"], values["link"])
+            try:
+                self._waits[word](request, session.name, **values)
+            except SharedStateError:
+                self._asked.pop(request, None)
+                raise
         elif word == "qubit":
             qubit = self.nature.qubit(session.name, **values)
             session.answer(number, [qubit], qubit)
@@ -123,6 +128,9 @@ class Dispatch:
         elif word == "tap_report":
             report = self.links.ends.tap_report(**values)
             session.answer(number, [report.pulses, report.kept, report.resent])
+        elif word == "set_link":
+            self._set_link(session.name, **values)
+            session.answer(number, None)
         elif word == "hold":
             self.turns.hold(session.name)
             session.answer(number, self.turns.now)
@@ -166,6 +174,34 @@ class Dispatch:
         if delivered is not None:
             self.links.take_back(session.name, delivered)
 
+    def _set_link(self, who: str, at: float, name: str, up: bool) -> None:
+        """Cut or mend a link: at the present of the turns where an end takes part in them, at ``at`` elsewhere.
+
+        An answer with a herald that is not due by then is taken back, and a refusal is due now in its place.
+        """
+        links, turns = self.links, self.turns
+        links.ends.check_link(name)
+        moment = turns.now if any(node in turns for node in links.ends.links[name].endpoints) else at
+        self.narrator.set_link(moment, who, name, up)
+        if up:
+            links.cuts.mend(name)
+            return
+        turns.hold("")  # all of them are told before the first one acts
+        for node, answer in turns.recall(name):
+            if answer.qubit is not None:
+                links.take_back(node, answer.qubit)
+            assert answer.herald is not None
+            _, word, run = answer.herald
+            self._plan_refusal(node, answer.request, link_down(name), word, run)
+        links.cuts.cut(name, moment)
+        turns.release("")
+
+    def _plan_refusal(self, node: str, number: int, error: SharedStateError, word: str, run: str) -> None:
+        """Let a request of a party that takes turns be refused now."""
+        error.operation = word
+        event = self.narrator.refusal(word, error, run) if self.narrator.record.on else None
+        self.turns.plan(self.turns.now, node, Answer(number, None, error=error, event=event))
+
     def _present(self, node: str) -> float:
         return self.turns.now if node in self.turns else self.nature.clock.now()
 
@@ -177,22 +213,20 @@ class Dispatch:
         """Answer a request that has waited: at once, or to a party that takes turns when the outcome is there."""
         assert isinstance(ticket, Request)
         session, number, word = ticket
-        asked = self._asked.pop(ticket, None)
+        run, link = self._asked.pop(ticket)
         if isinstance(outcome, SharedStateError):
-            outcome.operation = word
-            event = None if asked is None else self.narrator.refusal(word, outcome, asked[0])
             if session.name in self.turns:
-                answer = Answer(number, None, error=outcome, event=event)
-                self.turns.plan(self.turns.now, session.name, answer)
+                self._plan_refusal(session.name, number, outcome, word, run)
                 return
+            outcome.operation = word
             session.refuse(number, outcome)
-            if event is not None:
-                self.narrator.tell(self.now(), session.name, event)
+            self.narrator.refused(self.now(), session.name, word, outcome, run)
             return
         time, value, qubit = _told(outcome)
-        event = None if asked is None else self.narrator.delivery(outcome, *asked)
+        event = self.narrator.delivery(outcome, run, link) if self.narrator.record.on else None
         if session.name in self.turns:
-            answer = Answer(number, value, qubit, event=event)
+            herald = Herald(link, word, run) if isinstance(outcome, Pairs) else None
+            answer = Answer(number, value, qubit, event=event, herald=herald)
             self.turns.plan(max(time, self.turns.now), session.name, answer)
             return
         session.answer(number, value, qubit)

@@ -12,6 +12,7 @@
     │   ├── RunClosed                run-closed           this node has ended its part of the run
     │   ├── PulseMismatch            pulse-mismatch       as many bases as pulses, please
     │   └── LimitExceeded            limit-exceeded
+    ├── LinkDown                 link-down            the fibre is cut; once it is up again, asking will help
     ├── PeerError                theirs: the other end of a link is gone; ``node`` names it
     │   ├── PeerDeparted             peer-departed
     │   ├── PeerLeftRun              peer-left-run
@@ -119,6 +120,12 @@ class LimitExceeded(RequestError):
     """The request is larger, or waits for more, than the server allows one session."""
 
     code = "limit-exceeded"
+
+
+class LinkDown(SharedStateError):
+    """A link is cut, and so no pair comes over it; or it was, before this qubit was heralded, which is discarded."""
+
+    code = "link-down"
 
 
 class PeerError(SharedStateError):

@@ -20,7 +20,8 @@ MAX_EXPIRED: Final = 4096
 
 
 class Bereavement(NamedTuple):
-    """A pair that lost its other half: ``node`` departed, or it kept the half for longer than ``cutoff``.
+    """A pair that lost its other half: ``node`` departed, or it kept the half for longer than ``cutoff``; or there
+    never was one, for ``link`` was cut before the herald.
 
     ``since`` is the emulated time from which this can be known at ``node``; a departure has none in the emulated world.
     """
@@ -29,6 +30,7 @@ class Bereavement(NamedTuple):
     pair: str
     cutoff: float = inf
     since: float = -inf
+    link: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +40,7 @@ class Holding:
     ``qubit`` is the id its holder knows, ``label`` its name in the joint state: the label stays when the
     qubit flies to another node, the id does not. ``touched`` is the emulated time up to which it has aged.
     It lies at ``place`` since ``stored``, and an operation keeps it busy until ``free_from``.
+    Of the ``pair`` that it is half of, its first holder knows when it is ``heralded``.
     ``partner`` is the other half of its pair as long as both exist, through swaps; from ``acquainted`` on the
     holder can know who that is. ``holder`` None is the referee.
     """
@@ -51,6 +54,7 @@ class Holding:
     free_from: float = 0.0
     place: Place = "memories"
     pair: str = ""
+    heralded: float = -inf
     partner: Holding | None = None
     acquainted: float = -inf
     bereaved: Bereavement | None = None
@@ -69,6 +73,7 @@ class Holding:
                 if half.partner is not None:
                     half.partner.partner = half
         self.pair, other.pair = other.pair, self.pair
+        self.heralded, other.heralded = other.heralded, self.heralded
         self.acquainted, other.acquainted = other.acquainted, self.acquainted
         self.bereaved, other.bereaved = other.bereaved, self.bereaved
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from shared_state.errors import PartnerLost, QubitExpired, SharedStateError
 from shared_state.record import Details, Event, digest
+from shared_state.session import ANY_RUN
 from shared_state.world.ends import (
     Arrived,
     Delivered,
@@ -97,7 +98,7 @@ _DONE: Final[Mapping[str, tuple[str, Callable[[Values, Number], Details]]]] = {
 _LOST: Final = {QubitExpired: "qubit.expired", PartnerLost: "partner.lost"}
 RECORDED: Final = frozenset(
     [*_DONE, "qubit", "measure", "bell_measure", "swap_pairs", "measure_pairs", "pair", "pairs", "receive",
-     "measure_pulses", "measure_train", "measure_directly"]
+     "measure_pulses", "measure_train", "measure_directly", "set_link"]
 )  # fmt: skip
 """The operations whose refusals are told, too."""
 
@@ -124,6 +125,11 @@ def of_outcome(values: Values, session: str, number: Number) -> tuple[Event, Cal
         return Event(session, "bell.measured", {"qubits": qubits}), lambda bits: {"x": bits[0], "z": bits[1]}
     details = {"qubit": number(values["qubit"]), "basis": values["basis"]}
     return Event(session, "qubit.measured", details), lambda outcome: {"outcome": outcome}
+
+
+def of_link(name: str, up: bool) -> Event:
+    """Return what is told of a link that is cut or mended."""
+    return Event(ANY_RUN, "link.set", {"link": name, "up": up})
 
 
 def of_swap(values: Values, session: str, number: Number, x: Any, z: Any) -> Event:

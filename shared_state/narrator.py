@@ -11,6 +11,7 @@ from shared_state.narration import (
     RECORDED,
     Told,
     of_delivery,
+    of_link,
     of_operation,
     of_outcome,
     of_pair_outcomes,
@@ -77,6 +78,10 @@ class Narrator:
     ) -> None:
         """Tell of halves that were measured."""
         self.tell(at, node, of_pair_outcomes(values, session, self.number, outcomes))
+
+    def set_link(self, at: float, who: str, name: str, up: bool) -> None:
+        """Tell of a link that is cut or mended."""
+        self.tell(at, who, of_link(name, up))
 
     def delivery(self, told: Told, session: str, link: str) -> Event:
         """Return what will be told of what a link brings, when it is there."""

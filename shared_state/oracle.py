@@ -102,6 +102,14 @@ class OracleClient(Party):
         """Return what an eavesdropper has done so far."""
         return TapReport(*map(integer, fields(await self._line.ask("tap_report", name))))
 
+    async def set_link(self, name: str, up: bool) -> None:
+        """Cut a link now, or mend it.
+
+        While it is down, requests for its pairs are refused with LinkDown, those that wait at once; what enters its
+        fibre is lost. A herald that is on its way does not come. Raises BadRequest for an unknown link.
+        """
+        await self._line.ask("set_link", await self.now(), name, up)
+
     async def census(self) -> Census:
         """Count everything the quantum world holds."""
         qubits, clusters, held, *others = fields(await self._line.ask("census"))

@@ -39,6 +39,14 @@ class Arrival(NamedTuple):
     size: int = 0
 
 
+class Herald(NamedTuple):
+    """An answer tells of pairs of ``link``: to a request for the operation ``word`` in ``run``."""
+
+    link: str
+    word: str
+    run: str
+
+
 class Answer(NamedTuple):
     """What a request has waited for is due: a herald, a qubit, clicks, or a refusal; ``event`` is for the record."""
 
@@ -47,6 +55,7 @@ class Answer(NamedTuple):
     qubit: int | None = None
     error: SharedStateError | None = None
     event: Event | None = None
+    herald: Herald | None = None
 
 
 class Wake(NamedTuple):
@@ -171,6 +180,22 @@ class Turns:
                 self._members[node].planned -= 1
                 return planned.due
         return None
+
+    def recall(self, link: str) -> list[tuple[str, Answer]]:
+        """Take back the heralds of a link that come later than now; return each with the node that it was due to."""
+        late = {
+            planned.order: (planned.node, planned.due)
+            for planned in sorted(self._planned)
+            if isinstance(planned.due, Answer)
+            and planned.due.herald is not None
+            and planned.due.herald.link == link
+            and planned.time > self.now
+        }
+        self._planned = [planned for planned in self._planned if planned.order not in late]
+        heapify(self._planned)
+        for node, _ in late.values():
+            self._members[node].planned -= 1
+        return list(late.values())
 
     def hold(self, who: str) -> None:
         """Let time stand still until ``release``: who has the turn keeps it, nobody else gets one."""

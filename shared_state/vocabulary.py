@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from shared_state.arguments import (
+    alpha_or_none,
     angles,
     bases_or_none,
     basis,
@@ -85,9 +86,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "measure_pairs": Operation({"at": time, "batch": qubit, "bases": codes}),
     "discard_pairs": Operation({"at": time, "batch": qubit}),
     # links; the other end must do its part
-    "pair": Operation(_ON_LINK),
-    "pairs": Operation({**_ON_LINK, "count": qubit}),
-    "measure_directly": Operation({**_ON_LINK, "count": qubit, "bases": bases_or_none}),
+    "pair": Operation({**_ON_LINK, "alpha": alpha_or_none}),
+    "pairs": Operation({**_ON_LINK, "count": qubit, "alpha": alpha_or_none}),
+    "measure_directly": Operation(
+        {**_ON_LINK, "count": qubit, "bases": bases_or_none, "alpha": alpha_or_none}
+    ),
     "transmit": Operation({**_ON_LINK, "qubit": qubit}),
     "receive": Operation(_ON_LINK),
     "emit_pulses": Operation(
@@ -115,6 +118,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "discard_run": Operation({"run": name}, role="oracle"),
     "tap_report": Operation({"name": name}, role="oracle"),
     "set_tap": Operation({"name": name, "enabled": flag}, role="oracle"),
+    "set_link": Operation({"at": time, "name": name, "up": flag}, role="oracle"),
     "census": Operation({}, role="oracle"),
     "now": Operation({}, role="oracle"),
     "hold": Operation({}, role="oracle"),

@@ -15,6 +15,11 @@ MAX_STORIES: Final = 1024
 """So many stories are remembered per node; who stores a qubit in an older one has left it."""
 
 
+def link_of(pair: str) -> str:
+    """Return the link over which a pair has come; its id is the link, a slash, and a number."""
+    return pair.rpartition("/")[0]
+
+
 class Window(NamedTuple):
     """So many attempts, one every ``cycle`` seconds; the first begins at ``start``.
 
@@ -83,6 +88,13 @@ class Attempts:
         for index, window in enumerate(windows):
             if window.run == run and pair in (None, window.pair):
                 windows[index] = window._replace(attempts=window.begun(at))
+
+    def interrupt(self, node: str, link: str, at: float) -> None:
+        """Let the node make no attempt at a pair of the link after ``at``, in no story."""
+        for windows in self._windows.get(node, {}).values():
+            for index, window in enumerate(windows):
+                if link_of(window.pair) == link:
+                    windows[index] = window._replace(attempts=window.begun(at))
 
     def forget(self, node: str) -> None:
         """Forget all attempts of a node that has departed."""

@@ -28,20 +28,29 @@ class DirectPairs:
         self._sources = sources
 
     def measure(
-        self, ticket: Ticket, node: str, at: float, run: str, link: str, count: int, bases: Codes | None
+        self,
+        ticket: Ticket,
+        node: str,
+        at: float,
+        run: str,
+        link: str,
+        count: int,
+        bases: Codes | None,
+        alpha: float | None = None,
     ) -> None:
         """Ask for the outcomes of ``count`` pairs, half i in ``bases[i]``; the other end must ask for as many.
 
         Codes are 0 for Z, 1 for X and 2 for Y. Without bases this end's device draws them like those of a train: Z
-        with the link's ``basis_probability``, or X. Raises BadRequest, LimitExceeded and who has gone.
+        with the link's ``basis_probability``, or X. ``alpha`` as for ``PairLinks.pair``. Raises BadRequest, LinkDown,
+        LimitExceeded and who has gone.
         """
         peer = self._ends.peer(node, run, link)
-        self._sources.scheme(link)
+        self._sources.scheme(link, alpha)
         check_count(count)
         if bases is not None and len(bases) != count:
             raise BadRequest(f"{count} pairs take as many bases, and {len(bases)} were given.")
         self._ends.nature.presence.check_peer(peer, run)
-        ask = Ask(ticket, node, at, Place("outcomes", link, run, ""), bases, count)
+        ask = Ask(ticket, node, at, Place("outcomes", link, run, ""), bases, count, alpha=alpha)
         check_awaited(self._ends.queues, ask)
         both = self._ends.meet(ask)
         if both is not None:
@@ -55,7 +64,7 @@ class DirectPairs:
         """
         asks, place, nature = (first, second), first.place, self._ends.nature
         at = max(first.at, second.at)
-        scheme, draw, _ = self._sources.generate(place.link, place.run, at, first.count)
+        scheme, draw, _ = self._sources.generate(first, at)
         states = np.repeat(pairs.from_density(scheme.state[np.newaxis]), first.count, axis=0)
         bases = [self._bases(ask) for ask in asks]
         uniforms = nature.rng(f"link/{place.link}/source", place.run).random((first.count, 2))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from shared_state.config import LinkDevices
 from shared_state.engine.batch import Codes
-from shared_state.errors import BadRequest, SharedStateError
+from shared_state.errors import BadRequest, LinkDown, SharedStateError
 from shared_state.world.nature import Nature
-from shared_state.world.path import Path, path_of
+from shared_state.world.path import Path, darkened, path_of
 from shared_state.world.queues import Ask, Light, Photon, Queues, Ticket
 from shared_state.world.taps import Tap, TapReport
 
@@ -71,6 +71,8 @@ Outcome: TypeAlias = (
     Delivered | DeliveredPairs | MeasuredPairs | Arrived | Detected | DetectedTrain | SharedStateError
 )
 
+Pairs: TypeAlias = Delivered | DeliveredPairs | MeasuredPairs
+
 _IN_MEMORY: Final = ("pair", "pairs", "qubit")
 """What takes up memories at the end that asks for it."""
 
@@ -86,6 +88,8 @@ class Ends:
         self.links = nature.world.links
         self.queues = Queues()
         self.settle = settle
+        self.down: set[str] = set()
+        """The links that are cut."""
         self._taps = dict(nature.world.taps)
         self._reports = {name: TapReport() for name in self._taps}
 
@@ -106,7 +110,18 @@ class Ends:
             for name, tap in self._taps.items()
             if tap.link == link and tap.enabled
         }
-        return path_of(self.links[link], sender, taps, rng)
+        devices = self.links[link]
+        return path_of(darkened(devices) if link in self.down else devices, sender, taps, rng)
+
+    def check_link(self, name: str) -> None:
+        """Raise BadRequest unless the lab has a link of this name."""
+        if name not in self.links:
+            raise BadRequest(f"there is no link {name!r}; there are {_names(self.links)}.")
+
+    def check_up(self, link: str) -> None:
+        """Raise LinkDown when the link is cut."""
+        if link in self.down:
+            raise link_down(link)
 
     def set_tap(self, name: str, enabled: bool) -> None:
         """Attach or detach an eavesdropper."""
@@ -142,15 +157,21 @@ class Ends:
     def meet(self, ask: Ask) -> tuple[Ask, Ask] | None:
         """Let a request for pairs meet the other end's that has waited longest; None when it has to wait for one.
 
-        The request of the link's first endpoint comes first. Raises NoFreeMemory, and BadRequest where the other end
-        asks for another number of pairs.
+        The request of the link's first endpoint comes first. Raises LinkDown, NoFreeMemory, and BadRequest where the
+        other end asks for another number of pairs, or for pairs at another alpha.
         """
+        self.check_up(ask.place.link)
         other = self.queues.first_ask(ask.place)
         if other is not None and other.node == ask.node:
             other = None
         if other is not None and other.count != ask.count:
             raise BadRequest(
                 f"{other.node} asks for {other.count} pairs of link {ask.place.link!r}, and {ask.node} for {ask.count}."
+            )
+        if other is not None and other.alpha != ask.alpha:
+            raise BadRequest(
+                f"{other.node} asks for pairs of link {ask.place.link!r} at {_alpha(other)}, and {ask.node} at "
+                f"{_alpha(ask)}: both ends must ask for the same."
             )
         self.reserve(ask)
         if other is None:
@@ -171,10 +192,19 @@ class Ends:
             self.nature.ledger.release(ask.node, ask.place.run, ask.count)
 
 
+def link_down(link: str) -> LinkDown:
+    """Return the error for who asks for pairs of a link that is cut."""
+    return LinkDown(f"link {link!r} is down: no pair comes over it before it is up again.")
+
+
 def other_end(devices: LinkDevices, node: str) -> str:
     """Return the node at the other end of a link."""
     first, second = devices.endpoints
     return second if node == first else first
+
+
+def _alpha(ask: Ask) -> str:
+    return "the link's own alpha" if ask.alpha is None else f"alpha {ask.alpha!r}"
 
 
 def _names(names: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from shared_state.clock import ROUNDING, LabClock
 from shared_state.config import MemoryConfig, WorldConfig
 from shared_state.engine.channels import Channel
 from shared_state.engine.joint_state import JointState
-from shared_state.errors import PartnerLost, QubitExpired, SharedStateError
+from shared_state.errors import LinkDown, PartnerLost, QubitExpired, SharedStateError
 from shared_state.ledger import Bereavement, Holding, Ledger
 from shared_state.world.attempts import Attempts, Window
 from shared_state.world.light_times import LightTimes
@@ -86,8 +86,8 @@ class Keeping:
         """Discard a qubit whose pair's other half is known here at ``time`` to be lost.
 
         Raises PartnerLost when its node has departed, QubitExpired when it was kept past a cut-off and light has had
-        the time to come from there; before that the qubit is as good as any. A half that is overdue stays with its
-        holder, who may state an operation for an earlier time yet.
+        the time to come from there, LinkDown when its link was cut before the herald; before that the qubit is as good
+        as any. A half that is overdue stays with its holder, who may state an operation for an earlier time yet.
         """
         reason = holding.bereaved or self._overdue(holding.partner)
         if reason is not None and time > reason.since and time >= self._heard(holding, reason):
@@ -152,6 +152,11 @@ class Keeping:
 
 
 def _loss(holding: Holding, reason: Bereavement) -> SharedStateError:
+    if reason.link:
+        return LinkDown(
+            f"link {reason.link!r} was cut before the herald of pair {reason.pair} had come; "
+            f"qubit {holding.qubit} is discarded."
+        )
     if reason.cutoff < inf:
         return QubitExpired(
             f"the other half of pair {reason.pair}, kept by {reason.node}, was discarded when the cut-off of "

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from shared_state.errors import NoSuchQubit, NotYours, QubitExpired, RunClosed
+from shared_state.world.cut_links import CutLinks
 from shared_state.world.direct_pairs import DirectPairs
 from shared_state.world.ends import Ends, Outcome
 from shared_state.world.light_links import LightLinks
@@ -21,7 +22,8 @@ class Links:
     """The links and what becomes of it all when a party leaves.
 
     Raised at once by what is asked of ``pairs`` and ``light``: BadRequest, RunClosed, PeerDeparted, PeerLeftRun,
-    NoFreeMemory, and what Nature raises. Settled later: an outcome, or one of the first four when a party leaves.
+    LinkDown, NoFreeMemory, and what Nature raises. Settled later: an outcome, or one of the first four when a party
+    leaves, or LinkDown when the link is cut.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Links:
         self.pairs = PairLinks(self.ends)
         self.batches = PairBatches(self.ends, self.pairs)
         self.direct = DirectPairs(self.ends, self.pairs)
+        self.cuts = CutLinks(self.ends, self.pairs, self.batches)
         self.light = LightLinks(self.ends)
         self.trains = TrainLinks(self.ends, self.light)
 

@@ -22,7 +22,7 @@ from shared_state.engine.errors import ClusterTooLarge as EngineClusterTooLarge
 from shared_state.engine.errors import EngineError
 from shared_state.engine.joint_state import JointState
 from shared_state.engine.later import Later
-from shared_state.errors import BadRequest, ClusterTooLarge, NotYours, PartnerLost, QubitExpired
+from shared_state.errors import BadRequest, ClusterTooLarge, LinkDown, NotYours, PartnerLost, QubitExpired
 from shared_state.ledger import Bereavement, Holding, Ledger, Place
 from shared_state.world.keeping import Keeping
 from shared_state.world.memory import initial_state
@@ -122,8 +122,8 @@ class Nature:
         )
 
     def discard(self, node: str, at: float, qubit: int) -> None:
-        """Trace a qubit out; one that has expired, or whose partner is lost, is gone by that already."""
-        with suppress(QubitExpired, PartnerLost):
+        """Trace a qubit out; one that has expired, or is half of a pair that is lost, is gone by that already."""
+        with suppress(QubitExpired, PartnerLost, LinkDown):
             (holding,) = self.touch(node, at, [qubit], answered=True)
             self.drop(holding)
 
@@ -179,6 +179,7 @@ class Nature:
             QubitExpired: one was kept past its memory's cut-off.
             PartnerLost, QubitExpired: to an operation with an answer, once: the other half of its pair is lost. The
                 qubit is discarded by that.
+            LinkDown: likewise, when its link was cut before its herald.
         """
         holdings = [self.ledger.held_by(node, qubit) for qubit in qubits]
         _check_different(qubits)

@@ -34,6 +34,12 @@ class Occupancy:
         if len(ends) > REMEMBERED:
             del ends[next(iter(ends))]
 
+    def cut_short(self, device: str, at: float) -> None:
+        """Note that the device does nothing more after ``at``, for whomsoever."""
+        ends = self._until.get(device, {})
+        for run, end in ends.items():
+            ends[run] = min(end, at)
+
     def release(self, device: str, run: str) -> None:
         """Forget the run's work."""
         self._until.get(device, {}).pop(run, None)

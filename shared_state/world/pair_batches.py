@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared_state.config import GateConfig, MemoryConfig
 from shared_state.engine import pairs
 from shared_state.engine.batch import Codes
 from shared_state.engine.pairs import Side, Tensors
-from shared_state.errors import BadRequest, NoSuchQubit, NotYours, PartnerLost
+from shared_state.errors import BadRequest, NoSuchQubit, NotYours
 from shared_state.ledger import Bereavement
+from shared_state.world.attempts import link_of
 from shared_state.world.ends import DeliveredPairs, Ends
+from shared_state.world.halves import Batch, Halves, Times, lost
 from shared_state.world.pair_links import PairLinks, check_count
 from shared_state.world.queues import Ask, Place, Ticket
-
-Times = NDArray[np.float64]
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Pairs that are treated alike: their states, and the two holders' halves while they are there."""
-
-    states: Tensors
-    halves: list[Halves | None]
-
-    def trace_out(self, side: Side) -> None:
-        """Let the halves of one side be gone."""
-        self.states = pairs.depolarise(self.states, side, 1.0)
-        self.halves[side] = None
-
-
-@dataclass(slots=True, eq=False)
-class Halves:
-    """One node's halves of a batch, under an id of its own.
-
-    ``touched[i]`` is the emulated time up to which half i has aged, ``stored[i]`` when its storage began; it can
-    be used from ``free_from[i]`` on, when its herald has arrived or the last operation on it was.
-    """
-
-    number: int
-    node: str
-    run: str
-    title: str
-    batch: Batch
-    side: Side
-    stored: Times
-    touched: Times
-    free_from: Times
-    bereaved: Bereavement | None = None
-
-    def partner(self) -> Halves | None:
-        """Return the halves at the other end, None where they are gone."""
-        return self.batch.halves[1 - self.side]
 
 
 class PairBatches:
     """All batches of the lab. ``node`` is who asks; a batch's ids -1, -2, ... are its holder's own.
 
-    Raised by what acts on a batch: NotYours, NoSuchQubit, PartnerLost (once; the batch is discarded by that),
-    BadRequest where the lengths differ, TimeReversed in virtual time.
+    Raised by what acts on a batch: NotYours, NoSuchQubit, PartnerLost and LinkDown (once; the batch is discarded by
+    that), BadRequest where the lengths differ, TimeReversed in virtual time.
     """
 
     def __init__(self, ends: Ends, sources: PairLinks) -> None:
@@ -72,10 +33,19 @@ class PairBatches:
         self._held: dict[str, dict[int, Halves]] = {node: {} for node in ends.nature.world.nodes}
         self._given = dict.fromkeys(self._held, 0)
 
-    def pairs(self, ticket: Ticket, node: str, at: float, run: str, link: str, count: int) -> None:
-        """Ask for ``count`` heralded pairs; the other end must ask for as many."""
+    def pairs(
+        self,
+        ticket: Ticket,
+        node: str,
+        at: float,
+        run: str,
+        link: str,
+        count: int,
+        alpha: float | None = None,
+    ) -> None:
+        """Ask for ``count`` heralded pairs; the other end must ask for as many, at the same alpha."""
         peer = self._ends.peer(node, run, link)
-        self._sources.check_source(link)
+        self._sources.check_source(link, alpha)
         check_count(count)
         memory = self._nature.world.nodes[node].memories
         if memory.cutoff < inf or memory.attempt_dephasing > 0:
@@ -84,7 +54,7 @@ class PairBatches:
                 "pairs only: ask for the pairs one by one."
             )
         self._nature.presence.check_peer(peer, run)
-        both = self._ends.meet(Ask(ticket, node, at, Place("pairs", link, run, ""), count=count))
+        both = self._ends.meet(Ask(ticket, node, at, Place("pairs", link, run, ""), count=count, alpha=alpha))
         if both is not None:
             self._herald(*both)
 
@@ -169,6 +139,13 @@ class PairBatches:
                 partner.bereaved = Bereavement(node, partner.title)
             self._drop(halves)
 
+    def lose(self, node: str, link: str, at: float) -> None:
+        """Let the node's batches from a link be half of nothing whose heralds had not all arrived at ``at``."""
+        for halves in self._held[node].values():
+            if halves.heralded > at and link_of(halves.title) == link:
+                halves.batch.trace_out(halves.side)
+                halves.bereaved = Bereavement("", halves.title, link=link)
+
     def fidelities(self, node: str, batch: int) -> Times:
         """Return the fidelity of each pair of a batch with Phi+, as last touched. Oracle only."""
         return pairs.fidelity(self._find(node, batch).batch.states)
@@ -189,7 +166,7 @@ class PairBatches:
     def _herald(self, first: Ask, second: Ask) -> None:
         """Deliver the pairs to both ends: the link's first endpoint holds the first halves."""
         place, count = first.place, first.count
-        scheme, draw, number = self._sources.generate(place.link, place.run, max(first.at, second.at), count)
+        scheme, draw, number = self._sources.generate(first, max(first.at, second.at))
         batch = Batch(np.repeat(pairs.from_density(scheme.state[np.newaxis]), count, axis=0), [None, None])
         title = f"{place.link}/{number}..{number + count - 1}"
         delivered = []
@@ -200,7 +177,16 @@ class PairBatches:
             own, stored = self._given[ask.node], draw.times + scheme.stored_after[side]
             heralded = draw.times + scheme.heralded_after[side]
             halves = Halves(
-                own, ask.node, place.run, title, batch, 1 if side else 0, stored, stored, heralded
+                own,
+                ask.node,
+                place.run,
+                title,
+                batch,
+                1 if side else 0,
+                stored,
+                stored,
+                heralded,
+                float(heralded[-1]),
             )
             batch.halves[side] = self._held[ask.node][own] = halves
             delivered.append((ask.ticket, DeliveredPairs(own, number, heralded)))
@@ -210,13 +196,8 @@ class PairBatches:
     def _touch(self, halves: Halves, at: float, *, answered: bool = True) -> None:
         """Age the halves to ``at``."""
         if answered and halves.bereaved is not None:
-            node, title = halves.bereaved.node, halves.bereaved.pair
             self._drop(halves)
-            raise PartnerLost(
-                f"{node} has departed and the other halves of the pairs {title} were traced out; "
-                f"batch {halves.number} is discarded.",
-                node=node,
-            )
+            raise lost(halves, halves.bereaved)
         self._nature.clock.reconcile(at, float(halves.free_from.max()))
         self._nature.clock.observe(at)
         until = np.maximum(halves.free_from, at)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from typing import Final
 
 from shared_state.arguments import MAX_PAIRS
 from shared_state.clock import MAX_LEAP
+from shared_state.config import SingleClickSource, SourceConfig
 from shared_state.errors import BadRequest, LimitExceeded
 from shared_state.ledger import Holding
 from shared_state.world.ends import Delivered, Ends
@@ -13,6 +16,9 @@ from shared_state.world.heralding import scheme_of
 from shared_state.world.occupancy import Occupancy
 from shared_state.world.queues import Ask, Place, Ticket
 from shared_state.world.schemes.scheme import Draw, Scheme
+
+MAX_SCHEMES: Final = 1024
+"""So many schemes are kept, of links at some alpha; others are computed again."""
 
 
 def check_count(count: int) -> None:
@@ -26,49 +32,62 @@ class PairLinks:
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
-        self._schemes: dict[str, Scheme] = {}
+        self._schemes: dict[tuple[str, float | None], Scheme] = {}
         self._pairs: Counter[str] = Counter()
         self._busy = Occupancy(ends.nature.clock.story)
 
-    def pair(self, ticket: Ticket, node: str, at: float, run: str, link: str) -> None:
-        """Ask for a heralded pair; its generation starts when both ends have asked and the source is free."""
+    def pair(
+        self, ticket: Ticket, node: str, at: float, run: str, link: str, alpha: float | None = None
+    ) -> None:
+        """Ask for a heralded pair; its generation starts when both ends have asked and the source is free.
+
+        ``alpha``: see ``scheme``; the other end must ask for the same.
+        """
         peer = self._ends.peer(node, run, link)
-        self.check_source(link)
+        self.check_source(link, alpha)
         self._ends.nature.presence.check_peer(peer, run)
-        both = self._ends.meet(Ask(ticket, node, at, Place("pair", link, run, "")))
+        both = self._ends.meet(Ask(ticket, node, at, Place("pair", link, run, ""), alpha=alpha))
         if both is not None:
             self._herald(*both)
 
-    def scheme(self, link: str) -> Scheme:
-        """Return what the link's source amounts to. Raises BadRequest where no pair can be made."""
-        if link not in self._schemes:
-            devices = self._ends.links[link]
-            if devices.source is None:
-                raise BadRequest(
-                    f"link {link!r} has no source of pairs; give it one, or swap over other links."
-                )
-            try:
-                scheme = scheme_of(devices.source, devices.fibre)
-            except ValueError as error:
-                raise BadRequest(f"the source of link {link!r} makes no pairs: {error}") from error
-            if scheme.process.mean > MAX_LEAP:
-                raise BadRequest(
-                    f"the source of link {link!r} takes {scheme.process.mean:g} s for a pair on average, and "
-                    f"{MAX_LEAP:g} s is the limit: raise its rate, or lose less light."
-                )
-            self._schemes[link] = scheme
-        return self._schemes[link]
+    def scheme(self, link: str, alpha: float | None = None) -> Scheme:
+        """Return what the link's source amounts to, its emitters at ``alpha`` instead of the link's own.
 
-    def check_source(self, link: str) -> None:
-        """Raise BadRequest when nothing makes pairs on the link that can be stored."""
-        if not self.scheme(link).memories:
+        Of a single-click source, alpha is the bright-state population of both ends' emitters: pairs are the more, and
+        the worse, the higher it is. Raises BadRequest where no pair can be made, and for an alpha of any other source.
+        """
+        kept = self._schemes.get((link, alpha))
+        if kept is not None:
+            return kept
+        devices = self._ends.links[link]
+        if devices.source is None:
+            raise BadRequest(f"link {link!r} has no source of pairs; give it one, or swap over other links.")
+        title = f"the source of link {link!r}" + ("" if alpha is None else f" at alpha {alpha!r}")
+        try:
+            scheme = scheme_of(_at_alpha(devices.source, link, alpha), devices.fibre)
+        except ValueError as error:
+            raise BadRequest(f"{title} makes no pairs: {error}") from error
+        if scheme.process.mean > MAX_LEAP:
+            raise BadRequest(
+                f"{title} takes {scheme.process.mean:g} s for a pair on average, and "
+                f"{MAX_LEAP:g} s is the limit: raise its rate, or lose less light."
+            )
+        if len(self._schemes) >= MAX_SCHEMES:
+            del self._schemes[next(iter(self._schemes))]
+        self._schemes[link, alpha] = scheme
+        return scheme
+
+    def check_source(self, link: str, alpha: float | None) -> None:
+        """Raise BadRequest when nothing makes pairs on the link, at this alpha, that can be stored."""
+        if not self.scheme(link, alpha).memories:
             raise BadRequest(
                 f"the photons of the source of link {link!r} are measured on arrival: measure the pairs directly."
             )
 
-    def generate(self, link: str, run: str, at: float, count: int) -> tuple[Scheme, Draw, int]:
-        """Let the source make ``count`` pairs from ``at`` on; return also the number of the first one."""
-        scheme = self.scheme(link)
+    def generate(self, ask: Ask, at: float) -> tuple[Scheme, Draw, int]:
+        """Let the source make what both ends ask for, from ``at`` on; return also the number of the first pair."""
+        link, run, count = ask.place.link, ask.place.run, ask.count
+        scheme = self.scheme(link, ask.alpha)
         dice = self._ends.nature.rng(f"link/{link}/source", run)
         start = max(at, self._busy.free_from(link, run))
         draw = scheme.draw(count, start, dice)
@@ -85,6 +104,12 @@ class PairLinks:
                 )
         return scheme, draw, first
 
+    def interrupt(self, link: str, at: float) -> None:
+        """Let the source of a link make nothing after ``at`` of what it has been asked for."""
+        self._busy.cut_short(link, at)
+        for node in self._ends.links[link].endpoints:
+            self._ends.nature.attempts.interrupt(node, link, at)
+
     def release(self, node: str, run: str) -> None:
         """Give up the run's place at the sources of the node's links."""
         for link, devices in self._ends.links.items():
@@ -96,7 +121,7 @@ class PairLinks:
         """Deliver a pair to both ends: the link's first endpoint holds the first half."""
         nature, link = self._ends.nature, first.place.link
         run = first.place.run
-        scheme, draw, number = self.generate(link, run, max(first.at, second.at), 1)
+        scheme, draw, number = self.generate(first, max(first.at, second.at))
         begun, pair = float(draw.times[0]), f"{link}/{number}"
         halves = [Holding(label, pair=pair) for label in nature.new_qubits(scheme.state)]
         halves[0].partner, halves[1].partner = halves[1], halves[0]
@@ -104,5 +129,17 @@ class PairLinks:
             self._ends.release(ask)
             nature.ledger.enter(half, ask.node, run, begun + after)
         for ask, half, after in zip((first, second), halves, scheme.heralded_after, strict=True):
-            half.free_from = begun + after  # until then nobody knows that it is half of a pair
+            # until then nobody knows that it is half of a pair
+            half.free_from = half.heralded = begun + after
             self._ends.settle(ask.ticket, Delivered(half.qubit, pair, begun + after))
+
+
+def _at_alpha(source: SourceConfig, link: str, alpha: float | None) -> SourceConfig:
+    if alpha is None:
+        return source
+    if not isinstance(source, SingleClickSource):
+        raise BadRequest(
+            f"the source of link {link!r} is of the scheme {source.scheme!r} and has no alpha: ask for its pairs "
+            "without one, or give the link a single-click source."
+        )
+    return replace(source, alpha=(alpha, alpha))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from shared_state.engine.joint_state import JointState
 from shared_state.world.fibre import delay, transmission
 from shared_state.world.pulses import PulseTrain, propagate
 from shared_state.world.taps import Tap, cut
+
+DARK_DB: Final = 1e6
+"""The loss of a fibre that is cut: its transmission, 10^-100000, is no float but 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Path:
             if tap is not None:
                 train = tap.meet_pulses(train)
         return train
+
+
+def darkened(devices: LinkDevices) -> LinkDevices:
+    """Return the link with its fibre cut at both ends: no light comes through, and none gets as far as a tap."""
+    return replace(devices, fibre=replace(devices.fibre, insertion_loss_db=DARK_DB))
 
 
 def path_of(devices: LinkDevices, sender: str, taps: Mapping[str, Tap], rng: np.random.Generator) -> Path:

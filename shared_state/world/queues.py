@@ -29,7 +29,8 @@ class Ask:
     """A request of ``node``, made under a ticket, for something at a place.
 
     ``bases`` only where the nodes state them, for pulses and for pairs measured on arrival; of pulses whose settings
-    the devices draw ``pulses`` says how many are expected from now on. ``count``: so many qubits or pairs.
+    the devices draw ``pulses`` says how many are expected from now on. ``count``: so many qubits or pairs. ``alpha``:
+    the bright-state population that the emitters of a single-click source shall have, None for the link's own.
     """
 
     ticket: Ticket
@@ -39,6 +40,7 @@ class Ask:
     bases: Codes | None = None
     count: int = 1
     pulses: int = 0
+    alpha: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

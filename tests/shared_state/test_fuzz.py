@@ -134,17 +134,17 @@ QUBITS = st.integers(0, 5) | st.integers(-3, 12)
 OFTEN = (
     "pairs", "swap_pairs", "correct_pairs", "measure_pairs", "emit_train", "measure_train",
     "qubit", "gate", "measure", "bell_measure", "discard", "pair", "transmit",
-    "receive", "store", "hand_over",
+    "receive", "store", "hand_over", "set_link", "turn",
 )  # fmt: skip
 OPENING = [
     (name, word, [0.0, *arguments])
-    for word, arguments in (("qubit", ["r"]), ("qubit", ["r"]), ("pair", ["r", LINK]))
+    for word, arguments in (("qubit", ["r"]), ("qubit", ["r"]), ("pair", ["r", LINK, None]))
     for name in ("alice", "bob")
 ]
 """Both parties then hold three qubits: alice 0, 2 and 4, bob 1, 3 and 5."""
 OPENING_WITH_BATCHES = [
     *OPENING,
-    *[(name, "pairs", [0.0, "r", LINK, 3]) for _ in range(2) for name in ("alice", "bob")],
+    *[(name, "pairs", [0.0, "r", LINK, 3, None]) for _ in range(2) for name in ("alice", "bob")],
     *[
         (name, word, [0.0, "r", LINK, 50])
         for name, word in (("alice", "emit_train"), ("bob", "measure_train"))
@@ -175,7 +175,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "second": QUBITS,
     "qubits": st.lists(QUBITS, min_size=1, max_size=3),
     "basis": st.sampled_from("XYZ"),
-    "name": st.sampled_from(["h", "x", "cnot", "cz", "swap", "rz", "eve"]),
+    "name": st.sampled_from(["h", "x", "cnot", "cz", "swap", "rz", "eve", LINK]),
     "angles": st.lists(st.floats(-4, 4), max_size=1),
     "bits": BITS,
     "bases": BITS | CODES,
@@ -196,6 +196,8 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "x": BITS | THREE,
     "z": BITS | THREE,
     "enabled": st.booleans(),
+    "up": st.booleans(),
+    "alpha": st.none() | st.sampled_from([0.1, 0.5]),
     "request": st.integers(0, 30),
     "delivered": st.none() | QUBITS,
 }

@@ -233,7 +233,7 @@ def test_whose_answers_grow_too_many_in_its_absence_has_departed_and_is_told_so(
     heard: list[object] = []
     line = service.open(lambda line: heard.extend(Decoder().messages(line.take_output())))
     service.receive(line, encode(HELLO))
-    asks = [encode([number, 0, "pair", [0.0, f"run{number}", LINK]]) for number in range(1, 7)]
+    asks = [encode([number, 0, "pair", [0.0, f"run{number}", LINK, None]]) for number in range(1, 7)]
     service.receive(line, b"".join(asks))
     service.closed(line)
     charlie = service.open(lambda line: None)

@@ -76,10 +76,10 @@ def furnish(world: World) -> None:
     """Let there be something of all that a picture has to keep. Qubits: alice 0 3 6, charlie 1 4 7."""
     bits = pack_bits(np.resize(np.array([0, 1, 1], dtype=np.uint8), 100))
     for name in ("alice", "charlie"):
-        world.ask(name, "pair", 0.1, "run", LINK)
-        world.ask(name, "pairs", 0.2, "run", LINK, 5)
+        world.ask(name, "pair", 0.1, "run", LINK, None)
+        world.ask(name, "pairs", 0.2, "run", LINK, 5, None)
     for name in ("charlie", "bob"):
-        world.ask(name, "pair", 0.3, "run", "charlie-bob")
+        world.ask(name, "pair", 0.3, "run", "charlie-bob", None)
     world.ask("alice", "qubit", 0.2, "run")
     world.ask("alice", "gate", 0.3, "h", [3], [])
     world.ask("alice", "gate", 0.4, "cnot", [3, 0], [])
@@ -88,7 +88,7 @@ def furnish(world: World) -> None:
     world.ask("alice", "emit_train", 0.5, "run", LINK, 1000)
     world.ask("alice", "emit_pulses", 0.6, "run", LINK, bits, bits, None)
     world.ask("alice", "gate", 0.6, "h", [4], [])  # fails, and is told later
-    world.ask("bob", "pair", 0.6, "other", "charlie-bob")  # waits
+    world.ask("bob", "pair", 0.6, "other", "charlie-bob", None)  # waits
     world.ask("charlie", "qubit", 0.6, "run")
     world.ask("charlie", "hand_over", 0.7, [7])
 
@@ -100,7 +100,7 @@ def go_on(world: World) -> None:
     world.ask("control", "density_matrix", [0, 3])
     world.ask("alice", "sync")
     world.ask("charlie", "bell_measure", 1.0, 1, 4)
-    world.ask("charlie", "pair", 1.0, "other", "charlie-bob")
+    world.ask("charlie", "pair", 1.0, "other", "charlie-bob", None)
     world.ask("charlie", "receive", 1.0, "run", LINK)
     world.ask("charlie", "measure_train", 1.0, "run", LINK, 1000)
     world.ask("charlie", "measure_pulses", 1.0, "run", LINK, bits)
@@ -300,8 +300,8 @@ def test_a_picture_of_ten_thousand_qubits_takes_less_than_half_a_second(config: 
     nodes = {name: NodeDevices(MemoryConfig(10_000)) for name in config.world.nodes}
     world = World(replace(config, world=replace(config.world, nodes=nodes)))
     for _ in range(5000):
-        world.ask("alice", "pair", 0.0, "run", LINK)
-        world.ask("charlie", "pair", 0.0, "run", LINK)
+        world.ask("alice", "pair", 0.0, "run", LINK, None)
+        world.ask("charlie", "pair", 0.0, "run", LINK, None)
     began = time.process_time()
     paint(world.standing)
     assert time.process_time() - began < 0.5  # 0.05 s where nothing else is done

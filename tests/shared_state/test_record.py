@@ -40,7 +40,7 @@ def names(file: Path) -> list[str]:
 async def play(service: Service) -> None:
     """Make a pair and measure both halves."""
     alice, charlie = [await NodeClient.local(service, name=name) for name in ("alice", "charlie")]
-    asked = alice._line.request("pair", 0.0, "run", "alice-charlie")
+    asked = alice._line.request("pair", 0.0, "run", "alice-charlie", None)
     theirs = await charlie.pair(0.0, "run", "alice-charlie")
     mine = integer(fields(await asked)[0])
     alice.gate(theirs.time, "h", [mine])

@@ -97,7 +97,8 @@ async def test_closing_a_run_cleans_up_and_still_reports_its_failed_gate(
         ("qubit", [True, "run"]),
         ("qubit", [0.0, "r" * 257]),
         ("hand_over", [0.0, []]),
-        ("pair", [0.0, "run", "charlie-bob"]),
+        ("pair", [0.0, "run", "charlie-bob", None]),
+        ("pair", [0.0, "run", "alice-charlie"]),
         ("measure_pulses", [0.0, "run", "alice-charlie", [9, b"\0"]]),
     ],
 )
