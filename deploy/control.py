@@ -91,6 +91,8 @@ class ControlPlane:
                 return asdict(result)
             case {"do": "status"}:
                 return [asdict(status) for status in self._lab.status()]
+            case {"do": "link", "name": str(name), "up": bool(up)}:
+                return await self._lab.set_link(name, up)
             case {"do": "down"}:
                 return None  # the answer goes first, see _serve
         raise DeployError(f"the control plane does not know this request: {request}")
@@ -120,6 +122,10 @@ class RemoteLab:
         """Return the state of every process."""
         status: list[dict[str, Any]] = await self._ask({"do": "status"})
         return status
+
+    async def set_link(self, name: str, up: bool) -> None:
+        """Cut a link there, or mend it; see ``Laboratory.set_link``. Raise ``Reported`` with what was said there."""
+        await self._ask({"do": "link", "name": name, "up": up})
 
     async def down(self) -> None:
         """Ask the lab to end."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from broker.programs.program import BrokerConfig
 from deploy.plan import NodePlan, Plan
 from nodes.runtime.config import Access, NodeConfig
-from nodes.runtime.orders import CONTROL
+from nodes.runtime.orders import CONTROL, CONTROLLER
 from shared_state.config import ServerConfig
 
 MONITOR = "monitor"
@@ -23,7 +23,9 @@ class Credentials:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._passwords = {name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL, MONITOR]}
+        self._passwords = {
+            name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL, CONTROLLER, MONITOR]
+        }
         self._tokens = {name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL]}
         self._shared = {
             frozenset((node.name, end.peer)): secrets.token_hex(32)
@@ -79,6 +81,8 @@ class Credentials:
             secrets={end.peer: self._shared[frozenset((node.name, end.peer))] for end in node.links},
             seed=self._plan.world.seed,
             shortest_delay=self._plan.shortest_delay,
+            pair_links={end.name: end.peer for end in node.links if end.stores_pairs},
+            memories=self._plan.world.nodes[node.name].memories.count,
         )
 
 

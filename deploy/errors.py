@@ -12,6 +12,7 @@
     ├── LabFailed               1   the lab did not come up, or fell
     ├── RunUnsuccessful         1   a run ended without a result
     │   ├── DeadlineExceeded    6   because something awaited in it did not come in time
+    │   ├── NoWay               4   because no links lead where it wanted pairs
     │   └── ResourceLimit       9   because it asked for more memories or entangled qubits than there are
     ├── RecordInvalid           3   a file is no record, or of something that cannot be run again
     ├── RecordIncomplete        1   not everything that happened could be written down
@@ -115,6 +116,12 @@ class DeadlineExceeded(RunUnsuccessful):
     """A run ended because something awaited in it did not come in time."""
 
     exit_code = 6
+
+
+class NoWay(RunUnsuccessful):
+    """A run wanted pairs with a node to which no links that store pairs lead."""
+
+    exit_code = 4
 
 
 class ResourceLimit(RunUnsuccessful):

@@ -17,7 +17,7 @@ from deploy.wording import quoted
 SPEED_OF_LIGHT: Final = 299_792_458.0
 """Metres per second, in vacuum: exact since 1983."""
 
-RESERVED_NAMES: Final = frozenset({"control", "monitor"})
+RESERVED_NAMES: Final = frozenset({"control", "controller", "monitor"})
 """The parties every lab has besides its nodes: who launches it, and who may look on."""
 
 _NUMBER: Final = r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"

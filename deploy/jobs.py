@@ -11,7 +11,7 @@ from deploy.plan import Plan
 from deploy.wording import unknown
 from nodes.errors import ProgramInvalid
 from nodes.runtime.conductor import RunRequest, swap_paths
-from nodes.runtime.programs import PROGRAMS, Program, load, parse_parameters
+from nodes.runtime.programs import PROGRAMS, Program, load, numbered, parse_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,14 @@ def request_for(job: Job, plan: Plan) -> RunRequest:
     known = {a.name: dict(a.roles) for a in plan.apps.values() if str(a.program) == reference}
     preset = dict(app.roles) if app else next(iter(known.values()), {})
     for role in job.roles:
-        if role not in program.roles:
+        if role not in program.roles and not any(
+            each.several and numbered(role, each.name) for each in program.roles.values()
+        ):
             raise UsageError(f"{job.app} has no role '{role}'; its roles: {', '.join(program.roles)}")
+    try:
+        program = program.cast(job.roles or preset)
+    except ProgramInvalid as error:
+        raise UsageError(str(error)) from error
     roles = {role: job.roles.get(role) or preset.get(role) or role for role in program.roles}
     for role, node in roles.items():
         if node not in plan.nodes and node != role:

@@ -89,7 +89,10 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """One laboratory, read from ``file``. The dictionaries are keyed by name, in the order of the file."""
+    """One laboratory, read from ``file``. The dictionaries are keyed by name, in the order of the file.
+
+    ``controller``: who finds ways for pairs.
+    """
 
     name: str
     file: Path
@@ -99,3 +102,4 @@ class Lab:
     links: dict[str, Link]
     taps: dict[str, TapConfig]
     apps: dict[str, App]
+    controller: Literal["built-in", "external"] = "built-in"

@@ -75,6 +75,16 @@ class RuntimeKeys(Section):
     )
 
 
+class NetworkKeys(Section):
+    """How the entanglement network is run."""
+
+    controller: Literal["built-in", "external"] | None = key(
+        "Who finds ways for pairs. external: a program that connects to the lab's broker as 'controller', see "
+        "'bellwire controller'. Default built-in.",
+        "external",
+    )
+
+
 class LabFile(Section):
     """A Bellwire lab."""
 
@@ -95,6 +105,7 @@ class LabFile(Section):
         description="The connections between nodes.",
         examples=[[{"endpoints": ["alice", "bob"], "length": "20 km"}]],
     )
+    network: NetworkKeys = section("The entanglement network.", {"controller": "built-in"}, NetworkKeys())
     taps: dict[Name, TapKeys] = table(
         "Eavesdroppers.", {"eve": {"link": "alice-bob", "at": "10 km", "enabled": False}}
     )

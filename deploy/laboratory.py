@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,17 +12,20 @@ from typing import Any, Self, TypeVar
 from broker.errors import BrokerError
 from broker.mqtt import MqttBus
 from deploy.children import BrokerPart, NodePart, StatePart
+from deploy.controller_access import write_access
 from deploy.credentials import MONITOR, Credentials, external_address, is_external
 from deploy.errors import (
     DeadlineExceeded,
     DeployError,
     LabFailed,
+    NoWay,
     ProcessDied,
     RecordIncomplete,
     ResourceLimit,
     RunUnsuccessful,
 )
 from deploy.floors import mqtt_rate
+from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
 from deploy.plan import Plan
 from deploy.recording import check_complete
@@ -33,7 +35,9 @@ from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import Conductor, RunResult
 from nodes.runtime.lag import LagFigures
-from nodes.runtime.orders import CONTROL
+from nodes.runtime.controller import RoutingController
+from nodes.runtime.orders import CONTROL, CONTROLLER
+from nodes.runtime.survey import topology, tunes
 from shared_state.errors import SharedStateError
 from shared_state.line import RESTART_WITHIN
 from shared_state.oracle import Census, OracleClient
@@ -51,6 +55,9 @@ _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
     "NoFreeMemory": ResourceLimit,
     "ClusterTooLarge": ResourceLimit,
     "LimitExceeded": ResourceLimit,
+    "RequestFailed/timeout": DeadlineExceeded,
+    "RequestFailed/out-of-memory": ResourceLimit,
+    "RequestFailed/no-route": NoWay,
 }
 """What a run's failure is to the user, by the name of its cause."""
 
@@ -93,7 +100,6 @@ class Laboratory:
         self.supervisor = Supervisor(directory / "logs")
         self._credentials = Credentials(plan)
         self._resources = AsyncExitStack()
-        self._tap_users: Counter[str] = Counter()
         self._deaths: list[float] = []
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
@@ -118,7 +124,7 @@ class Laboratory:
         """
         request = request_for(job, self.plan)
         try:
-            async with self._tapped(job.tap):
+            async with self._interventions.tapped(job.tap):
                 return await self._unless_trouble(self._conductor.run(request, progress))
         except RunFailed as failure:
             for child in self.supervisor.dead():
@@ -131,6 +137,10 @@ class Laboratory:
         access = self._credentials.broker_access(MONITOR, *self._broker)
         async with MqttBus(MONITOR, self.plan.lab, access.host, access.port, MONITOR, access.secret) as bus:
             return await mqtt_rate(bus, self.plan.lab, rounds)
+
+    async def set_link(self, name: str, up: bool) -> None:
+        """Cut a link, or mend it: see ``OracleClient.set_link``. Raise ``NotFound`` for one that the lab lacks."""
+        await self._unless_trouble(self._interventions.set_link(name, up))
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""
@@ -178,6 +188,8 @@ class Laboratory:
         self._state = replace(self._state, port=state.port)
         await self._take_control(broker, state.port)
         attend(self._note_trouble(self._conductor.serve()))
+        if (routing := await self._take_routing(broker)) is not None:
+            attend(self._note_trouble(routing))
         for node in self.plan.nodes.values():
             self.supervisor.start(
                 node.name, NodePart(self._credentials.node_config(node, broker, state.port))
@@ -202,14 +214,32 @@ class Laboratory:
             state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret
         )
         self._oracle = await self._resources.enter_async_context(oracle)
+        self._interventions = Interventions(self.plan.world, self._oracle)
         access = self._credentials.broker_access(CONTROL, *broker)
         bus = MqttBus(
             CONTROL, self.plan.lab, access.host, access.port, CONTROL, access.secret, announcements=True
         )
         await self._resources.enter_async_context(bus)
         self._conductor = Conductor(
-            bus, self.plan.lab, self._oracle, self.plan.entanglement_route, self._note_lag
+            bus,
+            self.plan.lab,
+            self._oracle,
+            self.plan.entanglement_route,
+            list(self.plan.nodes),
+            self._note_lag,
         )
+
+    async def _take_routing(self, broker: tuple[str, int]) -> Coroutine[Any, Any, None] | None:
+        """Begin to answer for routing, or tell a program of somebody else's how to: in a file of the user's alone."""
+        access = self._credentials.broker_access(CONTROLLER, *broker)
+        if self.plan.controller == "external":
+            write_access(self.directory, self.plan.lab, access)
+            return None
+        bus = MqttBus(CONTROLLER, self.plan.lab, access.host, access.port, CONTROLLER, access.secret)
+        await self._resources.enter_async_context(bus)
+        world = self.plan.world
+        network = topology(world, self.plan.delays)
+        return RoutingController(bus, self.plan.lab, network, tunes(world)).serve()
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""
@@ -274,21 +304,6 @@ class Laboratory:
             self._conductor.abandon()
             if not self._trouble.done():
                 self._trouble.set_result(root_cause(error))
-
-    @asynccontextmanager
-    async def _tapped(self, tap: str | None) -> AsyncIterator[None]:
-        """Keep a tap of the lab file switched on inside the block, for every run that uses its link meanwhile."""
-        if tap is None:
-            yield
-            return
-        self._tap_users[tap] += 1
-        await self._oracle.set_tap(tap, True)
-        try:
-            yield
-        finally:
-            self._tap_users[tap] -= 1
-            if not self._tap_users[tap]:
-                await self._oracle.set_tap(tap, self.plan.world.taps[tap].enabled)
 
     async def _unless_trouble(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Do the work; when the lab fails first, cancel it and raise why."""

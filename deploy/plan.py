@@ -15,12 +15,13 @@ from shared_state.config import ClockConfig, ClockMode, WorldConfig
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
     """One node's end of a link: its name, the node at the other end, the classical delay in seconds, and whether it
-    has a source of pairs."""
+    has a source of pairs, and one whose pairs are stored."""
 
     name: str
     peer: str
     delay: float
     makes_pairs: bool
+    stores_pairs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Plan:
     ``journal``: the shared-state server keeps one, and is started again when it dies. ``record``: of a lab that is up,
     every event is written down. ``shortest_delay`` is the
     shortest classical delay of a link, in seconds: the order of events in a real-time lab that lags behind by more is
-    not the lab's own.
+    not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``.
     """
 
     lab: str
@@ -58,6 +59,12 @@ class Plan:
     journal: bool = False
     record: bool = True
     shortest_delay: float = inf
+    controller: str = "built-in"
+
+    @property
+    def delays(self) -> dict[str, float]:
+        """Return the classical delay of each link in seconds, by the link's name."""
+        return {end.name: end.delay for node in self.nodes.values() for end in node.links}
 
     def entanglement_route(self, first: str, last: str) -> tuple[str, ...]:
         """Return the shortest way over links whose pairs are stored: the nodes from ``first`` to ``last``.
@@ -106,6 +113,7 @@ def plan(
         shortest_delay=min((delay for delay in delays if delay), default=inf),
         journal=default_journal if lab.runtime.journal is None else lab.runtime.journal,
         record=lab.runtime.record is not False,
+        controller=lab.controller,
         entanglement={
             (first, last): route.nodes
             for first in lab.nodes
@@ -118,7 +126,9 @@ def plan(
 
 def _node_plan(lab: Lab, name: str) -> NodePlan:
     ends = tuple(
-        LinkEnd(link.name, peer, link.classical_delay, link.devices.source is not None)
+        LinkEnd(
+            link.name, peer, link.classical_delay, link.devices.source is not None, link.devices.stores_pairs
+        )
         for link in lab.links.values()
         for end, peer in (link.endpoints, link.endpoints[::-1])
         if end == name

@@ -41,6 +41,7 @@ def resolve(written: LabFile, file: Path) -> Lab:
         links={link.name: link for link in links},
         taps={name: _tap(tap) for name, tap in written.taps.items()},
         apps={name: _app(name, app, file.parent) for name, app in written.apps.items()},
+        controller=written.network.controller or "built-in",
     )
 
 

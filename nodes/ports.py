@@ -8,7 +8,7 @@ a broker or a server.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ Bits = NDArray[np.uint8]
 """An array of 0 and 1, one element a bit."""
 
 MessageT = TypeVar("MessageT")
+RoleT = TypeVar("RoleT", bound=Callable[..., object])
 
 
 class BellOutcome(NamedTuple):
@@ -296,6 +297,16 @@ class Unknown:
 
     Use as an annotation: ``psi: Annotated[Qubit, Unknown()]``.
     """
+
+
+class Rounds(int):
+    """Ask the runtime how many rounds are to be played: ``rounds: Rounds``."""
+
+
+def several(role: RoleT) -> RoleT:
+    """Let several nodes play a role: with ``@several``, ``leaf`` is the role of ``leaf1``, ``leaf2`` and so on."""
+    role.several = True  # type: ignore[attr-defined]
+    return role
 
 
 class Referee(Protocol):

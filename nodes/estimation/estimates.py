@@ -5,9 +5,10 @@ Nothing here has seen a state. What goes in is what the parties measured, and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,12 @@ def mean_score(scores: Floats, counts: Floats) -> Estimate:
     variance = float((deviations**2 * counts).sum()) / number
     unseen = float(np.abs(deviations).max()) / (number + 1)
     return Estimate(mean, max(sqrt(variance / number), unseen))
+
+
+def mean_and_error(samples: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean of some samples and its standard error from their scatter, None for a single one."""
+    error = stdev(samples) / sqrt(len(samples)) if len(samples) > 1 else None
+    return fmean(samples), error
 
 
 def weighted_sum(terms: Iterable[tuple[float, Estimate]], constant: float = 0.0) -> Estimate:

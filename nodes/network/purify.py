@@ -19,10 +19,9 @@ from typing import Annotated
 
 from nodes.errors import ProgramInvalid
 from nodes.estimation.correlations import error_rate
+from nodes.network.circuit import PURIFICATIONS
 from nodes.network.swap import PHI_PLUS
 from nodes.ports import HalfWith, Peer, Qubit, Referee
-
-PROTOCOLS = ("bbpssw", "dejmps", "epl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,8 @@ async def alice(
 ) -> Qubit | None:
     """Return ``kept``, or None where the protocol fails."""
     _check(protocol)
-    if protocol == "dejmps":
-        kept.rx(pi / 2)  # 1
-        spent.rx(pi / 2)
+    for half in (kept, spent):  # 1
+        turn(half, protocol, left=True)
     return kept if await _compare(kept, spent, bob, protocol) else None
 
 
@@ -55,10 +53,7 @@ async def bob(
     """Return ``kept``, or None where the protocol fails."""
     _check(protocol)
     for half in (kept, spent):  # 1
-        if protocol == "dejmps":
-            half.rx(-pi / 2)
-        elif protocol == "epl":
-            half.x()
+        turn(half, protocol, left=False)
     success = await _compare(kept, spent, alice, protocol)
     if success and protocol == "epl":
         kept.x()
@@ -83,6 +78,14 @@ def summarise(rounds: list[dict[str, float]]) -> dict[str, float | None]:
     }
 
 
+def turn(half: Qubit, protocol: str, *, left: bool) -> None:
+    """Turn a half as the protocol says, at Alice's (``left``) or at Bob's end."""
+    if protocol == "dejmps":
+        half.rx(pi / 2 if left else -pi / 2)
+    elif protocol == "epl" and not left:
+        half.x()
+
+
 async def _compare(kept: Qubit, spent: Qubit, peer: Peer, protocol: str) -> bool:
     """Spend one pair and tell whether both ends keep the other."""
     kept.cnot(spent)  # 2
@@ -96,5 +99,5 @@ async def _compare(kept: Qubit, spent: Qubit, peer: Peer, protocol: str) -> bool
 
 
 def _check(protocol: str) -> None:
-    if protocol not in PROTOCOLS:
-        raise ProgramInvalid(f"protocol is one of {', '.join(PROTOCOLS)}, not '{protocol}'")
+    if protocol not in PURIFICATIONS:
+        raise ProgramInvalid(f"protocol is one of {', '.join(PURIFICATIONS)}, not '{protocol}'")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from broker.errors import BrokerError
 from nodes.errors import NodeError
+from nodes.requests import RequestFailed
 from shared_state.errors import SharedStateError
 
 
@@ -29,3 +30,9 @@ def story(error: BaseException, program: str = "") -> str:
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     words = said if ours else ": ".join(filter(None, [kind, said]))
     return words + place
+
+
+def name_of(error: BaseException) -> str:
+    """Return the name of an error's class; of a request for pairs that has failed, also why."""
+    name = type(error).__name__
+    return f"{name}/{error.failure}" if isinstance(error, RequestFailed) else name

@@ -17,7 +17,7 @@ class Course(Protocol):
     async def until(self, time: float) -> None:
         """Wait for an emulated time."""
 
-    def waiting(self, story: str) -> AbstractContextManager[object]:
+    def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
         """Say what the block waits for."""
 
 
@@ -31,7 +31,7 @@ class Alone:
         """Go on to ``time``."""
         self.now = max(self.now, time)
 
-    def waiting(self, story: str) -> AbstractContextManager[object]:
+    def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
         """Do nothing."""
         return nullcontext()
 
@@ -51,8 +51,11 @@ class RunClock(Protocol):
     def spend(self, duration: float) -> None:
         """Let an operation take ``duration`` seconds: what comes after it is stated for later."""
 
-    def waiting(self, story: str) -> AbstractContextManager[object]:
-        """Say for which message, herald or click the block waits: emulated time may pass meanwhile."""
+    def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
+        """Say for which message, herald or click the block waits: emulated time may pass meanwhile.
+
+        ``standing``: a service waits, for whatever comes; that nothing comes is no deadlock.
+        """
 
     def overdue(self, due: float) -> None:
         """Note that what was due at an emulated time is there only now, if that has passed."""
@@ -89,9 +92,9 @@ class VirtualClock:
         if duration:
             self._busy_until = self.now() + duration
 
-    def waiting(self, story: str) -> AbstractContextManager[object]:
+    def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
         """Say for which message, herald or click the block waits. When nothing can come, ``Deadlock`` is raised."""
-        return self._course.waiting(story)
+        return self._course.waiting(story, standing=standing)
 
     def overdue(self, due: float) -> None:
         """Do nothing: everything happens at its time."""
@@ -136,7 +139,7 @@ class RealTimeClock:
         if duration:
             self._busy_until = self.now() + duration
 
-    def waiting(self, story: str) -> AbstractContextManager[object]:
+    def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
         """Do nothing: this clock does not wait for anybody."""
         return nullcontext()
 

@@ -59,7 +59,7 @@ class RunResult:
 
 
 class Conductor:
-    """Runs programs on the nodes of a lab over ``bus``; ``oracle`` is the referee's view of the quantum world.
+    """Runs programs on the ``nodes`` of a lab over ``bus``; ``oracle`` is the referee's view of the quantum world.
 
     ``on_lag`` hears, in real time, how far each node lags behind the lab's clock.
     """
@@ -70,10 +70,12 @@ class Conductor:
         lab: str,
         oracle: OracleClient,
         route: Route,
+        nodes: Sequence[str],
         on_lag: Callable[[str, LagFigures], None] = lambda node, figures: None,
     ) -> None:
         self._oracle = oracle
         self._route = route
+        self._nodes = tuple(nodes)
         self._office = PostOffice(bus, lab, self._note_status, on_lag)
         self._states: dict[str, str] = {}
         self._state_changed = asyncio.Event()
@@ -131,10 +133,14 @@ class Conductor:
         Raise ``ProgramInvalid`` before anything starts, ``RunFailed`` naming the node where it failed. Whatever
         happens, and when cancelled, the nodes hold nothing of the run afterwards.
         """
-        program = load(request.program)
+        program = load(request.program).cast(request.roles)
         paths = swap_paths(program, request.roles, self._route)
         parts = {node: role for role, node in request.roles.items()}
         parts |= {node: "" for path in paths for node in path.nodes if node not in parts}
+        network: tuple[str, ...] = ()
+        if program.asks_network:
+            network = tuple(node for node in self._nodes if self._states.get(node) == "ready")
+            parts |= {node: "" for node in network if node not in parts}
         self._runs += 1
         run = f"run-{self._runs}"
         self._office.begin_run(run, parts)
@@ -142,7 +148,7 @@ class Conductor:
         started = time.monotonic()
         reason = "the lab called it off"
         try:
-            started_at = await self._begin(run, request, parts, paths)
+            started_at = await self._begin(run, request, parts, paths, network)
             ended_at = await self._follow(run, parts, request, judge, progress)
             reason = ""
         except RunFailed as failure:
@@ -165,7 +171,12 @@ class Conductor:
         )
 
     async def _begin(
-        self, run: str, request: RunRequest, parts: Mapping[str, str], paths: tuple[SwapPath, ...]
+        self,
+        run: str,
+        request: RunRequest,
+        parts: Mapping[str, str],
+        paths: tuple[SwapPath, ...],
+        network: tuple[str, ...],
     ) -> float:
         """Hand out the parts; return the emulated time at which all begin.
 
@@ -174,12 +185,12 @@ class Conductor:
         virtual = self._oracle.mode == "virtual"
         if not virtual:
             started_at = await self._oracle.now()
-            await self._order(run, request, parts, paths, started_at)
+            await self._order(run, request, parts, paths, network, started_at)
             return started_at
         async with self._begins:
             try:
                 started_at = await self._oracle.hold()
-                await self._order(run, request, parts, paths, started_at)
+                await self._order(run, request, parts, paths, network, started_at)
                 for node in parts:
                     await self._begun(run, node, request.deadline)
             finally:
@@ -192,10 +203,11 @@ class Conductor:
         request: RunRequest,
         parts: Mapping[str, str],
         paths: tuple[SwapPath, ...],
+        network: tuple[str, ...],
         started_at: float,
     ) -> None:
         for node, role in parts.items():
-            order = codec.fields_of(_order(run, request, role, paths, started_at))
+            order = codec.fields_of(_order(run, request, role, paths, network, started_at))
             try:
                 await self._office.send(node, run, PROTOCOL, "RunOrder", order, started_at, started_at)
             except PeerGone as gone:
@@ -311,7 +323,12 @@ def swap_paths(program: Program, roles: Mapping[str, str], route: Route) -> tupl
 
 
 def _order(
-    run: str, request: RunRequest, role: str, paths: tuple[SwapPath, ...], started_at: float
+    run: str,
+    request: RunRequest,
+    role: str,
+    paths: tuple[SwapPath, ...],
+    network: tuple[str, ...],
+    started_at: float,
 ) -> RunOrder:
     return RunOrder(
         run=run,
@@ -323,4 +340,5 @@ def _order(
         parameters=json.dumps(dict(request.parameters)),
         started_at=started_at,
         deadline=request.deadline,
+        network=network,
     )

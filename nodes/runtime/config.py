@@ -25,7 +25,8 @@ class NodeConfig:
     that makes pairs with it; ``channels`` each reachable node to what a classical message passes on its way there;
     ``secrets`` each neighbour to the secret shared with it, in hexadecimal. ``shortest_delay``: the shortest classical
     delay of any link of the lab in seconds, with which the lag of a real-time lab is compared.
-    ``seed`` None takes the dice from the operating system.
+    ``seed`` None takes the dice from the operating system. ``pair_links``: all links whose pairs are stored, by name, with
+    who is at the other end; ``memories``: how many this node has.
     """
 
     lab: str
@@ -38,3 +39,5 @@ class NodeConfig:
     secrets: dict[str, str] = field(repr=False)
     seed: int | None = None
     shortest_delay: float = inf
+    pair_links: dict[str, str] = field(default_factory=dict)
+    memories: int = 0

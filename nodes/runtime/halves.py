@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -20,11 +21,11 @@ class HeldHalves:
     behind stays with its run.
     """
 
-    def __init__(self, register: Register, link: str) -> None:
+    def __init__(self, register: Register, link: str, freed: Callable[[], None] | None = None) -> None:
         self._register = register
         self._link = link
         self._parts: list[PairsDelivery] = []
-        register.hold(self)
+        register.hold(self, freed)
 
     def __repr__(self) -> str:
         return f"<{len(self)} halves of pairs of link {self._link} in run {self._register.run}>"
@@ -41,6 +42,13 @@ class HeldHalves:
     def heralded_at(self) -> NDArray[np.float64]:
         """Tell when this node heard of each pair."""
         return np.concatenate([part.times for part in self._parts])
+
+    def handed_over(self, register: Register, freed: Callable[[], None]) -> HeldHalves:
+        """Give these halves to another register of this node; here they are gone."""
+        self._register.release_group(self)
+        given = HeldHalves(register, self._link, freed)
+        given._parts = self._parts
+        return given
 
     def add(self, part: PairsDelivery) -> None:
         """Hold what Nature has just given to this node."""

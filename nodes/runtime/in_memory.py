@@ -20,11 +20,13 @@ from nodes.errors import ProgramInvalid
 from nodes.runtime.attendants import attendants
 from nodes.runtime.channel import Hop, open_channel
 from nodes.runtime.conductor import Conductor
+from nodes.runtime.controller import RoutingController
 from nodes.runtime.ensemble import follow
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.node import Node
-from nodes.runtime.orders import CONTROL
+from nodes.runtime.orders import CONTROL, CONTROLLER
 from nodes.runtime.stage import Surroundings
+from nodes.runtime.survey import topology, tunes
 from shared_state.client import NodeClient
 from shared_state.config import LinkDevices, ServerConfig, WorldConfig
 from shared_state.oracle import OracleClient
@@ -63,9 +65,16 @@ async def in_memory_lab(
         oracle = await resources.enter_async_context(await OracleClient.local(service, name=CONTROL))
         control = await resources.enter_async_context(broker.bus(CONTROL, lab, announcements=True))
         conductor = Conductor(
-            control, lab, oracle, lambda first, last: pair_route(world, first, last), on_lag
+            control,
+            lab,
+            oracle,
+            lambda first, last: pair_route(world, first, last),
+            list(world.nodes),
+            on_lag,
         )
         stop(conductor.serve())
+        router = await resources.enter_async_context(broker.bus(CONTROLLER, lab))
+        stop(RoutingController(router, lab, topology(world), tunes(world)).serve())
         calm = follow(asyncio.get_running_loop())
         for name in world.nodes:
             client = await resources.enter_async_context(await NodeClient.local(service, name=name))
@@ -103,7 +112,9 @@ def _surroundings(world: WorldConfig, name: str, classical: Mapping[str, Hop]) -
     }
     secrets = {peer: "/".join(sorted((name, peer))).encode() for peer in links}
     sources = {_other_end(link, name): title for title, link in reversed(own) if link.source is not None}
-    return Surroundings(name, links, sources, channels, secrets, _shortest(world, classical))
+    pair_links = {title: _other_end(link, name) for title, link in own if link.stores_pairs}
+    shortest, memories = _shortest(world, classical), world.nodes[name].memories.count
+    return Surroundings(name, links, sources, channels, secrets, shortest, pair_links, memories)
 
 
 def _chains(links: list[LinkDevices], start: str) -> dict[str, list[str]]:

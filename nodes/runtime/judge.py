@@ -7,14 +7,13 @@ import inspect
 import typing
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from math import sqrt
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nodes.errors import ProgramInvalid
+from nodes.estimation.estimates import mean_and_error
 from nodes.ports import Qubit
 from nodes.ports import Referee as RefereePort
 from nodes.runtime.programs import Program
@@ -74,8 +73,7 @@ class Judge:
         summary: dict[str, float | None] = {}
         for name in self._judged[0] if self._judged else ():
             samples = [figures[name] for figures in self._judged]
-            summary[f"{name}_mean"] = fmean(samples)
-            summary[f"{name}_stderr"] = stdev(samples) / sqrt(len(samples)) if len(samples) > 1 else None
+            summary[f"{name}_mean"], summary[f"{name}_stderr"] = mean_and_error(samples)
         return summary
 
     async def _verdict(self, known: dict[str, Any]) -> dict[str, float]:

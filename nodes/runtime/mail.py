@@ -19,11 +19,13 @@ from broker.inbox import Sequencer
 from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime import lag
 from nodes.runtime.lag import LagFigures
-from nodes.runtime.orders import CONTROL
+from nodes.runtime.orders import CONTROL, CONTROLLER
 from nodes.runtime.presence import Presence
 from shared_state.arguments import Despatch
 from shared_state.wire import Message
 
+_OUTSIDE = (CONTROL, CONTROLLER)
+"""Parties that stand outside of emulated time: what they say is there as soon as it comes."""
 _IN_FLIGHT = 16
 _RETURN_GRACE = 2.0
 _UNREAD_BYTES = 64 << 20
@@ -74,6 +76,19 @@ class Timekeeper(Protocol):
         """Call back when this party may act."""
 
 
+class Subscriber(Protocol):
+    """What takes the mail of standing conversations as it comes, as ``nodes.runtime.network`` does."""
+
+    def arrived(self, envelope: Envelope) -> None:
+        """Take a message; in real time it may be before its time."""
+
+    def lost(self, sender: str, session: str) -> None:
+        """Hear that a message is due and does not come."""
+
+    def gone(self, party: str) -> None:
+        """Hear that a party has left."""
+
+
 Note = Callable[[float, str, str, dict[str, Message]], None]
 """Takes an event for the lab's record: its emulated time, session, name and details."""
 
@@ -107,6 +122,7 @@ class PostOffice:
         self._note: Note | None = None
         self._arrived: dict[tuple[str, str, int], Envelope | None] = {}
         self._delivered: dict[tuple[str, str], int] = {}
+        self._subscribers: dict[str, Subscriber] = {}
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
 
     @property
@@ -134,11 +150,33 @@ class PostOffice:
 
     def lose(self, sender: str, session: str, sequence: int, waited: float) -> None:
         """Tell who receives in the session that one of its messages is due and does not come over the bus."""
+        if (subscriber := self._subscriber(session)) is not None:
+            subscriber.lost(sender, session)
+            return
         mail = self._runs.get(_run_of(session))
         if mail is not None:
             box = mail.boxes.setdefault((session, sender), _Mailbox())
             box.lost = (sequence, waited)
             box.changed.set()
+
+    def subscribe(self, prefix: str, subscriber: Subscriber) -> None:
+        """Hand all mail of the sessions that begin with ``prefix``, a run and a colon at least, to a subscriber.
+
+        What has come before is handed over now.
+        """
+        self._subscribers[prefix] = subscriber
+        mail = self._runs.get(_run_of(prefix))
+        for key in [key for key in (mail.boxes if mail else ()) if key[0].startswith(prefix)]:
+            assert mail is not None
+            for envelope in mail.boxes.pop(key).waiting:
+                self._put(mail, envelope)
+
+    def unsubscribe(self, prefix: str) -> None:
+        """Drop what comes for these sessions from now on."""
+        self._subscribers.pop(prefix, None)
+
+    def _subscriber(self, session: str) -> Subscriber | None:
+        return next((each for prefix, each in self._subscribers.items() if session.startswith(prefix)), None)
 
     def keep_record(self, note: Note) -> None:
         """Tell of every message that is sent; where time is not virtual, of every one that is delivered, too."""
@@ -193,7 +231,7 @@ class PostOffice:
         # here, where the sender can be told, and not in the dispatch, which serves all
         size = len(encode(envelope))
         sent[recipient, session] += 1
-        if recipient != CONTROL:
+        if recipient not in _OUTSIDE:
             self._record(sent_at, "message.sent", "to", recipient, envelope, size)
             if self._timekeeper is not None:
                 despatch = Despatch(recipient, arrives_at, session, sequence, protocol, kind, size)
@@ -260,7 +298,7 @@ class PostOffice:
 
     def _file(self, envelope: Envelope) -> None:
         self._sort_in(envelope)
-        if self._timekeeper is not None and envelope.sender != CONTROL:
+        if self._timekeeper is not None and envelope.sender not in _OUTSIDE:
             key = (envelope.sender, envelope.session, envelope.sequence)
             if (
                 envelope.sequence > self._delivered.get(key[:2], -1)
@@ -289,7 +327,9 @@ class PostOffice:
                 self.orders.put_nowait(ready)
                 continue
             self._unread[sender] += _weight(ready)
-            if self._timekeeper is None:
+            if sender == CONTROLLER:
+                self._put(mail, ready)
+            elif self._timekeeper is None:
                 self._on_arrival(ready)
                 if self._note is not None:
                     size = len(encode(ready))
@@ -311,6 +351,10 @@ class PostOffice:
             self._note(at, envelope.session, event, details)
 
     def _put(self, mail: _RunMail, envelope: Envelope) -> None:
+        if (subscriber := self._subscriber(envelope.session)) is not None:
+            self._unread[envelope.sender] -= _weight(envelope)
+            subscriber.arrived(envelope)
+            return
         box = mail.boxes.setdefault((envelope.session, envelope.sender), _Mailbox())
         box.waiting.append(envelope)
         box.changed.set()
@@ -338,6 +382,8 @@ class PostOffice:
             self._timekeeper.look()
 
     def _wake(self, party: str) -> None:
+        for subscriber in self._subscribers.values():
+            subscriber.gone(party)
         for mail in self._runs.values():
             for (_, sender), box in mail.boxes.items():
                 if sender == party:

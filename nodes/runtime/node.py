@@ -10,13 +10,15 @@ from broker.envelope import Envelope
 from broker.telemetry import Record, Sink
 from nodes import codec
 from nodes.errors import ProgramInvalid, RunCancelled
+from nodes.network.memories import MemoryBudget
 from nodes.runtime import lag
 from nodes.runtime.calm import Calm
-from nodes.runtime.causes import root_cause, story
+from nodes.runtime.causes import name_of, root_cause, story
 from nodes.runtime.clock import RealTimeClock, RunClock, VirtualClock
 from nodes.runtime.coin import make_coin
 from nodes.runtime.lag import LagMeter
 from nodes.runtime.mail import PostOffice
+from nodes.runtime.network import Locality, NetworkStack
 from nodes.runtime.orders import (
     CONTROL,
     PROTOCOL,
@@ -73,6 +75,7 @@ class Node:
         self._behind = False
         self._office = PostOffice(bus, lab, on_arrival=self._measure_arrival)
         self._parts: dict[str, _Part] = {}
+        self._memories = MemoryBudget(surroundings.memories)
         self._turns: TurnTaker | None = None
         if client.recorded:
             self._office.keep_record(client.note)
@@ -152,11 +155,7 @@ class Node:
         raise await self._client.lost
 
     def _stage(self, order: RunOrder) -> Stage:
-        clock: RunClock = (
-            RealTimeClock(self._client.now, self._client.scale, self._lag.note)
-            if self._turns is None
-            else VirtualClock(self._turns)
-        )
+        clock = self._clock()
         return Stage(
             order=order,
             surroundings=self._surroundings,
@@ -164,7 +163,28 @@ class Node:
             office=self._office,
             clock=clock,
             coin=make_coin(self._seed, self._surroundings.name, order.run),
+            network=self._network(order) if order.network else None,
         )
+
+    def _clock(self) -> RunClock:
+        if self._turns is None:
+            return RealTimeClock(self._client.now, self._client.scale, self._lag.note)
+        return VirtualClock(self._turns)
+
+    def _network(self, order: RunOrder) -> NetworkStack:
+        surroundings = self._surroundings
+        stack = NetworkStack(
+            run=order.run,
+            locality=Locality(surroundings.name, surroundings.pair_links, surroundings.channels),
+            client=self._client,
+            clock=self._clock(),
+            office=self._office,
+            coin=make_coin(self._seed, self._surroundings.name, order.run, "network"),
+            memories=self._memories,
+            deadline=order.deadline,
+        )
+        stack.acceptances.roles = bool(order.role)
+        return stack
 
     async def _play(self, stage: Stage) -> None:
         """Play this node's part; whatever goes wrong in it is reported and ends this run only."""
@@ -173,17 +193,27 @@ class Node:
         self._record(stage, "part.started", protocol=order.protocol, role=order.role, rounds=order.rounds)
         try:
             if self._turns is None:
-                await self._rounds(stage, _role(order))
+                await self._perform(stage, _role(order))
             else:
                 with self._turns.ensemble.answerable():
-                    await self._rounds(stage, _role(order))
+                    await self._perform(stage, _role(order))
         except asyncio.CancelledError as cancelled:
             why = ": ".join(["the run was called off", *filter(None, cancelled.args)])
             await self._finish(stage, RunCancelled(why))
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a program may raise anything, and only its run ends
             await self._finish(stage, root_cause(error))
-        else:
+
+    async def _perform(self, stage: Stage, role: Role | None) -> None:
+        """Play all rounds and report that; where pairs are made on demand, relay before, meanwhile and after."""
+        if stage.network is None:
+            await self._rounds(stage, role)
+            await self._finish(stage, None)
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stage.network.serve())
+            if role is not None:
+                await self._rounds(stage, role)
             await self._finish(stage, None)
 
     async def _rounds(self, stage: Stage, role: Role | None) -> None:
@@ -205,7 +235,7 @@ class Node:
         cause, message = (
             ("", "")
             if error is None
-            else (type(error).__name__, story(error, stage.order.program)[:_LONGEST_STORY])
+            else (name_of(error), story(error, stage.order.program)[:_LONGEST_STORY])
         )
         # a role that took too long to give way has been given up already
         if error is not None and self._turns is not None and stage.order.run in self._parts:
@@ -252,7 +282,7 @@ def _role(order: RunOrder) -> Role | None:
     """Load the role to play; None for a node that only relays."""
     if not order.role:
         return None
-    program = load(order.program)
+    program = load(order.program).cast(dict(order.roles))
     if order.role not in program.roles:
         raise ProgramInvalid(
             f"{order.program} has no role '{order.role}'; there are: {', '.join(program.roles)}"

@@ -19,6 +19,8 @@ from pathlib import Path
 from nodes.runtime.programs import Scalar
 
 CONTROL = "control"
+CONTROLLER = "controller"
+"""The routing controller: the lab's own, or a program of somebody else's."""
 PROTOCOL = "lab"
 
 
@@ -45,7 +47,8 @@ class RunOrder:
     """Play ``role`` of ``program`` (a name or an absolute path) for ``rounds`` rounds; an empty role only relays.
 
     ``roles`` are (role, node) pairs; ``parameters`` is a JSON object; ``started_at`` is the emulated start time;
-    ``deadline`` bounds every single wait in wall seconds.
+    ``deadline`` bounds every single wait in wall seconds. ``network``: the nodes that make pairs on demand in this run;
+    one without a role has played its part at once and relays until the run is over.
     """
 
     run: str
@@ -57,12 +60,14 @@ class RunOrder:
     parameters: str
     started_at: float
     deadline: float
+    network: tuple[str, ...] = ()
 
     @property
     def members(self) -> frozenset[str]:
-        """Return every party of the run, the control party among them."""
+        """Return every party of the run, the control party and the routing controller among them."""
         players = [node for _, node in self.roles]
-        return frozenset([CONTROL, *players, *(node for path in self.paths for node in path.nodes)])
+        relays = [node for path in self.paths for node in path.nodes]
+        return frozenset([CONTROL, CONTROLLER, *players, *relays, *self.network])
 
     @property
     def protocol(self) -> str:

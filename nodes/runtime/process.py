@@ -29,6 +29,8 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         },
         secrets={peer: bytes.fromhex(secret) for peer, secret in config.secrets.items()},
         shortest_delay=config.shortest_delay,
+        pair_links=config.pair_links,
+        memories=config.memories,
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(

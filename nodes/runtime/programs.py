@@ -1,7 +1,9 @@
 """Programs: a Python file with one coroutine per role, found by name or path, and read for what its roles ask for.
 
 Every public coroutine function that the file defines, or imports and names in ``__all__``, is a role, except
-``referee``. A role's parameters say what it needs, by annotation:
+``referee``. One that yields plays all rounds in one go: what it yields is what it returns of the next round. One that is
+``@several`` can be played by several nodes, as ``leaf1``, ``leaf2`` and so on. A role's parameters say what it needs, by
+annotation:
 
 =============================================  ===========================================================
 ``bob: Peer``                                  the party that plays role ``bob``
@@ -10,6 +12,8 @@ Every public coroutine function that the file defines, or imports and names in `
 ``half: Annotated[Qubit, HalfWith("bob")]``    a fresh half of a pair with ``bob``, swapped along the path
 ``psi: Annotated[Qubit, Unknown()]``           a qubit in a random state that only the referee knows
 ``memory: Memory``, ``clock``, ``coin``        this node's memories, its ``Clock`` and its ``Coin``
+``network: Network``                           pairs on demand with any role (``nodes.requests``)
+``rounds: Rounds``                             how many rounds are to be played
 ``shots: int = 100``                           a parameter of the program (int, float, str or bool)
 =============================================  ===========================================================
 
@@ -27,13 +31,25 @@ import sys
 import typing
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from nodes.errors import ProgramInvalid
-from nodes.ports import Clock, Coin, HalfWith, Memory, Peer, QuantumLink, Qubit, SharedSecret, Unknown
+from nodes.ports import (
+    Clock,
+    Coin,
+    HalfWith,
+    Memory,
+    Peer,
+    QuantumLink,
+    Qubit,
+    Rounds,
+    SharedSecret,
+    Unknown,
+)
+from nodes.requests import Network
 
 PROGRAMS: Mapping[str, str] = {
     "teleport": "nodes.apps.teleport",
@@ -58,7 +74,19 @@ class Need:
     """One argument of a role: what kind of thing, and the role at its other end where it has one."""
 
     name: str
-    kind: typing.Literal["peer", "link", "secret", "half", "unknown", "memory", "clock", "coin", "parameter"]
+    kind: typing.Literal[
+        "peer",
+        "link",
+        "secret",
+        "half",
+        "unknown",
+        "memory",
+        "clock",
+        "coin",
+        "network",
+        "rounds",
+        "parameter",
+    ]
     role: str = ""
     type: type = object
     default: Scalar | None = None
@@ -69,8 +97,18 @@ class Role:
     """One party's part of a program."""
 
     name: str
-    function: Callable[..., Awaitable[object]]
+    function: Callable[..., Any]
     needs: tuple[Need, ...]
+
+    @property
+    def yields(self) -> bool:
+        """Tell whether it plays all rounds in one go, and yields what it would return of each."""
+        return inspect.isasyncgenfunction(self.function)
+
+    @property
+    def several(self) -> bool:
+        """Tell whether several nodes can play it, under its name with a number."""
+        return bool(getattr(self.function, "several", False))
 
     def parameters(self) -> dict[str, Need]:
         """Return the program parameters that this role takes."""
@@ -90,6 +128,31 @@ class Program:
     referee: Callable[..., Awaitable[Mapping[str, float]]] | None
     summarise: Callable[[list[dict[str, float]]], Mapping[str, float]] | None
 
+    def cast(self, names: Collection[str]) -> Program:
+        """Return the program with one role for each of the ``names`` of a role that several nodes play: leaf1, leaf2.
+
+        Raise ``ProgramInvalid`` when nobody plays it.
+        """
+        roles: dict[str, Role] = {}
+        for name, role in self.roles.items():
+            if not role.several:
+                roles[name] = role
+                continue
+            played = sorted(
+                (each for each in names if numbered(each, name)), key=lambda each: (len(each), each)
+            )
+            if not played:
+                raise ProgramInvalid(
+                    f"{self.name}: say who plays {name}1, {name}2 and so on: --role {name}1=NODE"
+                )
+            roles |= {each: replace(role, name=each) for each in played}
+        return replace(self, roles=roles)
+
+    @property
+    def asks_network(self) -> bool:
+        """Tell whether a role asks the network for pairs, so that every node of the lab may have to take part."""
+        return any(need.kind == "network" for role in self.roles.values() for need in role.needs)
+
 
 def load(reference: str) -> Program:
     """Load a program by name or by the path of its file; raise ``ProgramInvalid`` with the reason."""
@@ -98,7 +161,7 @@ def load(reference: str) -> Program:
     roles = {
         name: Role(name, function, _needs(name, function))
         for name, function in vars(module).items()
-        if inspect.iscoroutinefunction(function)
+        if (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
         and (function.__module__ == module.__name__ or name in exported)
         and not name.startswith("_")
         and name != "referee"
@@ -116,6 +179,11 @@ def load(reference: str) -> Program:
         referee=getattr(module, "referee", None),
         summarise=getattr(module, "summarise", None),
     )
+
+
+def numbered(name: str, role: str) -> bool:
+    """Tell whether a name is that of a role with a number behind: leaf1 for leaf."""
+    return name.startswith(role) and name[len(role) :].isdigit()
 
 
 def parse_parameters(program: Program, given: Mapping[str, str]) -> dict[str, Scalar]:
@@ -168,7 +236,7 @@ def _need(role: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> 
         return Need(name, "link", role=name.removesuffix("_link"))
     if hint is SharedSecret and name.endswith("_secret"):
         return Need(name, "secret", role=name.removesuffix("_secret"))
-    if hint in (Memory, Clock, Coin):
+    if hint in (Memory, Clock, Coin, Network, Rounds):
         return Need(name, hint.__name__.lower())
     if hint in (int, float, str, bool) and parameter.default is not parameter.empty:
         return Need(name, "parameter", type=hint, default=parameter.default)
@@ -189,7 +257,7 @@ def _advice(name: str, hint: object) -> str:
         return f"name it after the role it is shared with, such as 'bob_secret', not '{name}'"
     if hint in (int, float, str, bool):
         return f"a parameter needs a default, such as '{name}: {getattr(hint, '__name__', hint)} = 1'"
-    return "annotate it with Peer, QuantumLink, SharedSecret, Memory, Clock, Coin, a Qubit, or a number with a default"
+    return "annotate it with Peer, QuantumLink, SharedSecret, Network, Memory, Clock, Coin, a Qubit, or a number with a default"
 
 
 def _check_partners(reference: str, roles: Mapping[str, Role], functions: Collection[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -53,6 +53,7 @@ class Register:
         self.run = run
         self._live: dict[int, HeldQubit] = {}
         self._groups: list[Group] = []
+        self._freed: dict[object, Callable[[], None]] = {}
 
     async def qubit(self) -> HeldQubit:
         """Initialise a free memory to |0>; this is the ``nodes.ports.Memory`` of the run."""
@@ -89,17 +90,25 @@ class Register:
         durations = self.client.durations
         self.clock.spend(durations.single if qubits == 1 else durations.two)
 
-    def adopt(self, identifier: int) -> HeldQubit:
-        """Hold a qubit that Nature has just given to this node."""
+    def adopt(self, identifier: int, freed: Callable[[], None] | None = None) -> HeldQubit:
+        """Hold a qubit that Nature has just given to this node; ``freed`` is called when it is let go of."""
         qubit = HeldQubit(self, identifier)
         self._live[identifier] = qubit
+        if freed is not None:
+            self._freed[identifier] = freed
         return qubit
 
     def release(self, qubit: Qubit) -> int:
         """Let go of a live qubit and return its id: from here on its handle is dead."""
         identifier = self.identifier(qubit)
-        del self._live[identifier]
+        self.forget(identifier)
         return identifier
+
+    def forget(self, identifier: int) -> None:
+        """Let go of a qubit that may be gone already."""
+        self._live.pop(identifier, None)
+        if (freed := self._freed.pop(identifier, None)) is not None:
+            freed()
 
     def identifier(self, qubit: Qubit) -> int:
         """Return the id of a live qubit of this run; raise ``QubitGone`` for any other."""
@@ -107,14 +116,18 @@ class Register:
             raise _gone(qubit)
         return qubit.identifier
 
-    def hold(self, group: Group) -> None:
-        """Hold qubits together, from when Nature begins to give them to this node."""
+    def hold(self, group: Group, freed: Callable[[], None] | None = None) -> None:
+        """Hold qubits together, from when Nature begins to give them to this node; ``freed`` as in ``adopt``."""
         self._groups.append(group)
+        if freed is not None:
+            self._freed[group] = freed
 
     def release_group(self, group: object) -> None:
         """Let go of qubits that are held together; raise ``QubitGone`` when they are not (any more)."""
         self.check_group(group)
         self._groups = [held for held in self._groups if held is not group]
+        if (freed := self._freed.pop(group, None)) is not None:
+            freed()
 
     def check_group(self, group: object) -> None:
         """Raise ``QubitGone`` unless these qubits are held together here."""

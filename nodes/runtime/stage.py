@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from math import acos, cos, inf, pi, sin
 from typing import Any
@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 
 from nodes.errors import ProgramInvalid
 from nodes.network import swap
-from nodes.ports import Coin, Qubit, SharedSecret
+from nodes.ports import Coin, Qubit, Rounds, SharedSecret
 from nodes.qkd.report import QkdReport
 from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RunClock
 from nodes.runtime.links import FibreLink
 from nodes.runtime.mail import PostOffice
+from nodes.runtime.network import NetworkStack
 from nodes.runtime.orders import RunOrder, SwapPath
 from nodes.runtime.peers import BusPeer
 from nodes.runtime.programs import Need, Role
 from nodes.runtime.qubits import Register
+from nodes.runtime.requesting import RequestDesk
 from nodes.runtime.returns import pack
 from shared_state.errors import PeerError, RequestError
 from shared_state.wire import Message
@@ -37,7 +39,8 @@ class Surroundings:
     """What a node knows of the lab around it: by neighbour, the links that carry photons, those that make pairs, and
     the shared secrets; by node, the channels for classical messages.
 
-    ``shortest_delay`` in seconds is that of the lab's shortest link."""
+    ``shortest_delay`` in seconds is that of the lab's shortest link. ``pair_links`` has all links whose pairs are stored,
+    by name, with who is at the other end; ``memories`` counts this node's own."""
 
     name: str
     links: dict[str, str]
@@ -45,6 +48,8 @@ class Surroundings:
     channels: dict[str, Channel]
     secrets: dict[str, bytes] = field(repr=False)
     shortest_delay: float = inf
+    pair_links: dict[str, str] = field(default_factory=dict)
+    memories: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +62,18 @@ class Stage:
     office: PostOffice
     clock: RunClock
     coin: Coin
+    network: NetworkStack | None = None
 
     async def play(self, role: Role | None) -> AsyncIterator[str]:
         """Play all rounds; yield what each returned, as ``nodes.runtime.returns`` writes it. A relay yields nothing."""
+        if role is not None and role.yields:
+            async for returned in self._performance(role, f"{self.order.run}:0"):
+                yield returned
+            return
         for number in range(self.order.rounds):
             session = f"{self.order.run}:{number}"
             returned = await self._round(role, session)
-            await self.register.discard_rest()
-            self.office.end_round(session)
+            await self._end_round(session)
             if role is not None:
                 yield returned
 
@@ -75,7 +84,8 @@ class Stage:
         run is over, and has failed for another reason.
         """
         discarded = 0
-        for tag in [self.order.run, *(self._tag(path) for path in self.order.paths)]:
+        circuits = [] if self.network is None else self.network.tags()
+        for tag in [self.order.run, *(self._tag(path) for path in self.order.paths), *circuits]:
             with suppress(RequestError, PeerError):
                 discarded += await self.register.client.close_run(tag)
         return discarded
@@ -92,6 +102,30 @@ class Stage:
             returned = await role.function(**arguments)
             self._record_keys(returned, session)
             return await pack(returned, unknown, self.register)
+
+    async def _performance(self, role: Role, session: str) -> AsyncIterator[str]:
+        """Play all rounds in one go, in one session."""
+        unknown: dict[str, StateVector] = {}
+        arguments = await self._supply(role, session, unknown)
+        played = 0
+        async with aclosing(role.function(**arguments)) as performance:
+            async for returned in performance:
+                played += 1
+                if played > self.order.rounds:
+                    break
+                yield await pack(returned, unknown, self.register)
+        if played != self.order.rounds:
+            raise ProgramInvalid(
+                f"role '{role.name}' yields {'more than ' if played > self.order.rounds else 'only '}"
+                f"{min(played, self.order.rounds)} times, and {self.order.rounds} rounds are to be played"
+            )
+        await self._end_round(session)
+
+    async def _end_round(self, session: str) -> None:
+        await self.register.discard_rest()
+        if self.network is not None:
+            self.network.end_round(session)
+        self.office.end_round(session)
 
     def _record_keys(self, returned: object, session: str) -> None:
         """Tell the lab's record, if there is one, of the keys that a role says it has made or refused."""
@@ -136,6 +170,10 @@ class Stage:
                 return self.clock
             case "coin":
                 return self.coin
+            case "network":
+                return self._desk(session)
+            case "rounds":
+                return Rounds(self.order.rounds)
         return self.order.given().get(need.name, need.default)
 
     def _halves(self, role: Role) -> Iterator[tuple[Need, SwapPath]]:
@@ -180,6 +218,19 @@ class Stage:
         qubit = await self.register.qubit()
         qubit.apply(np.array([[state[0], -state[1].conj()], [state[1], state[0].conj()]]))
         return qubit, state
+
+    def _desk(self, session: str) -> RequestDesk:
+        assert self.network is not None
+        return RequestDesk(
+            network=self.network,
+            register=self.register,
+            clock=self.clock,
+            coin=self.coin,
+            session=session,
+            role=self.order.role,
+            nodes=dict(self.order.roles),
+            deadline=self.order.deadline,
+        )
 
     def _node(self, role: str) -> str:
         return dict(self.order.roles)[role]

@@ -99,12 +99,12 @@ class TurnTaker:
         with self.ensemble.waiting(f"{time:.9g} s", timed=True):
             await goes_off
 
-    def waiting(self, story: str) -> AbstractContextManager[None]:
+    def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[None]:
         """Let the current task wait for what emulated time brings; ``story`` says what that is.
 
-        When everybody waits and nothing is due, ``Deadlock`` is raised in the block.
+        When everybody waits and nothing is due, ``Deadlock`` is raised in the block, unless it is ``standing``.
         """
-        return self.ensemble.waiting(story)
+        return self.ensemble.waiting(story, timed=standing)
 
     def call_at(self, time: float, callback: Callable[[], object]) -> None:
         """Call back in a turn of this node at an emulated time; the server knows of it when it has answered a mark."""

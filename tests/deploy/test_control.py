@@ -13,9 +13,10 @@ from typing import Any, cast
 import pytest
 
 from deploy.control import ControlPlane, RemoteLab
-from deploy.errors import ControlUnreachable, DeployError, ProcessDied, Reported
+from deploy.errors import ControlUnreachable, DeployError, NotFound, ProcessDied, Reported
 from deploy.jobs import Job
 from deploy.laboratory import Laboratory, ProcessStatus
+from deploy.wording import unknown
 from nodes.runtime.conductor import RunResult
 from nodes.runtime.lag import LagFigures
 
@@ -31,6 +32,7 @@ class FakeLab:
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
+        self.links: dict[str, bool] = {"ab": True}
         self.error: Exception | None = None
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
         self.waits = False
@@ -49,6 +51,12 @@ class FakeLab:
             return RESULT
         finally:
             self.ended.set()
+
+    async def set_link(self, name: str, up: bool) -> None:
+        """Note the state of a link that is there."""
+        if name not in self.links:
+            raise NotFound(unknown("link", name, self.links))
+        self.links[name] = up
 
     def status(self) -> list[ProcessStatus]:
         """Return one process."""
@@ -96,6 +104,21 @@ async def test_the_status_of_all_processes_is_told(socket: Path) -> None:
     assert LagFigures(**bob["lag"]) == LATE
 
 
+async def test_a_link_is_cut_and_mended(socket: Path) -> None:
+    lab = FakeLab()
+    async with serving(lab, socket) as remote:
+        for up in (False, True):
+            await remote.set_link("ab", up)
+            assert lab.links == {"ab": up}
+
+
+async def test_a_link_that_the_lab_lacks_comes_back_as_not_found(socket: Path) -> None:
+    async with serving(FakeLab(), socket) as remote:
+        with pytest.raises(Reported, match="unknown link 'AB'; did you mean 'ab'") as reported:
+            await remote.set_link("AB", False)
+    assert reported.value.exit_code == NotFound.exit_code
+
+
 async def test_a_lab_is_told_to_go_down(socket: Path) -> None:
     told = asyncio.Event()
     async with serving(FakeLab(), socket, told.set) as remote:
@@ -115,7 +138,15 @@ async def test_the_run_of_a_client_that_goes_away_ends(socket: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_line", [b"garbage\n", b'{"do": "dance"}\n', b"[]\n", b"\n", b'{"do": "run", "job": {"x": 1}}\n']
+    "request_line",
+    [
+        b"garbage\n",
+        b'{"do": "dance"}\n',
+        b"[]\n",
+        b"\n",
+        b'{"do": "run", "job": {"x": 1}}\n',
+        b'{"do": "link", "name": "ab", "up": 0}\n',
+    ],
 )
 async def test_a_request_that_makes_no_sense_is_answered_with_an_error(
     socket: Path, request_line: bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,73 @@ def test_the_metro_fibre_is_for_pulses_of_three_intensities() -> None:
     assert link.source is None
     assert len(link.pulses.intensities) == len(link.pulses.intensity_probabilities) == 3
     assert planned.world.taps["eve"].strategy == "photon-number-splitting"
+
+
+def test_three_nodes_in_delft_make_some_ten_pairs_a_second_on_either_link_and_swap_them() -> None:
+    lab = load(find("delft3"))
+    assert plan(lab).entanglement_route("alice", "charlie") == ("alice", "bob", "charlie")
+    assert lab.nodes["bob"].devices.memories.count == 2
+    for link in lab.links.values():
+        figures = pair_figures(lab, link)
+        assert figures is not None
+        assert figures.rate == pytest.approx(12, abs=2)
+        assert figures.fidelity == pytest.approx(0.82, abs=0.02)
+
+
+def test_two_ions_in_oxford_are_entangled_as_often_and_as_well_as_in_the_experiment() -> None:
+    lab = load(find("oxford-2m"))
+    figures = pair_figures(lab, lab.links["bench"])
+    assert figures is not None
+    assert figures.success_probability == pytest.approx(2.18e-4, rel=0.01)
+    assert figures.rate == pytest.approx(182, rel=0.01)
+    assert figures.fidelity == pytest.approx(0.94, abs=1e-3)
+
+
+def test_two_centres_make_pairs_faster_than_they_lose_them() -> None:
+    lab = load(find("humphreys2"))
+    figures = pair_figures(lab, lab.links["table"])
+    assert figures is not None
+    assert figures.rate == pytest.approx(39, rel=0.03)
+    decoherence_rate = sum(1 / node.devices.memories.t2 for node in lab.nodes.values())
+    assert decoherence_rate == pytest.approx(5)
+    assert figures.fidelity is not None
+    assert figures.fidelity > 0.5
+
+
+def test_the_memories_of_hefei_outlast_the_way_to_the_server_and_back() -> None:
+    lab = load(find("hefei3"))
+    assert {frozenset(link.endpoints) for link in lab.links.values()} == {
+        frozenset(pair) for pair in combinations(lab.nodes, 2)
+    }
+    for link in lab.links.values():
+        figures = pair_figures(lab, link)
+        assert figures is not None
+        assert figures.known_after is not None
+        assert figures.known_after < min(node.devices.memories.t2 for node in lab.nodes.values())
+
+
+def test_the_longest_chain_has_thirty_one_repeaters_with_sixteen_memories_each() -> None:
+    lab = load(find("chain-33"))
+    route = plan(lab).entanglement_route("alice", "bob")
+    assert route == ("alice", *(f"r{index}" for index in range(1, 32)), "bob")
+    assert {node.devices.memories.count for node in lab.nodes.values()} == {16}
+
+
+def test_every_node_of_the_large_grid_has_its_neighbours_in_row_and_column() -> None:
+    lab = load(find("grid-10x10"))
+    assert list(lab.nodes) == [f"n{row}{column}" for row in range(10) for column in range(10)]
+    apart = [
+        sorted(abs(int(a) - int(b)) for a, b in zip(*(end[1:] for end in link.endpoints), strict=True))
+        for link in lab.links.values()
+    ]
+    assert apart == [[0, 1]] * 180
+    assert len({frozenset(link.endpoints) for link in lab.links.values()}) == 180
+
+
+def test_the_switch_of_eight_leaves_holds_two_halves_for_each() -> None:
+    lab = load(find("star-8"))
+    assert plan(lab).entanglement_route("leaf1", "leaf8") == ("leaf1", "switch", "leaf8")
+    assert lab.nodes["switch"].devices.memories.count == 16
 
 
 def test_no_file_in_the_labs_folder_is_left_out() -> None:

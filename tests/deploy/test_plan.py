@@ -42,8 +42,8 @@ def test_the_world_has_every_device_of_the_lab(read: ReadLab) -> None:
 def test_a_node_is_told_its_own_links_and_how_long_its_messages_take(read: ReadLab) -> None:
     nodes = plan(read(TRIANGLE)).nodes
     assert nodes["bob"].links == (
-        LinkEnd("charlie-bob", "charlie", pytest.approx(60e-6 + 1e-3), True),  # type: ignore[arg-type]  # compares as a float
-        LinkEnd("alice-bob", "alice", pytest.approx(100e-6), False),  # type: ignore[arg-type]  # compares as a float
+        LinkEnd("charlie-bob", "charlie", pytest.approx(60e-6 + 1e-3), True, True),  # type: ignore[arg-type]  # compares as a float
+        LinkEnd("alice-bob", "alice", pytest.approx(100e-6), False, False),  # type: ignore[arg-type]  # compares as a float
     )
     assert nodes["alice"].channels == {"bob": (Hop(100e-6),), "charlie": (Hop(50e-6),)}
     assert {field.name for field in fields(NodePlan)} == {"name", "links", "channels"}

@@ -9,7 +9,7 @@ import pytest
 
 from nodes.apps.superdense import information
 from nodes.errors import RunFailed
-from nodes.network.purify import PROTOCOLS
+from nodes.network.circuit import PURIFICATIONS
 from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.programs import Scalar
@@ -84,7 +84,7 @@ async def test_epl_makes_perfect_pairs_of_those_that_one_click_heralds(chain: Ch
 
 
 async def test_a_protocol_that_nobody_knows_is_refused_with_those_there_are(chain: Chain) -> None:
-    with pytest.raises(RunFailed, match=", ".join(PROTOCOLS)):
+    with pytest.raises(RunFailed, match=", ".join(PURIFICATIONS)):
         await figures(chain("alice", "bob"), "purify", protocol="none")
 
 

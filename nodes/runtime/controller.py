@@ -1,0 +1,135 @@
+"""The built-in routing controller: a party of its own on the bus, which any other program can take the place of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import groupby
+from typing import cast
+
+from broker.bus import Bus
+from broker.envelope import Envelope
+from broker.inbox import Sequencer
+from nodes import codec
+from nodes.errors import NodeError
+from nodes.link.service import Failure
+from nodes.network.control import PROTOCOL, NoRoutes, RouteRequest, Routes
+from nodes.network.prediction import Protocol, chain_fidelity, purified
+from nodes.network.request import Way
+from nodes.network.routing import Cost, NoRoute, Route, Topology, routes
+from nodes.network.tuning import Tune, tuned
+
+
+class RoutingController:
+    """Answers what nodes ask it over ``bus``, from the figures of a lab; ``tunes``: see ``nodes.network.tuning``."""
+
+    def __init__(self, bus: Bus, lab: str, topology: Topology, tunes: Mapping[str, Tune]) -> None:
+        self._bus = bus
+        self._lab = lab
+        self._topology = topology
+        self._tunes = tunes
+        self._links = {link.name: link for link in topology.links}
+        self._nodes = {node.name: node for node in topology.nodes}
+
+    async def serve(self) -> None:
+        """Answer until cancelled; raise ``BrokerLost``."""
+        sequencer, sent = Sequencer(), Counter[tuple[str, str]]()
+        async for delivery in self._bus.deliveries():
+            if isinstance(delivery.content, Envelope):
+                for envelope in sequencer.accept(delivery.content):
+                    to = envelope.sender, envelope.session
+                    await self._bus.publish(self._reply(envelope, sent[to]))
+                    sent[to] += 1
+            delivery.acknowledge()
+
+    def answer(self, request: RouteRequest) -> Routes | NoRoutes:
+        """Find the ways that a request asks for."""
+        try:
+            ways = self._ways(request)
+        except NoRoute as none:
+            unattainable = none.code == "fidelity-unattainable"
+            failure = Failure.UNSUPPORTED if unattainable else Failure.NO_ROUTE
+            return NoRoutes(request.number, failure, str(none))
+        except ValueError as error:
+            return NoRoutes(request.number, Failure.UNSUPPORTED, str(error))
+        return Routes(request.number, tuple(ways))
+
+    def _reply(self, envelope: Envelope, sequence: int) -> Envelope:
+        try:
+            reply: Routes | NoRoutes = self.answer(codec.build(RouteRequest, envelope.body))
+        except NodeError as error:
+            number = envelope.body.get("number")
+            reply = NoRoutes(number if isinstance(number, int) else 0, Failure.UNSUPPORTED, str(error))
+        return Envelope(
+            self._lab,
+            self._bus.name,
+            envelope.sender,
+            PROTOCOL,
+            envelope.session,
+            sequence,
+            envelope.sent_at,
+            envelope.sent_at,
+            codec.kind_of(reply),
+            codec.fields_of(reply),
+        )
+
+    def _ways(self, request: RouteRequest) -> list[Way]:
+        found = self._routes(request, 0.0)
+        if request.min_fidelity <= 0:
+            return [_way(route) for route in found][: request.most]
+        ways = self._good_enough(found, request)
+        if not ways:  # the best by another cost than fidelity are not good enough: look at the best by that
+            ways = self._good_enough(self._routes(replace(request, cost="fidelity"), 0.0), request)
+        if not ways:
+            best = max(found, key=lambda route: self._predicted(route, request))
+            raise NoRoute(
+                f"no path from {request.source} to {request.destination} is predicted to have a fidelity of "
+                f"{request.min_fidelity:g}: the best, {' - '.join(best.nodes)}, has "
+                f"{self._predicted(best, request):.4f}; ask for less, or purify",
+                "fidelity-unattainable",
+            )
+        return ways[: request.most]
+
+    def _routes(self, request: RouteRequest, min_fidelity: float) -> list[Route]:
+        return routes(
+            self._topology,
+            request.source,
+            request.destination,
+            cost=cast(Cost, request.cost),
+            min_fidelity=min_fidelity,
+            avoid_nodes=frozenset(request.avoid_nodes),
+            avoid_links=frozenset(request.avoid_links),
+            most=2 * max(1, request.most),
+        )
+
+    def _good_enough(self, found: list[Route], request: RouteRequest) -> list[Way]:
+        ways = (
+            tuned(
+                _way(route),
+                [self._links[name] for name in route.links],
+                [self._nodes[name] for name in route.nodes],
+                self._tunes,
+                request.min_fidelity,
+                lambda fidelity: _purified(fidelity, request.purify),
+            )
+            for route in found
+        )
+        return [way for way in ways if way is not None]
+
+    def _predicted(self, route: Route, request: RouteRequest) -> float:
+        links = [self._links[name] for name in route.links]
+        better = [replace(link, fidelity=_purified(link.fidelity, request.purify)) for link in links]
+        return chain_fidelity(better, [self._nodes[name] for name in route.nodes])
+
+
+def _way(route: Route) -> Way:
+    return Way(route.nodes, route.links, route.rate, route.fidelity, route.delay)
+
+
+def _purified(fidelity: float, protocols: tuple[str, ...]) -> float:
+    """Return what purifications, one after the other, make of a Werner pair; ``epl`` is not for these."""
+    for protocol, rounds in groupby(protocols):
+        if protocol != "epl":
+            fidelity, _ = purified(fidelity, cast(Protocol, protocol), len(list(rounds)))
+    return fidelity
