@@ -8,9 +8,9 @@ a broker or a server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,6 +216,10 @@ class Peer(Protocol):
 
     async def receive(self, kind: type[MessageT]) -> MessageT:
         """Wait for the peer's next message, which must be of ``kind``."""
+
+
+Peers: TypeAlias = Mapping[str, Peer]
+"""All parties of a role that several nodes play, by role: leaf1, leaf2. A parameter ``leaf: Peers`` gets them."""
 
 
 class Clock(Protocol):

@@ -18,11 +18,12 @@
 A half that is discarded is told to its partner, ``Expired``, which discards its own, or passes the news on if it has
 swapped that. Ids are never used again, and a pair is named by the recipient's own id for it. So news of a pair that is
 not there any more concerns nobody, whatever was put into its memory meanwhile; messages may cross and be late. News of
-a pair that is not there yet, as its other end heard of it first and has acted, waits for it.
+a pair that is not there yet, as its other end heard of it first and has acted, waits for it, and so does what its
+sender tells after that.
 
-The pairs of a segment become ready for use in one order at both its ends, and each end uses them in that order. So it
-cannot be that either end waits to join a pair that the other end has joined to one of its own. This takes links that
-herald in one order at both ends.
+So the pairs of a segment become ready for use in one order at both its ends. Each end uses them in that order, lest
+either waits to join a pair that the other one has joined already. This takes links that herald in one order at both
+ends, and channels that keep the order of messages.
 
 The circuit's ends never discard by themselves: a pair is delivered at both, or expired by a node between that has not
 swapped it. This follows the network layer of Kozlowski, Dahlberg and Wehner (CoNEXT 2020), with one track in place of
@@ -98,7 +99,7 @@ class _Half:
 
 _REMEMBERED = 64
 """For each unit of the window so many swaps are remembered, to pass news of their pairs on; so many halves that have
-left, to know late news from early; and so much news that may be early."""
+left, to know late news from early; and so much news of a sender waits for a pair that may still come."""
 
 
 class Tracker:
@@ -118,7 +119,7 @@ class Tracker:
         self._most = _REMEMBERED * circuit.window
         self._swapped: deque[str] = deque()
         self._gone: dict[str, None] = {}
-        self._early: deque[tuple[str, int, Tiding]] = deque(maxlen=self._most)
+        self._early: dict[int, deque[Tiding]] = {}
 
     # events
 
@@ -128,29 +129,13 @@ class Tracker:
         if self.circuit.cutoff is not None and self._between:
             yield WatchOver(pair)
         yield from self._advance(half)
-        early = [news for news in self._early if news[0] == pair]
-        for news in early:
-            self._early.remove(news)
-        for _, sender, tiding in early:
-            yield from self.received(sender, tiding)
+        for sender in list(self._early):
+            yield from self._read(sender)
 
     def received(self, sender: int, tiding: Tiding) -> Iterator[Instruction]:
         """Another node of the circuit tells something. Raise ``ProtocolViolation`` for what cannot be true."""
-        for pair in _named(tiding):
-            if pair not in self._halves and pair not in self._gone:
-                self._early.append((pair, sender, tiding))
-                return
-        match tiding:
-            case Track():
-                yield from self._track(sender, tiding)
-            case Established():
-                yield from self._established(sender, tiding)
-            case Expired(pair):
-                yield from self._expired(pair)
-            case Parity():
-                yield from self._parity(sender, tiding)
-            case Verdict():
-                yield from self._verdict(sender, tiding)
+        self._early.setdefault(sender, deque()).append(tiding)
+        yield from self._read(sender)
 
     def swapped(self, left: str, right: str, x: int, z: int) -> Iterator[Instruction]:
         """The Bell measurement of two halves has this outcome."""
@@ -221,6 +206,35 @@ class Tracker:
         return [half.pair for half in self._halves.values() if half.state is not State.SWAPPED]
 
     # news
+
+    def _read(self, sender: int) -> Iterator[Instruction]:
+        """Heed what a node has told, up to news of a pair that is not there yet."""
+        queue = self._early[sender]
+        while queue and (len(queue) > self._most or self._knows(queue[0])):
+            match queue.popleft():
+                case Track() as track:
+                    yield from self._track(sender, track)
+                case Established() as news:
+                    yield from self._established(sender, news)
+                case Expired(pair):
+                    yield from self._expired(pair)
+                case Parity() as news:
+                    yield from self._parity(sender, news)
+                case Verdict() as news:
+                    yield from self._verdict(sender, news)
+        if not queue:
+            del self._early[sender]
+
+    def _knows(self, tiding: Tiding) -> bool:
+        """Tell whether the pairs of which there is news are, or were, at this node."""
+        match tiding:
+            case Parity(kept, spent):
+                pairs = {kept, spent}
+            case Verdict(kept):
+                pairs = {kept}
+            case _:
+                pairs = {tiding.pair}
+        return all(pair in self._halves or pair in self._gone for pair in pairs)
 
     def _track(self, sender: int, track: Track) -> Iterator[Instruction]:
         half = self._halves.get(track.pair)
@@ -425,14 +439,3 @@ class Tracker:
                 f"node '{self.circuit.path[sender]}' says {tiding} of circuit {self.circuit.name}, "
                 f"which cannot be at '{self.circuit.path[self.here]}'"
             )
-
-
-def _named(tiding: Tiding) -> tuple[str, ...]:
-    """Return the recipient's pairs of which there is news."""
-    match tiding:
-        case Parity(kept, spent):
-            return kept, spent
-        case Verdict(kept):
-            return (kept,)
-        case _:
-            return (tiding.pair,)

@@ -45,6 +45,7 @@ class Acceptance(Shares):
         super().__init__(network)
         self.head = head
         self._circuit: LiveCircuit | None = None
+        self._wanted = 0
         self._here = network
 
     def up(self) -> None:
@@ -56,6 +57,7 @@ class Acceptance(Shares):
         It delivers so long before the deadline that the head hears of it in time.
         """
         self._circuit = circuit
+        self._wanted = self.delivered + int(circuit.tracker.limit)
         if self.deadline < inf:
             self._here.at(max(0.0, self.deadline - self._here.delay(self.head)), circuit.stop)
 
@@ -70,7 +72,7 @@ class Acceptance(Shares):
 
     def deny(self, reason: str) -> None:
         """Refuse what the head still wants."""
-        if not self._ended and self._circuit is not None:
+        if not self._ended and self._circuit is not None and self.delivered < self._wanted:
             self._circuit.fail(Failure.DENIED, reason)
         self.end(None)
 

@@ -16,7 +16,7 @@ from nodes.errors import ProgramInvalid
 from nodes.estimation.estimates import mean_and_error
 from nodes.ports import Qubit
 from nodes.ports import Referee as RefereePort
-from nodes.runtime.programs import Program
+from nodes.runtime.programs import Program, numbered
 from nodes.runtime.returns import JudgedQubit, as_annotated, qubits_in, unpack
 from shared_state.oracle import OracleClient
 
@@ -87,6 +87,8 @@ class Judge:
                 arguments[name] = OracleReferee(self._oracle)
             elif name in known:
                 arguments[name] = as_annotated(known[name], hint)
+            elif several := {role: known[role] for role in known if numbered(role, name)}:
+                arguments[name] = several
             else:
                 raise ProgramInvalid(f"the referee asks for '{name}'; there are: {', '.join(known)}")
         return {name: float(figure) for name, figure in (await referee(**arguments)).items()}

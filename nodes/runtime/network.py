@@ -11,6 +11,7 @@ A message that is lost for good spoils its own session, so one circuit.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -87,6 +88,7 @@ class NetworkStack:
         self._asked: dict[int, asyncio.Future[Envelope]] = {}
         self._endings: dict[str, Callable[[], None]] = {}
         self._lent = 0
+        self._early: defaultdict[str, deque[tuple[float, Envelope]]] = defaultdict(deque)
         self._group: asyncio.TaskGroup
 
     async def serve(self) -> None:
@@ -252,15 +254,25 @@ class NetworkStack:
             return
         channel = self._locality.channels.get(envelope.sender)
         # no earlier than light could have brought it, whatever the sender says
-        earliest = envelope.sent_at + (channel.delay if channel else 0.0)
-        due = max(envelope.arrives_at, earliest)
-        if due > self.clock.now():
-            self.event(partial(self._await, due, envelope))
+        due = max(envelope.arrives_at, envelope.sent_at + (channel.delay if channel else 0.0))
+        early = self._early[envelope.sender]
+        if early or due > self.clock.now():
+            early.append((due, envelope))
+            if len(early) == 1:
+                self.event(partial(self._begin_awaiting, early))
         else:
             self.event(partial(self._take, envelope))
 
-    def _await(self, due: float, envelope: Envelope) -> None:
-        self.at(due, partial(self._take, envelope))
+    def _begin_awaiting(self, early: deque[tuple[float, Envelope]]) -> None:
+        self.task(self._await, early)
+
+    async def _await(self, early: deque[tuple[float, Envelope]]) -> None:
+        """Take the messages of one sender at their times, in their order."""
+        while early:
+            due, envelope = early[0]
+            await self.clock.until(due)
+            early.popleft()
+            self.event(partial(self._take, envelope))
 
     def lost(self, sender: str, session: str) -> None:
         """Hear that a message is due and does not come: what it concerned cannot go on."""

@@ -7,6 +7,7 @@ annotation:
 
 =============================================  ===========================================================
 ``bob: Peer``                                  the party that plays role ``bob``
+``leaf: Peers``                                all that play the role ``leaf``, by role
 ``bob_link: QuantumLink``                      the fibre to the party that plays ``bob``
 ``bob_secret: SharedSecret``                   the secret shared with that party
 ``half: Annotated[Qubit, HalfWith("bob")]``    a fresh half of a pair with ``bob``, swapped along the path
@@ -43,6 +44,7 @@ from nodes.ports import (
     HalfWith,
     Memory,
     Peer,
+    Peers,
     QuantumLink,
     Qubit,
     Rounds,
@@ -76,6 +78,7 @@ class Need:
     name: str
     kind: typing.Literal[
         "peer",
+        "peers",
         "link",
         "secret",
         "half",
@@ -232,6 +235,8 @@ def _need(role: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> 
             return Need(name, "unknown")
     if hint is Peer:
         return Need(name, "peer", role=name)
+    if hint == Peers:
+        return Need(name, "peers", role=name)
     if hint is QuantumLink and name.endswith("_link"):
         return Need(name, "link", role=name.removesuffix("_link"))
     if hint is SharedSecret and name.endswith("_secret"):

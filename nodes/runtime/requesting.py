@@ -255,7 +255,7 @@ class RequestDesk:
     ) -> Pairs[ShareT]:
         if number < 1:
             raise ProgramInvalid(f"at least one pair is asked for, not {number}")
-        node = self._node(role)
+        node, steps = self._node(role), distillations(terms.purify)
         demand = Demand(
             purpose=self._purpose(self.role, role),
             source=self.network.name,
@@ -266,8 +266,8 @@ class RequestDesk:
             deadline=inf if terms.within is None else self.clock.now() + terms.within,
             cost=terms.cost,
             order=tuple(name.strip() for name in terms.order.split(",")),
-            distillations=distillations(terms.purify),
-            window=max(terms.window, 1 + len(distillations(terms.purify))),
+            distillations=steps,
+            window=terms.window if steps else min(terms.window, number),
             batch=batch,
             cutoff=terms.cutoff,
         )

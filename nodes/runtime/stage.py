@@ -24,7 +24,7 @@ from nodes.runtime.mail import PostOffice
 from nodes.runtime.network import NetworkStack
 from nodes.runtime.orders import RunOrder, SwapPath
 from nodes.runtime.peers import BusPeer
-from nodes.runtime.programs import Need, Role
+from nodes.runtime.programs import Need, Role, numbered
 from nodes.runtime.qubits import Register
 from nodes.runtime.requesting import RequestDesk
 from nodes.runtime.returns import pack
@@ -160,6 +160,12 @@ class Stage:
         match need.kind:
             case "peer":
                 return self._peer(self._node(need.role), session, self.order.protocol)
+            case "peers":
+                return {
+                    role: self._peer(node, session, self.order.protocol)
+                    for role, node in self.order.roles
+                    if numbered(role, need.role)
+                }
             case "link":
                 return self._link(self._node(need.role), self.order.run)
             case "secret":

@@ -86,12 +86,3 @@ async def test_epl_makes_perfect_pairs_of_those_that_one_click_heralds(chain: Ch
 async def test_a_protocol_that_nobody_knows_is_refused_with_those_there_are(chain: Chain) -> None:
     with pytest.raises(RunFailed, match=", ".join(PURIFICATIONS)):
         await figures(chain("alice", "bob"), "purify", protocol="none")
-
-
-@pytest.mark.parametrize("fidelity", [0.25, 0.6, 0.9, 1.0])
-async def test_two_fused_pairs_are_a_ghz_state_unless_an_error_remains(chain: Chain, fidelity: float) -> None:
-    roles = {name: name for name in ("alice", "charlie", "bob")}
-    async with in_memory_lab(chain(*roles, fidelity=fidelity)) as lab:
-        result = await lab.run(RunRequest("ghz", roles, rounds=10))
-    expected = fidelity**2 + (1 - fidelity) ** 2 / 9
-    assert result.figures["fidelity_mean"] == pytest.approx(expected, abs=1e-9)
