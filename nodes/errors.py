@@ -12,7 +12,8 @@
     ├── DeadlinePassed         what was awaited did not come in time
     ├── TurnKept               in virtual time: a role has awaited what emulated time does not bring for too long
     ├── Deadlock               in virtual time: every role waits, and nothing is on its way to any of them
-    │   (also PeerWithdrew in nodes.qkd.authentication, PrecisionLost in nodes.qkd.toeplitz)
+    │   (also PeerWithdrew in nodes.qkd.authentication, PrecisionLost in nodes.qkd.toeplitz, NoRoute in
+    │   nodes.network.routing, RequestFailed in nodes.requests)
     ├── QubitGone              the program uses a qubit that it no longer holds, or a cut-off has passed (mine)
     ├── ProgramInvalid         a program file that cannot be run, or asked for with the wrong roles or parameters (mine)
     ├── RunCancelled           the lab called the run off, because another role failed or the user did

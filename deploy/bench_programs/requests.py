@@ -30,7 +30,9 @@ async def bob(network: Network, requests: int = 8, batch: int = 1) -> list[str]:
     """Accept all; return the bits by request."""
     async with asyncio.TaskGroup() as group:
         bits = [
-            group.create_task(_accepted(network)) if batch == 1 else group.create_task(_accepted_batches(network))
+            group.create_task(_accepted(network))
+            if batch == 1
+            else group.create_task(_accepted_batches(network))
             for _ in range(requests)
         ]
     return [task.result() for task in bits]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from deploy.bench import measure, real_time_lag
+from deploy.bench_network import network_rates
 from deploy.bench_state import state_rates
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, print_table, quantity, say
@@ -29,12 +30,19 @@ def command(
     say(f"Measuring {rounds} rounds of each on the {broker} broker ...")
     measurements = finish(measure(rounds, broker))
     state = finish(state_rates(rounds))
+    network = finish(network_rates(rounds, broker))
     lags = finish(real_time_lag(rounds, broker))
     if json:
         told = {node: figures.document() for node, figures in lags.items()}
         emit_json(
             "bench",
-            {"broker": broker, **{m.key: m.rate for m in measurements}, "state_server": state, "lag": told},
+            {
+                "broker": broker,
+                **{m.key: m.rate for m in measurements},
+                "state_server": state,
+                "network": network,
+                "lag": told,
+            },
         )
         return
     rows = [
@@ -47,6 +55,19 @@ def command(
         for m in measurements
     ]
     print_table("Per wall second", ["what", "rate", "per echo", "per MQTT round trip"], rows)
+    print_table(
+        "End-to-end pairs over ideal links, in real time",
+        ["what", "rate", "per MQTT round trip"],
+        [
+            [what, f"{network[key]:,.0f} /s", f"{network[key] / measurements[1].rate:.3f}"]
+            for what, key in (
+                ("3 nodes, pairs one by one", "chain_3_single_hz"),
+                ("3 nodes, batches of 32", "chain_3_batched_hz"),
+                ("9 nodes, pairs one by one", "chain_9_single_hz"),
+                ("9 nodes, batches of 32", "chain_9_batched_hz"),
+            )
+        ],
+    )
     print_table(
         "The shared-state server beside bare sockets",
         ["what", "rate", "bare echo", "of it"],

@@ -27,7 +27,10 @@ def test_every_figure_is_measured_beside_the_floors(tmp_path: Path) -> None:
     assert (document.pop("schema"), document.pop("broker")) == ("bellwire.bench/1", "embedded")
     floors, runs = ("echo_hz", "mqtt_hz"), ("pairs_hz", "teleportations_hz", "swaps_hz", "sifted_bits_hz")
     turns = ("timer_turns_hz", "message_turns_hz")
-    state, lags = document.pop("state_server"), document.pop("lag")
+    state, lags, network = (document.pop(name) for name in ("state_server", "lag", "network"))
+    chains = [f"chain_{nodes}_{kind}_hz" for nodes in (3, 9) for kind in ("single", "batched")]
+    assert list(network) == chains
+    assert all(rate > 0 for rate in network.values())
     assert lags.keys() == {"alice", "bob"}
     assert all(lag["count"] > 0 and 0 <= lag["p99_s"] <= lag["worst_s"] for lag in lags.values())
     assert document.keys() == {*floors, *runs, *turns}
