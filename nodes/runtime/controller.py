@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import cast
+from typing import TypeAlias, cast
 
 from broker.bus import Bus
 from broker.envelope import Envelope
@@ -15,10 +15,14 @@ from nodes import codec
 from nodes.errors import NodeError
 from nodes.link.service import Failure
 from nodes.network.control import PROTOCOL, NoRoutes, RouteRequest, Routes
-from nodes.network.prediction import Protocol, chain_fidelity, purified
+from nodes.network.prediction import LinkFigures, NodeFigures, Protocol, purified
 from nodes.network.request import Way
 from nodes.network.routing import Cost, NoRoute, Route, Topology, routes
-from nodes.network.tuning import Tune, tuned
+from nodes.network.tuning import Tune, finest, tuned
+
+_Tuning: TypeAlias = tuple[
+    Way, Sequence[LinkFigures], Sequence[NodeFigures], Mapping[str, Tune], Callable[[float], float]
+]
 
 
 class RoutingController:
@@ -75,52 +79,51 @@ class RoutingController:
         )
 
     def _ways(self, request: RouteRequest) -> list[Way]:
-        found = self._routes(request, 0.0)
+        found = self._routes(request)
         if request.min_fidelity <= 0:
             return [_way(route) for route in found][: request.most]
-        ways = self._good_enough(found, request)
-        if not ways:  # the best by another cost than fidelity are not good enough: look at the best by that
-            ways = self._good_enough(self._routes(replace(request, cost="fidelity"), 0.0), request)
-        if not ways:
-            best = max(found, key=lambda route: self._predicted(route, request))
+        good = self._good_enough(found, request)
+        if not good:  # the best by another cost than fidelity are not good enough: look at the best by that
+            found += self._routes(replace(request, cost="fidelity"))
+            good = self._good_enough(found, request)
+        if not good:
+            finest_ways = (finest(*self._of(route, request)) for route in found)
+            best = max(finest_ways, key=lambda way: way.fidelity)
             raise NoRoute(
                 f"no path from {request.source} to {request.destination} is predicted to have a fidelity of "
-                f"{request.min_fidelity:g}: the best, {' - '.join(best.nodes)}, has "
-                f"{self._predicted(best, request):.4f}; ask for less, or purify",
+                f"{request.min_fidelity:g}: the best, {' - '.join(best.nodes)}, has {best.fidelity:.4f}; "
+                "ask for less, or purify",
                 "fidelity-unattainable",
             )
-        return ways[: request.most]
+        return good[: request.most]
 
-    def _routes(self, request: RouteRequest, min_fidelity: float) -> list[Route]:
+    def _routes(self, request: RouteRequest) -> list[Route]:
         return routes(
             self._topology,
             request.source,
             request.destination,
             cost=cast(Cost, request.cost),
-            min_fidelity=min_fidelity,
             avoid_nodes=frozenset(request.avoid_nodes),
             avoid_links=frozenset(request.avoid_links),
             most=2 * max(1, request.most),
         )
 
-    def _good_enough(self, found: list[Route], request: RouteRequest) -> list[Way]:
-        ways = (
-            tuned(
-                _way(route),
-                [self._links[name] for name in route.links],
-                [self._nodes[name] for name in route.nodes],
-                self._tunes,
-                request.min_fidelity,
-                lambda fidelity: _purified(fidelity, request.purify),
-            )
-            for route in found
-        )
+    def _good_enough(self, found: Sequence[Route], request: RouteRequest) -> list[Way]:
+        ways = []
+        for route in found:
+            way, links, nodes, tunes, better = self._of(route, request)
+            ways.append(tuned(way, links, nodes, tunes, request.min_fidelity, better))
         return [way for way in ways if way is not None]
 
-    def _predicted(self, route: Route, request: RouteRequest) -> float:
-        links = [self._links[name] for name in route.links]
-        better = [replace(link, fidelity=_purified(link.fidelity, request.purify)) for link in links]
-        return chain_fidelity(better, [self._nodes[name] for name in route.nodes])
+    def _of(self, route: Route, request: RouteRequest) -> _Tuning:
+        """Return what tuning takes of a route."""
+        return (
+            _way(route),
+            [self._links[name] for name in route.links],
+            [self._nodes[name] for name in route.nodes],
+            self._tunes,
+            lambda fidelity: _purified(fidelity, request.purify),
+        )
 
 
 def _way(route: Route) -> Way:
