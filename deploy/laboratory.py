@@ -44,7 +44,7 @@ from shared_state.oracle import Census, OracleClient
 
 ResultT = TypeVar("ResultT")
 
-_READY_DEADLINE = 20.0
+_READY_DEADLINE, _READY_PER_NODE = 20.0, 0.5
 _REST_DEADLINE = 20.0
 MAX_DEATHS, DEATHS_WITHIN = 5, 60.0
 """A shared-state server with a journal that dies more often within so many seconds is not started again."""
@@ -244,8 +244,9 @@ class Laboratory:
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""
         ready, died = self._conductor.ready(list(self.plan.nodes)), self.supervisor.watch()
+        deadline = _READY_DEADLINE + _READY_PER_NODE * len(self.plan.nodes)
         try:
-            async with asyncio.timeout(_READY_DEADLINE), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(deadline), asyncio.TaskGroup() as group:
                 death = group.create_task(died)
                 await group.create_task(ready)
                 death.cancel()
@@ -253,7 +254,7 @@ class Laboratory:
             states = self._conductor.states()
             late = [name for name in self.plan.nodes if states.get(name) != "ready"]
             raise LabFailed(
-                f"not ready within {_READY_DEADLINE:g} s: {', '.join(late)}; see their logs"
+                f"not ready within {deadline:g} s: {', '.join(late)}; see their logs"
             ) from None
         except BaseExceptionGroup as group_error:
             raise root_cause(group_error) from None

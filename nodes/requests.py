@@ -11,7 +11,8 @@
                 ...  # the same pairs, under the same ids, in the same order
 
 One end requests, the other one accepts. Both get a pair when it is there from end to end, corrected to |Phi+>. The
-number of pairs that are under way or unused at an end is limited (``Terms.window``): use, or discard, what you have got.
+number of pairs that are under way or unused at an end is limited (``Terms.window``): use, or discard, what you have
+got.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from nodes.errors import NodeError
+from nodes.errors import NodeError, ProgramInvalid
 from nodes.ports import Basis, Bits, Halves, Qubit
 
 ShareT = TypeVar("ShareT", covariant=True)
@@ -42,12 +43,12 @@ class Terms:
     """On what terms pairs are wanted.
 
     ``min_fidelity``: of the pairs, as predicted for the way that they take. ``within`` emulated seconds of the request;
-    None for as long as it takes. ``cost``: what the way minimises. ``order``: how swaps are ordered, "asap", "nested", or
-    the names of nodes, one after the other, separated by commas. ``purify``: protocols, separated by commas, for the
-    links' pairs, or with a level before, "dejmps,1:dejmps". ``window``: units that may be under way or unused at a time.
-    ``cutoff``: seconds for which a node between keeps a half that it cannot swap.
+    None for as long as it takes. ``cost``: what the way minimises. ``order``: how swaps are ordered, "asap", "nested",
+    or the names of nodes, one after the other, separated by commas. ``purify``: protocols, separated by commas, for
+    the links' pairs, or with a level before, "dejmps,1:dejmps". ``window``: units that may be under way or unused at a
+    time. ``cutoff``: seconds for which a node between keeps a half that it cannot swap.
 
-    Raises ``ValueError`` for terms that nobody can keep.
+    Raises ``ProgramInvalid`` for terms that nobody can keep.
     """
 
     min_fidelity: float = 0.0
@@ -60,15 +61,15 @@ class Terms:
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_fidelity <= 1:
-            raise ValueError(f"a fidelity lies between 0 and 1: {self.min_fidelity} is none")
+            raise ProgramInvalid(f"a fidelity lies between 0 and 1: {self.min_fidelity} is none")
         if self.within is not None and not self.within > 0:
-            raise ValueError(f"pairs are wanted within a positive time, not {self.within} s")
+            raise ProgramInvalid(f"pairs are wanted within a positive time, not {self.within} s")
         if self.cutoff is not None and not self.cutoff > 0:
-            raise ValueError(f"a cut-off is a positive time, not {self.cutoff} s")
+            raise ProgramInvalid(f"a cut-off is a positive time, not {self.cutoff} s")
         if self.window < 1:
-            raise ValueError(f"at least one pair has to be under way, not {self.window}")
+            raise ProgramInvalid(f"at least one pair has to be under way, not {self.window}")
         if self.cost not in ("rate", "fidelity", "length", "hops"):
-            raise ValueError(f"the cost of a way is rate, fidelity, length or hops, not '{self.cost}'")
+            raise ProgramInvalid(f"the cost of a way is rate, fidelity, length or hops, not '{self.cost}'")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,10 @@ from deploy.errors import UsageError, ValueInvalid
 from deploy.jobs import Job
 from deploy.units import TIME
 from nodes.apps.entangle import paths
+from nodes.errors import ProgramInvalid
+from nodes.requests import Terms
 from nodes.runtime.conductor import RunResult
+from nodes.runtime.requesting import distillations
 
 NAME = "entangle"
 
@@ -86,6 +89,11 @@ def command(
 
     Example: bellwire entangle nu argonne2 -n 50 --min-fidelity 0.8 --within "10 s" --purify dejmps --lab starlight9
     """
+    try:
+        Terms(cost=cost)  # type: ignore[arg-type]  # checked there, before a lab is brought up
+        distillations(purify)
+    except ProgramInvalid as error:
+        raise UsageError(str(error)) from error
     terms: dict[str, Any] = {
         "min_fidelity": min_fidelity,
         "within": _seconds(within, "--within"),

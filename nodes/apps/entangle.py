@@ -38,8 +38,8 @@ class Tested:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A pair that was kept: id, half, when it was made and when it was there in emulated seconds, the nodes that it came
-    by; and the pairs tested since the last one that was kept."""
+    """A pair that was kept: id, half, when it was made and when it was there in emulated seconds, the nodes that it
+    came by; and the pairs tested since the last one that was kept."""
 
     pair: str
     half: Qubit

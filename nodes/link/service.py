@@ -140,24 +140,36 @@ class LinkService:
             raise ValueError(
                 f"a request takes at least one place and one pair, not {places} of {create.batch}"
             )
+        if create.number is not None and create.number < 1:
+            raise ValueError(f"a request is for at least one unit, not {create.number}")
         self._standing[create.purpose] = _Standing(create, places)
         return self._ask(create.purpose)
 
     def heralded(self, purpose: str, pair: str, at: float) -> list[Instruction]:
-        """A unit has come. One that comes after its request was closed is for the caller to discard."""
+        """A unit has come. One that comes after its request was closed is for the caller to discard.
+
+        Raises ``ValueError`` for one that nobody asked for: there is no place for it.
+        """
         standing = self._standing.get(purpose)
         if standing is None:
             return []
+        if not standing.asked:
+            raise ValueError(f"link {self.link} has made pair {pair}, which {purpose} has not asked for")
         standing.asked -= 1
         standing.held += 1
         standing.delivered += 1
         return [Ok(purpose, pair, at)]
 
     def freed(self, purpose: str) -> list[Instruction]:
-        """A unit was swapped, measured or discarded here: its place is free."""
+        """A unit was swapped, measured or discarded here: its place is free.
+
+        Raises ``ValueError`` when none is held, since a place would be used twice.
+        """
         standing = self._standing.get(purpose)
         if standing is None:
             return []
+        if not standing.held:
+            raise ValueError(f"{purpose} has freed a place of link {self.link} twice")
         standing.held -= 1
         return self._ask(purpose)
 

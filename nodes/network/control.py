@@ -5,8 +5,8 @@
                       ◀────             Routes         these, the best one first
                       ◀────             NoRoutes       none, and why
 
-The built-in controller can be replaced by any program that speaks these (see ``broker/README.md``). It stands outside of
-emulated time: its answer takes none, and in virtual time the lab's clock waits for it.
+The built-in controller can be replaced by any program that speaks these (see ``broker/README.md``). It stands
+outside of emulated time: its answer takes none, and in virtual time the lab's clock waits for it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ of a swapped pair is the sum, bit by bit, of the frames of its two pairs and of 
 from __future__ import annotations
 
 from typing import TypeAlias
+from zlib import crc32
 
 from nodes.ports import Basis
 
@@ -25,6 +26,19 @@ def after_purification(protocol: str, kept: Frame, spent: Frame) -> tuple[Frame,
         spent_x ^= spent_z
     flipped = kept_x ^ spent_x
     return (kept_x ^ (protocol == "epl"), kept_z ^ spent_z), flipped
+
+
+def twirled(frame: Frame, turns: int) -> Frame:
+    """Return the frame after both ends have turned by 2 pi/3 about (1, 1, 1) so often: X goes to Y, Y to Z, Z to X."""
+    x, z = frame
+    for _ in range(turns % 3):
+        x, z = x ^ z, x
+    return x, z
+
+
+def twirl(pair: str, rounds: int) -> int:
+    """Draw how often a pair is turned: 0, 1 or 2 by the id that its left end has for it, so that both ends know."""
+    return crc32(f"{pair}/{rounds}".encode()) % 3
 
 
 def success(protocol: str, one: int, other: int) -> bool:

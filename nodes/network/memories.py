@@ -1,8 +1,8 @@
 """Which of a node's memories are promised to circuits: admission, so that no circuit ever waits for a memory.
 
-Every circuit has places of its own on each of its sides. Were memories taken as pairs come, a repeater could fill up with
-pairs of its left link while all that it needs is one of its right link, and two circuits could each hold what the other
-one waits for: both are deadlocks, and neither can happen here.
+Every circuit has places of its own on each of its sides. Were memories taken as pairs come, a repeater could fill up
+with pairs of its left link while all that it needs is one of its right link, and two circuits could each hold what
+the other one waits for: both are deadlocks, and neither can happen here.
 """
 
 from __future__ import annotations

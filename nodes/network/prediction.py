@@ -61,7 +61,8 @@ class NodeFigures:
     """A node: how many qubits it holds, and what a swap and a second of storage cost there.
 
     ``swap_quality`` multiplies the Werner parameter at each swap, see the function of that name. ``t1`` and ``t2`` in
-    seconds, ``t2 <= 2 t1``; the coherence is taken to fall as e^(-t/T2).
+    seconds, ``t2 <= 2 t1``; the coherence is taken to fall as e^(-t/T2). For purifications: ``gate``, the share of the
+    correlations that a two-qubit gate leaves, and ``readout``, the probability that a bit is reported as it is.
 
     Raises ``ValueError`` for figures that no node has.
     """
@@ -71,6 +72,8 @@ class NodeFigures:
     swap_quality: float = 1.0
     t1: float = inf
     t2: float = inf
+    gate: float = 1.0
+    readout: float = 1.0
 
     def __post_init__(self) -> None:
         if self.memories < 0:

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from math import pi
 from typing import Annotated
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nodes.errors import ProgramInvalid
 from nodes.estimation.correlations import error_rate
 from nodes.network.circuit import PURIFICATIONS
@@ -84,6 +87,22 @@ def turn(half: Qubit, protocol: str, *, left: bool) -> None:
         half.rx(pi / 2 if left else -pi / 2)
     elif protocol == "epl" and not left:
         half.x()
+
+
+def twirl(half: Qubit, turns: int, *, left: bool) -> None:
+    """Turn a half by 2 pi/3 about (1, 1, 1) so often, at Bob's end by the complex conjugate: |Phi+> stays as it is.
+
+    Over 0, 1 and 2 turns at random a pair that is diagonal in the Bell basis becomes a Werner pair.
+    """
+    if turns % 3:
+        half.apply(diagonal_turns(turns, left=left))
+
+
+def diagonal_turns(turns: int, *, left: bool) -> NDArray[np.complex128]:
+    """Return (exp(-i pi/3 (X + Y + Z)/sqrt 3))^turns, or its complex conjugate."""
+    once = (np.eye(2) - 1j * np.array([[1, 1 - 1j], [1 + 1j, -1]])) / 2
+    turned: NDArray[np.complex128] = np.linalg.matrix_power(once if left else once.conj(), turns % 3)
+    return turned
 
 
 async def _compare(kept: Qubit, spent: Qubit, peer: Peer, protocol: str) -> bool:

@@ -1,5 +1,5 @@
-"""A request for end-to-end pairs, at the node that makes it: find a way, have a circuit installed, find another one when
-that fails, and give up in time.
+"""A request for end-to-end pairs, at the node that makes it: find a way, have a circuit installed, find another one
+when that fails, and give up in time.
 
     ROUTING ──routed──▶ INSTALLING ──installed──▶ SERVED ──the last pair──▶ DONE
        ▲                    │ released                │ released
@@ -146,11 +146,11 @@ class Request:
         self._untried = list(ways)
         return self._next()
 
-    def unroutable(self, failure: Failure, reason: str) -> list[Instruction]:
-        """The controller knows none: for good, or none that avoids what has failed so far."""
+    def unroutable(self, failure: Failure, reason: str, *, final: bool = False) -> list[Instruction]:
+        """The controller knows none: for good, or none that avoids what has failed so far; or it is ``final``."""
         if self.state is not State.ROUTING:
             return []
-        if not self._avoid_nodes and not self._avoid_links:
+        if final or (not self._avoid_nodes and not self._avoid_links):
             return self._end(failure, reason)
         self._waits += 1
         if self._waits > MOST_WAITS and self.demand.deadline == inf:
@@ -189,9 +189,13 @@ class Request:
         if self.state not in (State.INSTALLING, State.SERVED):
             return []
         self._last = release
-        if release.failure not in _PASSING:
+        ends = (self.demand.source, self.demand.destination)
+        # an end that has left does not come back, and no way leads past it
+        if release.failure not in _PASSING or (
+            release.failure == Failure.NODE_GONE and release.avoid_node in ends
+        ):
             return self._end(Failure(release.failure or Failure.CANCELLED), release.reason)
-        if release.avoid_node and release.avoid_node not in (self.demand.source, self.demand.destination):
+        if release.avoid_node and release.avoid_node not in ends:
             self._avoid_nodes[release.avoid_node] = None
         elif release.avoid_link:
             self._avoid_links[release.avoid_link] = None
@@ -206,6 +210,10 @@ class Request:
         last = f"; the last that went wrong: {self._last.reason}" if self._last.reason else ""
         told = f"{self.delivered} of {self.demand.number} were delivered when the deadline passed{last}"
         return self._end(Failure.TIMEOUT, told)
+
+    def fail(self, failure: Failure, reason: str) -> list[Instruction]:
+        """This end sees that no more can be served."""
+        return [] if self.over else self._end(failure, reason)
 
     def cancel(self) -> list[Instruction]:
         """Nobody wants more."""

@@ -7,6 +7,10 @@
      ├── Release ──▶├── Release ──▶├── Release ──▶│      everything of it is given up
      │◀─────────────── Released ──────────────────┤
 
+The end that hears last that a pair is shared keeps its halves until the other one's ``Released``: what that one has
+delivered by then has been told before it, so both have the same pairs. It is the head, or, where pairs are purified
+from end to end, the tail; then the head says ``Released``, too.
+
 Whoever sees that the circuit cannot go on (no memory, link down, neighbour gone, message lost) sends ``Release`` both
 ways, with the reason and with what to avoid next time. Nobody waits for a memory: a node that lacks it refuses, so no
 circuits can wait for each other's memories, and the head decides whether and when to try again.
@@ -20,7 +24,7 @@ from math import inf
 from typing import TypeAlias
 
 from nodes.link.service import Failure
-from nodes.network.circuit import Circuit
+from nodes.network.circuit import Circuit, ladder
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The head's ``Release`` has come to the tail, so every node has it."""
+    """The circuit is over at this end, which delivers no more of its pairs. From the tail: so every node knows it."""
 
 
 Signal: TypeAlias = Install | Installed | Release | Released
@@ -85,6 +89,11 @@ class State(Enum):
     OFFERED = "this node takes part; whether all do is not known"
     UP = "all nodes take part"
     OVER = "it is over"
+
+
+def last_to_know(circuit: Circuit) -> int:
+    """Return the position of the end that hears of a pair when the other one has delivered it already."""
+    return circuit.last if circuit.protocols(ladder(circuit, 0, "right")[-1]) else 0
 
 
 class Signalling:
@@ -136,6 +145,8 @@ class Signalling:
         instructions: list[Instruction] = []
         if 0 <= to <= self.circuit.last:
             instructions.append(Signalled(to, release))
-        elif to > self.circuit.last:
+        if self.here == self.circuit.last:
             instructions.append(Signalled(0, Released()))
+        elif self.here == 0 and last_to_know(self.circuit):
+            instructions.append(Signalled(self.circuit.last, Released()))
         return [*instructions, Over(release)]

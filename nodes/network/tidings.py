@@ -116,12 +116,13 @@ class Swap:
 @dataclass(frozen=True, slots=True)
 class Purify:
     """Do the local part of a purification on the halves, at a segment's ``left`` or right end, and measure ``spent``;
-    tell ``measured`` or ``spoilt``."""
+    tell ``measured`` or ``spoilt``. First turn them so often about (1, 1, 1), see ``frames.twirled``."""
 
     kept: str
     spent: str
     protocol: str
     left: bool
+    turns: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from math import inf
 
 from nodes.errors import ProtocolViolation
 from nodes.network.circuit import Circuit, Segment, Side, ladder
-from nodes.network.frames import Frame, after_purification, success
+from nodes.network.frames import Frame, after_purification, success, twirl, twirled
 from nodes.network.tidings import (
     Deliver,
     Discard,
@@ -97,7 +97,7 @@ class _Half:
     overdue: bool = False
 
 
-_REMEMBERED = 64
+_REMEMBERED = 256
 """For each unit of the window so many swaps are remembered, to pass news of their pairs on; so many halves that have
 left, to know late news from early; and so much news of a sender waits for a pair that may still come."""
 
@@ -298,9 +298,8 @@ class Tracker:
         if kept is not None and spent is not None:
             alike = (kept.rung, kept.rounds) == (spent.rung, spent.rounds)
             self._check(alike and kept is not spent, sender, news)
-            kept.state = spent.state = State.BUSY
             kept.parity = news
-            yield Purify(kept.pair, spent.pair, self._protocol(kept), left=True)
+            yield self._begin_purifying(kept, spent, left=True)
             return
         # the other one was discarded here, and its partner's holder has been told or is told now
         if kept is not None:
@@ -343,9 +342,20 @@ class Tracker:
         for other in self._halves.values():
             alike = (other.side, other.rung, other.rounds) == ("left", half.rung, half.rounds)
             if other is not half and alike and other.state is State.SHARED:
-                other.state = half.state = State.BUSY
-                yield Purify(other.pair, half.pair, self._protocol(other), left=False)
+                yield self._begin_purifying(other, half, left=False)
                 return
+
+    def _begin_purifying(self, kept: _Half, spent: _Half, *, left: bool) -> Purify:
+        """Use two halves for a purification. BBPSSW is for Werner pairs, and makes such of its own by turns at
+        random.
+        """
+        protocol, turns = self._protocol(kept), []
+        for half in (kept, spent):
+            half.state = State.BUSY
+            name = half.pair if left else half.partner
+            turns.append(twirl(name, half.rounds) if protocol == "bbpssw" else 0)
+            half.x, half.z = twirled((half.x, half.z), turns[-1])
+        return Purify(kept.pair, spent.pair, protocol, left, (turns[0], turns[1]))
 
     def _swap(self, half: _Half) -> Iterator[Instruction]:
         """Swap with the half that has waited longest on the other side."""

@@ -35,6 +35,8 @@ class Tuned:
     fidelity: float
 
 
+Better = Callable[[str, float], float]
+"""From a link's name and its fidelity to what purification makes of this."""
 Tune = Callable[[float], Tuned]
 """From the bright-state population of a link's source to what the link gives."""
 
@@ -59,7 +61,7 @@ def tuned(
     nodes: Sequence[NodeFigures],
     tunes: Mapping[str, Tune],
     min_fidelity: float,
-    better: Callable[[float], float] = lambda fidelity: fidelity,
+    better: Better = lambda link, fidelity: fidelity,
 ) -> Way | None:
     """Return the way with the populations that make it fastest among those of ``min_fidelity``; None if there are none.
 
@@ -96,7 +98,7 @@ def finest(
     links: Sequence[LinkFigures],
     nodes: Sequence[NodeFigures],
     tunes: Mapping[str, Tune],
-    better: Callable[[float], float] = lambda fidelity: fidelity,
+    better: Better = lambda link, fidelity: fidelity,
 ) -> Way:
     """Return the way with the populations that give it the highest fidelity it can have; arguments as of ``tuned``."""
     best, _ = _best(_judge(way, links, nodes, tunes, better))
@@ -108,7 +110,7 @@ def _judge(
     links: Sequence[LinkFigures],
     nodes: Sequence[NodeFigures],
     tunes: Mapping[str, Tune],
-    better: Callable[[float], float],
+    better: Better,
 ) -> Callable[[float], Way]:
     """Return what makes the way of links that have a fidelity, as far as they can."""
     cached = {link.name: cache(tunes[link.name]) for link in links if link.name in tunes}
@@ -121,7 +123,7 @@ def _judge(
             alpha = None if tune is None else best_alpha(tune, wanted)
             figures = Tuned(link.rate, link.fidelity) if tune is None or alpha is None else tune(alpha)
             alphas.append(alpha)
-            chosen.append(replace(link, rate=figures.rate, fidelity=better(figures.fidelity)))
+            chosen.append(replace(link, rate=figures.rate, fidelity=better(link.name, figures.fidelity)))
         fidelity = chain_fidelity(chosen, nodes)
         return replace(way, rate=chain_rate(chosen), fidelity=fidelity, alphas=tuple(alphas))
 

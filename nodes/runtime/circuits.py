@@ -1,11 +1,13 @@
 """One circuit at this node: the cores that know what to do, and the requests to Nature and messages that do it.
 
-``signalling`` knows whether there is a circuit, a ``LinkService`` on each side how many pairs to ask for, the ``tracker``
-what to do with them. Every event is handled at once and without waiting; what takes time is a task, whose end is an event.
+``signalling`` knows whether there is a circuit, a ``LinkService`` on each side how many pairs to ask for, the
+``tracker`` what to do with them. Every event is handled at once and without waiting; what takes time is a task,
+whose end is an event.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +16,16 @@ from typing import Any, Protocol
 from nodes.errors import ProtocolViolation
 from nodes.link.service import Ask, Create, Failure, LinkService, Ok
 from nodes.network.circuit import Side
-from nodes.network.signalling import Install, Over, Release, Signal, Signalled, Signalling, Up
+from nodes.network.signalling import (
+    Install,
+    Over,
+    Release,
+    Signal,
+    Signalled,
+    Signalling,
+    Up,
+    last_to_know,
+)
 from nodes.network.signalling import Instruction as SignallingInstruction
 from nodes.network.tidings import Deliver, Discard, Free, Instruction, Purify, Send, Swap, Tidings, WatchOver
 from nodes.network.tracker import Tracker
@@ -41,7 +52,7 @@ class End(Protocol):
         """Take a unit that both ends share now; None where it has been measured."""
 
     def over(self, circuit: LiveCircuit, release: Release) -> None:
-        """Hear that the circuit is over."""
+        """Hear that the circuit is over and delivers no more."""
 
     async def measure(self, unit: Unit, pair: str) -> None:
         """Measure a unit as soon as it is there, where outcomes are asked for."""
@@ -73,8 +84,15 @@ class Host(Protocol):
     def give_back(self, memories: int) -> None:
         """Take that promise back."""
 
+    def release(self, memories: int) -> None:
+        """Take back what was promised to a circuit and is free."""
+
     def forget(self, circuit: LiveCircuit) -> None:
         """Hear that nothing of the circuit is left here."""
+
+
+_LAST_NEWS = 1.0
+"""For so many wall seconds, in real time, an end waits for the last that the other one has to say of their pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +108,8 @@ class LiveCircuit:
     """One circuit at this node, from the moment at which memories are set aside for it.
 
     ``places``: units that may be asked for or held on each side. ``end``: the request or its acceptance, at an end.
+    ``promised``: memories set aside for it. When it ``is_over`` that is what it still holds; an end that is the last to
+    know of pairs keeps them then until it ``is_settled``, when it has heard the last of the other one.
     """
 
     def __init__(
@@ -121,16 +141,21 @@ class LiveCircuit:
         self._units: dict[str, Unit] = {}
         self._leaving: set[str] = set()
         self._given: dict[str, Side | None] = {}
-        """What a role has, or what is being discarded: on which side its place is free after that, None for a lent one."""
+        """What a role has, or what is being discarded: on which side its place is free after that, None for a lent
+        one.
+        """
         self._calls_off: dict[str, Callable[[], object]] = {}
         self._tasks: dict[int, Callable[[], object]] = {}
+        self._measuring: dict[str, Callable[[], object]] = {}
+        self._finishing: set[str] = set()
+        """What is being measured directly, and what of that has been delivered meanwhile."""
         self._count = 0
+        self._far = self.circuit.last if here == 0 else 0
+        self._far_is_over = False
+        self._is_up = False
+        self._release = Release()
         self.is_over = False
-
-    @property
-    def held(self) -> int:
-        """Count the units that are still in this node's memories, a role's among them."""
-        return len(self._units) + len(self._leaving) + len(self._given)
+        self.is_settled = False
 
     # events
 
@@ -142,9 +167,16 @@ class LiveCircuit:
         """Hear something about the circuit itself."""
         self._signal(self.signalling.received(sender, signal))
 
+    def heard_last_of(self, position: int) -> None:
+        """Hear that a node of the circuit says no more of its pairs."""
+        if position == self._far:
+            self._far_is_over = True
+            if self.is_over:
+                self.settle()
+
     def tidings(self, sender: int, tidings: Tidings) -> None:
-        """Hear something about its pairs."""
-        if self.is_over:
+        """Hear something about its pairs; when it is over, from the other end only."""
+        if self.is_settled or (self.is_over and sender != self._far):
             return
         try:
             for tiding in tidings.read():
@@ -158,11 +190,27 @@ class LiveCircuit:
 
     def done(self, failure: Failure | None = None, reason: str = "") -> None:
         """Want no more, at the head."""
+        self._far_is_over = True
         self._signal(self.signalling.done(failure, reason))
+        self.settle()
 
     def stop(self) -> None:
-        """Deliver no more."""
-        self.tracker.limit = 0
+        """Let the tail deliver no more, but what the head has delivered already."""
+        if not last_to_know(self.circuit):
+            self.tracker.limit = 0
+
+    def settle(self) -> None:
+        """Wait for no more news of its pairs: give everything up but what a role has."""
+        if self.is_settled or not self.is_over:
+            return
+        self.is_settled = True
+        for pair in list(self._units):
+            self._discard(pair)
+        for call_off in [*self._measuring.values(), *self._calls_off.values()]:
+            call_off()
+        if self._end is not None:
+            self._end.over(self, self._release)
+        self._host.event(self._leave)
 
     # signalling
 
@@ -172,6 +220,7 @@ class LiveCircuit:
                 case Signalled(position, signal):
                     self._host.send(self, position, signal)
                 case Up():
+                    self._is_up = True
                     for side, wire in self._wires.items():
                         self._ask(side, wire.service.create(self._create, self.places))
                     if self._end is not None:
@@ -180,20 +229,37 @@ class LiveCircuit:
                     self._close(instruction)
 
     def _close(self, over: Over) -> None:
-        """Give everything up but what a role has."""
-        self.is_over = True
+        """Ask for nothing more and do nothing more with the pairs."""
+        self.is_over, self._release = True, over.release
         for wire in self._wires.values():
             wire.service.close(self.circuit.name)
-        for call_off in [*self._tasks.values(), *self._calls_off.values()]:
+        for call_off in self._tasks.values():
             call_off()
-        for pair in list(self._units):
-            self._discard(pair)
-        if self._end is not None:
-            self._end.over(self, over.release)
-        self._host.event(self._leave)
+        knows_all = self.here != last_to_know(self.circuit) or not self._is_up or self._far_is_over
+        if self._end is None or knows_all:
+            self.settle()
+        else:
+            self._host.task(self._settle_anyway)
+
+    async def _settle_anyway(self) -> None:
+        """In real time a message may be lost that nobody misses."""
+        patience = self.register.clock.deadline(_LAST_NEWS)
+        if patience is not None:
+            await asyncio.sleep(patience)
+            self._host.event(self.settle)
 
     def _leave(self) -> None:
-        if self.is_over and not self.held:
+        """When it is over, give back the memories that it has no use for."""
+        if not self.is_settled:
+            return
+        held = {*self._units, *self._leaving, *self._finishing} | {
+            pair for pair, side in self._given.items() if side is not None
+        }
+        needed = len(held) * self.circuit.batch
+        if needed < self.promised:
+            self._host.release(self.promised - needed)
+            self.promised = needed
+        if not held and not self._given:
             self._host.forget(self)
 
     # links
@@ -232,7 +298,7 @@ class LiveCircuit:
         if self.is_over:
             return
         if self._end is not None and self.circuit.kind == "measure":
-            self._task(self._measure, self._end, unit, pair, side)
+            self._measuring[pair] = self._host.task(self._measure, self._end, unit, pair, side)
         self._ask(side, wire.service.heralded(self.circuit.name, pair, unit.heralded_at))
 
     async def _measure(self, end: End, unit: Unit, pair: str, side: Side) -> None:
@@ -241,6 +307,8 @@ class LiveCircuit:
 
     def _measured_directly(self, pair: str, side: Side) -> None:
         self._units.pop(pair, None)
+        self._measuring.pop(pair, None)
+        self._finishing.discard(pair)
         self._freed(side)
 
     def _refused(self, wire: Wire, error: SharedStateError) -> None:
@@ -267,7 +335,12 @@ class LiveCircuit:
     # pairs
 
     def _do(self, instructions: Iterable[Instruction]) -> None:
+        """Do what the tracker wants done; when the circuit is over, nothing but to deliver and to give up."""
+        if self.is_settled:
+            return
         for instruction in instructions:
+            if self.is_over and isinstance(instruction, Send | Swap | Purify | WatchOver):
+                continue
             match instruction:
                 case Send(position):
                     self._host.tell(self, position, instruction)
@@ -301,7 +374,7 @@ class LiveCircuit:
         assert isinstance(spent, Single)
         names = purify.kept, purify.spent
         try:
-            bit = await kept.purify(spent, purify.protocol, left=purify.left)
+            bit = await kept.purify(spent, purify.protocol, purify.turns, left=purify.left)
         except UnitGone:
             self._ended(*names)
             self._host.event(lambda: self._do(self.tracker.spoilt(*names)))
@@ -350,15 +423,16 @@ class LiveCircuit:
 
     def _deliver(self, delivery: Deliver) -> None:
         assert self._end is not None
-        unit = None
+        unit = self._units.pop(delivery.pair, None)
+        if self._measuring.pop(delivery.pair, None) is not None:
+            self._finishing.add(delivery.pair)  # whatever becomes of the circuit
         if self.circuit.kind == "keep":
-            unit = self._units.pop(delivery.pair)
             side: Side = "left" if self.here else "right"
             lent = self._host.lend(self.circuit.batch)
             self._given[delivery.pair] = None if lent else side
             if lent:  # the place is free for another pair: a role may keep as many as the node can
                 self._ask(side, self._wires[side].service.freed(self.circuit.name))
-        self._end.deliver(self, unit, delivery)
+        self._end.deliver(self, unit if self.circuit.kind == "keep" else None, delivery)
 
     def freed_by_role(self, pair: str) -> None:
         """Hear that a role has used up what was delivered."""

@@ -25,8 +25,8 @@ class NodeConfig:
     that makes pairs with it; ``channels`` each reachable node to what a classical message passes on its way there;
     ``secrets`` each neighbour to the secret shared with it, in hexadecimal. ``shortest_delay``: the shortest classical
     delay of any link of the lab in seconds, with which the lag of a real-time lab is compared.
-    ``seed`` None takes the dice from the operating system. ``pair_links``: all links whose pairs are stored, by name, with
-    who is at the other end; ``memories``: how many this node has.
+    ``seed`` None takes the dice from the operating system. ``pair_links``: all links whose pairs are stored, by
+    name, with who is at the other end; ``memories``: how many this node has.
     """
 
     lab: str

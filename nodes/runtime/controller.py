@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from math import sqrt
 from typing import TypeAlias, cast
 
 from broker.bus import Bus
@@ -18,11 +19,9 @@ from nodes.network.control import PROTOCOL, NoRoutes, RouteRequest, Routes
 from nodes.network.prediction import LinkFigures, NodeFigures, Protocol, purified
 from nodes.network.request import Way
 from nodes.network.routing import Cost, NoRoute, Route, Topology, routes
-from nodes.network.tuning import Tune, finest, tuned
+from nodes.network.tuning import Better, Tune, finest, tuned
 
-_Tuning: TypeAlias = tuple[
-    Way, Sequence[LinkFigures], Sequence[NodeFigures], Mapping[str, Tune], Callable[[float], float]
-]
+_Tuning: TypeAlias = tuple[Way, Sequence[LinkFigures], Sequence[NodeFigures], Mapping[str, Tune], Better]
 
 
 class RoutingController:
@@ -122,17 +121,19 @@ class RoutingController:
             [self._links[name] for name in route.links],
             [self._nodes[name] for name in route.nodes],
             self._tunes,
-            lambda fidelity: _purified(fidelity, request.purify),
+            lambda link, fidelity: self._purified(link, fidelity, request.purify),
         )
+
+    def _purified(self, link: str, fidelity: float, protocols: tuple[str, ...]) -> float:
+        """Return what purifications, one after the other, make of a link's Werner pairs; ``epl`` is not for these."""
+        first, second = (self._nodes[end] for end in self._links[link].endpoints)
+        gate = sqrt(first.gate * second.gate)
+        readout = (1 + sqrt(max(0.0, (2 * first.readout - 1) * (2 * second.readout - 1)))) / 2
+        for protocol, rounds in groupby(protocols):
+            if protocol != "epl":
+                fidelity, _ = purified(fidelity, cast(Protocol, protocol), len(list(rounds)), gate, readout)
+        return fidelity
 
 
 def _way(route: Route) -> Way:
     return Way(route.nodes, route.links, route.rate, route.fidelity, route.delay)
-
-
-def _purified(fidelity: float, protocols: tuple[str, ...]) -> float:
-    """Return what purifications, one after the other, make of a Werner pair; ``epl`` is not for these."""
-    for protocol, rounds in groupby(protocols):
-        if protocol != "epl":
-            fidelity, _ = purified(fidelity, cast(Protocol, protocol), len(list(rounds)))
-    return fidelity

@@ -27,7 +27,12 @@ from shared_state.wire import Message
 _OUTSIDE = (CONTROL, CONTROLLER)
 """Parties that stand outside of emulated time: what they say is there as soon as it comes."""
 _IN_FLIGHT = 16
-_RETURN_GRACE = 2.0
+_RETURN_GRACE = 1.5
+"""Wall seconds; less than the server's lease: in virtual time all know of a death when time goes on without the
+dead.
+"""
+_GAP_PATIENCE = 2.0
+"""Wall seconds for which, in real time, a standing conversation waits for a message when later ones have come."""
 _UNREAD_BYTES = 64 << 20
 """How much of one sender's mail may lie unread; what comes beyond is lost, and who waits for it learns so."""
 _UNKNOWN_RUNS = 64
@@ -184,6 +189,12 @@ class PostOffice:
 
     async def sort(self) -> None:
         """Put what arrives into its mailboxes until cancelled."""
+        try:
+            await self._sort()
+        finally:
+            self._presence.close()
+
+    async def _sort(self) -> None:
         async for delivery in self._bus.deliveries():
             match delivery.content:
                 case Announcement(sender, "status", body):
@@ -322,6 +333,11 @@ class PostOffice:
             due = mail.sequencer.accept(envelope)
         except InboxOverflow:
             return  # a message is missing for good; who waits for it learns so from the deadline
+        if not due and self._timekeeper is None and self._subscriber(envelope.session) is not None:
+            missing = mail.sequencer.gap(sender, envelope.session)
+            asyncio.get_running_loop().call_later(
+                _GAP_PATIENCE, self._check_gap, mail, sender, envelope.session, missing
+            )
         for ready in due:
             if sender == CONTROL:
                 self.orders.put_nowait(ready)
@@ -337,6 +353,13 @@ class PostOffice:
                 self._put(mail, ready)
             else:
                 self._arrived[sender, ready.session, ready.sequence] = ready
+
+    def _check_gap(self, mail: _RunMail, sender: str, session: str, missing: int | None) -> None:
+        """Tell a standing conversation of a message that is missing still."""
+        if missing is None or mail.sequencer.gap(sender, session) != missing:
+            return
+        if (subscriber := self._subscriber(session)) is not None:
+            subscriber.lost(sender, session)
 
     def _record(self, at: float, event: str, way: str, other: str, envelope: Envelope, size: int) -> None:
         """Tell the record of a message, but nothing of what is in it."""

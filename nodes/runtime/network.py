@@ -4,8 +4,8 @@ One loop takes events, one after the other: messages, heralds, outcomes, timers.
 under ``nodes.link`` and ``nodes.network``; what they want said goes out when no event is left, so that what is known at
 the same time travels together.
 
-Sessions: ``RUN:net`` between the ends of requests and with the routing controller, ``RUN:net:CIRCUIT`` for a circuit.
-A message that is lost for good spoils its own session, so one circuit.
+Sessions: ``RUN:net`` with the routing controller, ``RUN:net:CIRCUIT`` for a circuit, ``RUN:net:PURPOSE`` between the
+ends of a request. A message that is lost for good spoils its own session, so one circuit, or one request.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from nodes.network.control import NoRoutes, RouteRequest, Routes
 from nodes.network.memories import MemoryBudget
 from nodes.network.signalling import Install, Installed, Release, Released, Signal
 from nodes.network.tidings import Send, Tiding, Tidings
+from nodes.ports import Coin
 from nodes.runtime.accepting import Acceptance, Acceptances, Closed
 from nodes.runtime.channel import Channel
 from nodes.runtime.circuits import End, LiveCircuit, Wire
@@ -35,13 +36,16 @@ from nodes.runtime.clock import RunClock
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import CONTROLLER
 from nodes.runtime.qubits import Register
-from nodes.ports import Coin
+from nodes.runtime.requesting import NoAnswer
 from shared_state.client import NodeClient
 
 _SIGNALS: Mapping[str, type[Signal]] = {
     kind.__name__: kind for kind in (Install, Installed, Release, Released)
 }
 PROTOCOL = "network"
+_LONGEST_SESSION = 128
+_ANSWERED = 0.5
+"""The controller gets this part of the time for which a wait may last, since the lab's clock stands still meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ class Locality:
 
 
 class NetworkStack:
-    """The network layer of a node in a run. ``memories`` is shared by all runs of the node; ``deadline`` in wall seconds
-    bounds waits for what stands outside of emulated time."""
+    """The network layer of a node in a run. ``memories`` is shared by all runs of the node; ``deadline`` in wall
+    seconds bounds waits for what stands outside of emulated time."""
 
     def __init__(
         self,
@@ -152,7 +156,7 @@ class NetworkStack:
 
     def tell_end(self, node: str, closed: Closed) -> None:
         """Tell the other end of a request that it is over."""
-        self.post(node, self._session, closed)
+        self.post(node, self._closing(closed.purpose), closed)
 
     def delay(self, node: str) -> float:
         """Return the seconds that a message to a node takes at least."""
@@ -168,28 +172,32 @@ class NetworkStack:
         return f"{self.name}-{next(self._numbers)}"
 
     async def ask_controller(self, request: RouteRequest) -> Routes | NoRoutes:
-        """Ask for ways; emulated time stands still meanwhile."""
+        """Ask for ways; emulated time stands still meanwhile. Raise ``NoAnswer``."""
         number = next(self._numbers)
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        answered = self._asked[number] = asyncio.get_running_loop().create_future()
         body = codec.fields_of(request) | {"number": number}
         now = self.clock.now()
         try:
             await self._office.send(
                 CONTROLLER, self._session, control.PROTOCOL, "RouteRequest", body, now, now
             )
-            async with asyncio.timeout(0.8 * self.deadline):
-                envelope = await answer
-            kind = {"Routes": Routes, "NoRoutes": NoRoutes}.get(envelope.kind)
+            async with asyncio.timeout(_ANSWERED * self.deadline):
+                envelope = await answered
+            kinds: Mapping[str, type[Routes | NoRoutes]] = {"Routes": Routes, "NoRoutes": NoRoutes}
+            kind = kinds.get(envelope.kind)
             if kind is None:
                 raise ProtocolViolation(f"it answered with {envelope.kind}")
-            return codec.build(kind, envelope.body)
+            answer = codec.build(kind, envelope.body)
+            if isinstance(answer, Routes):
+                _check_ways(request, answer)
+            return answer
         except TimeoutError:
-            silent = f"the routing controller did not answer within {0.8 * self.deadline:g} s"
-            return NoRoutes(number, Failure.NO_ROUTE, silent)
+            silent = f"the routing controller did not answer within {_ANSWERED * self.deadline:g} s"
+            raise NoAnswer(silent) from None
         except PeerGone:
-            return NoRoutes(number, Failure.NO_ROUTE, "the routing controller has left")
+            raise NoAnswer("the routing controller has left") from None
         except ProtocolViolation as violation:
-            return NoRoutes(number, Failure.NO_ROUTE, f"the routing controller is at fault: {violation}")
+            raise NoAnswer(f"the routing controller is at fault: {violation}") from violation
         finally:
             del self._asked[number]
 
@@ -234,10 +242,13 @@ class NetworkStack:
         self._lent -= memories
         self._memories.release(memories)
 
+    def release(self, memories: int) -> None:
+        """Take back what was promised to a circuit and is free."""
+        self._memories.release(memories)
+
     def forget(self, circuit: LiveCircuit) -> None:
         """Forget a circuit of which nothing is left here."""
         if self._circuits.pop(circuit.circuit.name, None) is not None:
-            self._memories.release(circuit.promised)
             self.task(self._close, circuit.register.run)
 
     async def _close(self, tag: str) -> None:
@@ -248,7 +259,8 @@ class NetworkStack:
     def arrived(self, envelope: Envelope) -> None:
         """Take a message; in real time it may be before its time."""
         if envelope.sender == CONTROLLER:
-            asked = self._asked.get(int(envelope.body.get("number", 0)))
+            number = envelope.body.get("number")
+            asked = self._asked.get(number) if isinstance(number, int) else None
             if asked is not None and not asked.done():
                 asked.set_result(envelope)
             return
@@ -279,13 +291,18 @@ class NetworkStack:
         self.event(partial(self._lost, sender, session))
 
     def _lost(self, sender: str, session: str) -> None:
-        name = session.removeprefix(f"{self._session}:")
+        name, lost = (
+            session.removeprefix(f"{self._session}:"),
+            f"a message from '{sender}' to '{self.name}' is lost",
+        )
         circuit = self._circuits.get(name)
         if circuit is not None:
-            circuit.fail(Failure.LOST, f"a message from '{sender}' to '{self.name}' is lost")
+            circuit.fail(Failure.LOST, lost)
+            if sender in circuit.circuit.path:
+                circuit.heard_last_of(circuit.circuit.path.index(sender))
+        elif not self.acceptances.lost(sender, lambda purpose: self._closing(purpose) == session):
+            self.post(sender, session, Release(Failure.LOST, lost))  # it may have been to install a circuit
         self._ended(name)
-        if session == self._session:
-            self.acceptances.lost(sender)
 
     def gone(self, party: str) -> None:
         """Hear that a party has left."""
@@ -298,6 +315,7 @@ class NetworkStack:
                 continue
             if abs(path.index(party) - circuit.here) == 1:
                 circuit.fail(Failure.NODE_GONE, f"node '{party}' has left", avoid_node=party)
+            circuit.heard_last_of(path.index(party))
             if path[-1] == party:
                 self._ended(name)
         self.acceptances.gone(party)
@@ -311,7 +329,7 @@ class NetworkStack:
         sender, name = envelope.sender, envelope.session.removeprefix(f"{self._session}:")
         circuit = self._circuits.get(name)
         try:
-            if envelope.session == self._session:
+            if envelope.kind == "Closed":
                 self.acceptances.closed(sender, codec.build(Closed, envelope.body))
             elif envelope.kind == "Tidings":
                 tidings = codec.build(Tidings, envelope.body)
@@ -322,6 +340,8 @@ class NetworkStack:
                 if isinstance(signal, Install):
                     self._install(sender, name, signal)
                 elif isinstance(signal, Released):
+                    if circuit is not None:
+                        circuit.heard_last_of(circuit.circuit.path.index(sender))
                     self._ended(name)
                 elif circuit is not None:
                     circuit.signal(circuit.circuit.path.index(sender), signal)
@@ -354,6 +374,10 @@ class NetworkStack:
     def _session_of(self, circuit: str) -> str:
         return f"{self._session}:{circuit}"
 
+    def _closing(self, purpose: str) -> str:
+        """Return the session in which the end of a request is told."""
+        return f"{self._session}:{purpose}"[:_LONGEST_SESSION]
+
     async def _flush(self) -> None:
         """Send what there is to say, tidings of one circuit that follow each other as one message."""
         while self._outbox:
@@ -370,6 +394,18 @@ class NetworkStack:
             await self._office.send(recipient, session, PROTOCOL, kind, body, now, arrives)
         except PeerGone:
             self.gone(recipient)
+
+
+def _check_ways(request: RouteRequest, answer: Routes) -> None:
+    """Raise ``ProtocolViolation`` unless all ways lead there, at least one, and past what is to be avoided."""
+    if not answer.ways:
+        raise ProtocolViolation("it knows ways, and tells none")
+    for way in answer.ways:
+        ends = (way.nodes[0], way.nodes[-1]) if way.nodes else ()
+        if ends != (request.source, request.destination) or len(way.links) != len(way.nodes) - 1:
+            raise ProtocolViolation(f"{way.nodes} by {way.links} does not lead there")
+        if {*way.nodes, *way.links} & {*request.avoid_nodes, *request.avoid_links}:
+            raise ProtocolViolation(f"{way.nodes} by {way.links} leads over what is to be avoided")
 
 
 def _together(messages: list[object]) -> list[object]:

@@ -35,3 +35,9 @@ class Presence:
     def gone(self, party: str) -> bool:
         """Tell whether a party has gone."""
         return party in self._gone
+
+    def close(self) -> None:
+        """Wait for nobody any more."""
+        for timer in self._missed.values():
+            timer.cancel()
+        self._missed.clear()

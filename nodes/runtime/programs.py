@@ -1,9 +1,9 @@
 """Programs: a Python file with one coroutine per role, found by name or path, and read for what its roles ask for.
 
 Every public coroutine function that the file defines, or imports and names in ``__all__``, is a role, except
-``referee``. One that yields plays all rounds in one go: what it yields is what it returns of the next round. One that is
-``@several`` can be played by several nodes, as ``leaf1``, ``leaf2`` and so on. A role's parameters say what it needs, by
-annotation:
+``referee``. One that yields plays all rounds in one go: what it yields is what it returns of the next round. One
+that is ``@several`` can be played by several nodes, as ``leaf1``, ``leaf2`` and so on. A role's parameters say what
+it needs, by annotation:
 
 =============================================  ===========================================================
 ``bob: Peer``                                  the party that plays role ``bob``
@@ -262,7 +262,10 @@ def _advice(name: str, hint: object) -> str:
         return f"name it after the role it is shared with, such as 'bob_secret', not '{name}'"
     if hint in (int, float, str, bool):
         return f"a parameter needs a default, such as '{name}: {getattr(hint, '__name__', hint)} = 1'"
-    return "annotate it with Peer, QuantumLink, SharedSecret, Network, Memory, Clock, Coin, a Qubit, or a number with a default"
+    return (
+        "annotate it with Peer, QuantumLink, SharedSecret, Network, Memory, Clock, Coin, a Qubit, "
+        "or a number with a default"
+    )
 
 
 def _check_partners(reference: str, roles: Mapping[str, Role], functions: Collection[str]) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
-from typing import Protocol, TypeVar, cast, get_args
+from typing import Final, Protocol, TypeVar, cast, get_args
 
 from nodes.errors import Deadlock, ProgramInvalid
 from nodes.link.service import Failure, Kind
 from nodes.network.circuit import MAX_BATCH, Circuit, Distillation, nested, ordered
 from nodes.network.control import NoRoutes, RouteRequest, Routes
-from nodes.network.request import AskRoute, Begin, Demand, End, Instruction, Request, Wait
+from nodes.network.request import AskRoute, Begin, Demand, End, Instruction, Request, State, Wait
 from nodes.network.signalling import Install, Release
 from nodes.ports import Basis, Coin
 from nodes.requests import Pairs, RequestFailed, SharedHalf, SharedHalves, SharedOutcomes, Terms
@@ -51,7 +51,20 @@ class Surroundings(Nearby, Protocol):
         """Call when the tail knows that a circuit is over, or never will."""
 
     async def ask_controller(self, request: RouteRequest) -> Routes | NoRoutes:
-        """Ask for ways."""
+        """Ask for ways. Raise ``NoAnswer``."""
+
+
+_FIRST_ANSWER: Final = 0.01
+_ROUND_TRIPS: Final = 10
+"""All nodes of a way have answered so many emulated seconds, and round trips of light, after they were asked;"""
+_INSTALLED_WITHIN: Final = 2.0
+"""and so many wall seconds, in real time."""
+_RELEASED_WITHIN: Final = 1.0
+"""For so many wall seconds, in real time, a role waits until all nodes know that its request is over."""
+
+
+class NoAnswer(Exception):
+    """The routing controller does not tell any ways; the message says why."""
 
 
 class Requesting(Shares):
@@ -65,6 +78,7 @@ class Requesting(Shares):
         self._circuit: LiveCircuit | None = None
         self._released = asyncio.Event()
         self._timer: Callable[[], object] | None = None
+        self._call_off_install: Callable[[], object] = lambda: None
 
     def begin(self) -> None:
         """Look for a way."""
@@ -76,6 +90,7 @@ class Requesting(Shares):
 
     def up(self) -> None:
         """Hear that the circuit is complete."""
+        self._call_off_install()
         self._do(self.request.installed())
 
     def deliver(self, circuit: LiveCircuit, unit: object, delivery: object) -> None:
@@ -85,9 +100,14 @@ class Requesting(Shares):
 
     def over(self, circuit: LiveCircuit, release: Release) -> None:
         """Hear that the circuit is over."""
+        self._call_off_install()
         if self._circuit is circuit:
             self._circuit = None
             self._network.event(lambda: self._do(self.request.released(release)))
+
+    def lose(self, reason: str) -> None:
+        """Want no more."""
+        self._do(self.request.fail(Failure.LOST, reason))
 
     # a role's
 
@@ -101,7 +121,7 @@ class Requesting(Shares):
         assert taker is not None
         try:
             with taker.clock.waiting(f"the end of what it asked for at {taker.peer}"):
-                async with asyncio.timeout(taker.clock.deadline(taker.deadline)):
+                async with asyncio.timeout(taker.clock.deadline(min(taker.deadline, _RELEASED_WITHIN))):
                     await self._released.wait()
         except (TimeoutError, Deadlock):
             pass  # a message is lost; the nodes clean up when the run ends
@@ -122,18 +142,22 @@ class Requesting(Shares):
     async def _ask_route(self, ask: AskRoute) -> None:
         demand = self.request.demand
         on_links = tuple(step.protocol for step in demand.distillations if step.level == 0)
-        answer = await self._here.ask_controller(
-            RouteRequest(
-                number=0,
-                source=demand.source,
-                destination=demand.destination,
-                cost=demand.cost,
-                min_fidelity=demand.min_fidelity,
-                purify=on_links,
-                avoid_nodes=ask.avoid_nodes,
-                avoid_links=ask.avoid_links,
-            )
+        request = RouteRequest(
+            number=0,
+            source=demand.source,
+            destination=demand.destination,
+            cost=demand.cost,
+            min_fidelity=demand.min_fidelity,
+            purify=on_links,
+            avoid_nodes=ask.avoid_nodes,
+            avoid_links=ask.avoid_links,
         )
+        try:
+            answer = await self._here.ask_controller(request)
+        except NoAnswer as silence:
+            told = partial(self.request.unroutable, Failure.NO_ROUTE, str(silence), final=True)
+            self._network.event(lambda: self._do(told()))
+            return
         if isinstance(answer, Routes):
             self._network.event(lambda: self._do(self.request.routed(list(answer.ways))))
         else:
@@ -164,6 +188,22 @@ class Requesting(Shares):
             self._network.event(lambda: self._do(self.request.released(begun)))
         else:
             self._circuit = begun
+            self._call_off_install = self._network.task(self._await_install, begun, begin.way.delay)
+
+    async def _await_install(self, circuit: LiveCircuit, delay: float) -> None:
+        """Give a circuit up that is not complete in time: a message is lost, or a node gone of which nobody has
+        heard.
+        """
+        clock = self._here.clock
+        if (patience := clock.deadline(_INSTALLED_WITHIN)) is not None:
+            await asyncio.sleep(patience)
+        await clock.until(clock.now() + _ROUND_TRIPS * 2 * delay + _FIRST_ANSWER)
+        self._network.event(partial(self._miss_install, circuit))
+
+    def _miss_install(self, circuit: LiveCircuit) -> None:
+        if self.request.state is State.INSTALLING and self._circuit is circuit:
+            silent = " - ".join(circuit.circuit.path)
+            circuit.fail(Failure.LOST, f"not all nodes of the way {silent} have answered")
 
     def _end(self, end: End) -> None:
         if self._timer is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -56,14 +57,14 @@ class Nearby(Protocol):
         """Do something that takes time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Item:
-    """A unit that was delivered at a time and that no role has taken."""
+    """A unit that was delivered and that no role has taken; ``at``: when it is ready to be, None until then."""
 
     circuit: LiveCircuit
     delivery: Deliver
-    at: float
     unit: Unit | None = None
+    at: float | None = None
     basis: Basis = "Z"
     bits: Bits | None = None
 
@@ -71,7 +72,8 @@ class _Item:
 class Shares:
     """One end of a request. Iterate over it as ``nodes.requests.Pairs``; use it as an async context manager.
 
-    ``corrects``: this end undoes the Pauli frame.
+    A role takes units in the order in which they were delivered, which is the same at both ends. ``corrects``: this end
+    undoes the Pauli frame.
     """
 
     corrects = False
@@ -82,18 +84,18 @@ class Shares:
         self._network = network
         self._taker: Taker | None = None
         self._claimed = asyncio.Event()
-        self._items: asyncio.Queue[_Item | RequestFailed | None] = asyncio.Queue()
+        self._items: deque[_Item] = deque()
+        self._changed = asyncio.Event()
         self._found: dict[str, asyncio.Future[tuple[Basis, Bits] | None]] = {}
         self._ending: RequestFailed | None = None
         self._ended = False
         self._left = False
-        self._coming = 0
         self._unused = 0
 
     # the role's side
 
-    def claim(self, taker: Taker) -> None:
-        """Let a role have what comes."""
+    def claim(self, taker: Taker | None) -> None:
+        """Let a role have what comes, or nobody."""
         self._taker = taker
         self._claimed.set()
 
@@ -105,11 +107,11 @@ class Shares:
     ) -> None:
         self._left = True
         self.leave()
-        while not self._items.empty():
-            item = self._items.get_nowait()
-            if isinstance(item, _Item):
-                self._network.task(self._give_up, item)
-        await self.finished()
+        self._take_back(len(self._items))
+        if error is None or isinstance(
+            error, RequestFailed
+        ):  # who fails otherwise, or is called off, does not wait
+            await self.finished()
 
     def __aiter__(self) -> AsyncIterator[Share]:
         return self
@@ -138,24 +140,29 @@ class Shares:
     async def _take(self) -> Share | None:
         taker = self._taker
         assert taker is not None
-        if self._ended and not self._coming and self._items.empty():
-            if self._ending is not None:
-                raise self._ending
-            return None
         bound = taker.clock.deadline(taker.deadline) if self.deadline == inf else None
         unused = f", {self._unused} not used" if self._unused else ""
         try:
             with taker.clock.waiting(f"a pair with {taker.peer} ({self.delivered} delivered{unused})"):
                 async with asyncio.timeout(bound):
-                    item = await self._items.get()
+                    while not self._there():
+                        self._changed.clear()
+                        await self._changed.wait()
         except TimeoutError:
             raise DeadlinePassed(taker.peer, taker.deadline, "its part of a pair") from None
-        if isinstance(item, RequestFailed):
-            raise item
-        return None if item is None else self._shared(item, taker)
+        if self._items:
+            return self._shared(self._items.popleft(), taker)
+        if self._ending is not None:
+            raise self._ending
+        return None
+
+    def _there(self) -> bool:
+        """Tell whether the next unit is ready, or whether there is none and there will be none."""
+        return self._items[0].at is not None if self._items else self._ended
 
     def _shared(self, item: _Item, taker: Taker) -> Share:
         name, born, path = item.delivery.name, item.delivery.born, item.circuit.circuit.path
+        assert item.at is not None
         if item.bits is not None:
             share: Share = SharedOutcomes(name, item.basis, item.bits, born, item.at, path)
         else:
@@ -183,37 +190,47 @@ class Shares:
 
     def deliver(self, circuit: LiveCircuit, unit: Unit | None, delivery: Deliver) -> None:
         """Take a unit that both ends share now."""
+        item = _Item(circuit, delivery, unit)
+        if self._ended or self._left:
+            self._network.task(self._give_up, item)
+            return
         self.delivered += 1
-        self._coming += 1
+        self._items.append(item)
         if unit is None:
-            self._network.task(self._deliver_outcomes, circuit, delivery)
+            self._network.task(self._find_outcomes, item)
             return
         if self.corrects and (delivery.x or delivery.z):
             unit.correct(delivery.x, delivery.z)
-        self._network.task(self._deliver_unit, circuit, unit, delivery)
+        self._network.task(self._await_correction, item)
 
-    async def _deliver_unit(self, circuit: LiveCircuit, unit: Unit, delivery: Deliver) -> None:
+    async def _await_correction(self, item: _Item) -> None:
         clock = self._network.clock
         await clock.until(clock.now())  # the correction takes its time
-        self._put(_Item(circuit, delivery, clock.now(), unit))
+        item.at = clock.now()
+        self._changed.set()
 
-    async def _deliver_outcomes(self, circuit: LiveCircuit, delivery: Deliver) -> None:
-        found = await self._outcome(delivery.pair)
+    async def _find_outcomes(self, item: _Item) -> None:
+        delivery = item.delivery
+        with self._network.clock.waiting("an outcome", standing=True):
+            found = await self._outcome(delivery.pair)
         del self._found[delivery.pair]
         if found is None:
-            self._network.event(lambda: circuit.fail(Failure.LOST, "a half was gone before it was measured"))
-            self._came()
+            self._network.event(partial(self._spoil, item))
             return
         basis, bits = found
         if self.corrects:
             bits = bits ^ bits_of(flips(basis, delivery.x, delivery.z), len(bits))
-        self._put(_Item(circuit, delivery, self._network.clock.now(), basis=basis, bits=bits))
+        item.basis, item.bits, item.at = basis, bits, self._network.clock.now()
+        self._changed.set()
 
     async def measure(self, unit: Unit, pair: str) -> None:
         """Measure a unit as soon as it is there, in a basis that the role's coin chooses."""
         await self._claimed.wait()
         taker = self._taker
-        assert taker is not None
+        if taker is None:
+            await unit.discard()
+            self._outcome(pair).set_result(None)
+            return
         basis = taker.bases[int(taker.coin.integers(len(taker.bases), 1)[0])]
         found = self._outcome(pair)
         try:
@@ -239,22 +256,29 @@ class Shares:
         """Let nothing come any more."""
         if not self._ended:
             self._ended, self._ending = True, failed
-            self._tell_end()
+            self._changed.set()
 
-    def _tell_end(self) -> None:
-        if self._ended and not self._coming:
-            self._items.put_nowait(self._ending)
+    @abstractmethod
+    def lose(self, reason: str) -> None:
+        """Want no more, since the ends cannot agree on what they share."""
 
-    def _put(self, item: _Item) -> None:
-        if self._left:
+    def _spoil(self, item: _Item) -> None:
+        """A half was gone before it was measured, and the other end may know its own outcome."""
+        reason = f"a half of pair {item.delivery.name} was gone before it was measured"
+        if item in self._items:
+            self._take_back(len(self._items) - self._items.index(item))
+            self.lose(reason)
+            self._ending = self._ending or RequestFailed(Failure.LOST, reason, self.delivered)
+            self._changed.set()
+
+    def _take_back(self, count: int) -> int:
+        """Give up the last ``count`` units that were delivered; return how many of them a role has already."""
+        taken = max(0, count - len(self._items))
+        for _ in range(count - taken):
+            item = self._items.pop()
+            self.delivered -= 1
             self._network.task(self._give_up, item)
-        else:
-            self._items.put_nowait(item)
-        self._came()
-
-    def _came(self) -> None:
-        self._coming -= 1
-        self._tell_end()
+        return taken
 
     async def _give_up(self, item: _Item) -> None:
         if item.unit is not None:

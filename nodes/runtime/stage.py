@@ -39,8 +39,8 @@ class Surroundings:
     """What a node knows of the lab around it: by neighbour, the links that carry photons, those that make pairs, and
     the shared secrets; by node, the channels for classical messages.
 
-    ``shortest_delay`` in seconds is that of the lab's shortest link. ``pair_links`` has all links whose pairs are stored,
-    by name, with who is at the other end; ``memories`` counts this node's own."""
+    ``shortest_delay`` in seconds is that of the lab's shortest link. ``pair_links`` has all links whose pairs are
+    stored, by name, with who is at the other end; ``memories`` counts this node's own."""
 
     name: str
     links: dict[str, str]

@@ -13,6 +13,7 @@ from shared_state.config import LinkDevices, MemoryConfig, NodeDevices, SingleCl
 from shared_state.world.expectations import heralded_fidelity
 from shared_state.world.fibre import delay
 from shared_state.world.heralding import scheme_of
+from shared_state.world.pair_batches import correlation_kept
 
 
 def topology(world: WorldConfig, delays: Mapping[str, float] | None = None) -> Topology:
@@ -64,7 +65,8 @@ def _node(name: str, node: NodeDevices) -> NodeFigures:
         gates.two_fidelity, gates.two_qubit_noise, gates.readout_error_0, gates.readout_error_1
     )
     t1, t2 = _lifetimes(node.memories)
-    return NodeFigures(name, node.memories.count, quality, t1, t2)
+    readout = 1 - (gates.readout_error_0 + gates.readout_error_1) / 2
+    return NodeFigures(name, node.memories.count, quality, t1, t2, correlation_kept(gates), readout)
 
 
 def _lifetimes(memory: MemoryConfig) -> tuple[float, float]:

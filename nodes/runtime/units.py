@@ -13,7 +13,7 @@ import numpy as np
 
 from nodes.errors import PeerGone, ProgramInvalid, QubitGone
 from nodes.network.circuit import PURIFICATIONS
-from nodes.network.purify import turn
+from nodes.network.purify import turn, twirl
 from nodes.ports import Basis, Bits
 from nodes.runtime.halves import HeldHalves
 from nodes.runtime.qubits import HeldQubit, Register
@@ -67,11 +67,12 @@ class Single:
         async with self._whole(self):
             return np.array([await self.qubit.measure(basis)], dtype=np.uint8)
 
-    async def purify(self, spent: Single, protocol: str, *, left: bool) -> int:
+    async def purify(self, spent: Single, protocol: str, turns: tuple[int, int], *, left: bool) -> int:
         """Do one end's part of a purification; return the outcome of ``spent``. Raises ``UnitGone``: both are gone."""
         assert protocol in PURIFICATIONS
         async with self._whole(self, spent):
-            for half in (self.qubit, spent.qubit):
+            for half, often in zip((self.qubit, spent.qubit), turns, strict=True):
+                twirl(half, often, left=left)
                 turn(half, protocol, left=left)
             self.qubit.cnot(spent.qubit)
             return await spent.qubit.measure()

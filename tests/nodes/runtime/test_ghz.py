@@ -43,7 +43,7 @@ def fused(*fidelities: float) -> float:
     wrong = [(1 - fidelity) / 3 for fidelity in fidelities]
     both = zip(fidelities, wrong, strict=True)
     plus, minus = zip(*((f + q, f - q) for f, q in both), strict=True)
-    return (prod(plus) + prod(minus)) / 2
+    return float(prod(plus) + prod(minus)) / 2
 
 
 async def mean(world: WorldConfig, roles: Mapping[str, str], rounds: int = 5) -> float:
