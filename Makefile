@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check format clean venv dev
+.PHONY: help demo test check lint format clean venv dev
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,12 +14,14 @@ demo: $(VENV)/.installed ## entangle, teleport, make a key, send a file, catch a
 test: dev ## run every test, real processes included
 	@$(BIN)/python -m pytest
 
-check: dev ## format, lint, types, import contracts, fast tests (under two minutes)
+check: lint ## format, lint, types, import contracts, fast tests (under two minutes)
+	@$(BIN)/python -m pytest -q -m "not processes and not thorough" --ignore tests/benchmarks
+
+lint: dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q -m "not processes" --ignore tests/benchmarks
 
 format: dev ## rewrite the sources in the project's format
 	@$(BIN)/ruff format .

@@ -253,9 +253,7 @@ class Laboratory:
         except TimeoutError:
             states = self._conductor.states()
             late = [name for name in self.plan.nodes if states.get(name) != "ready"]
-            raise LabFailed(
-                f"not ready within {deadline:g} s: {', '.join(late)}; see their logs"
-            ) from None
+            raise LabFailed(f"not ready within {deadline:g} s: {', '.join(late)}; see their logs") from None
         except BaseExceptionGroup as group_error:
             raise root_cause(group_error) from None
 

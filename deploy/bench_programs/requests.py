@@ -1,4 +1,6 @@
-"""Two nodes with many requests for pairs in flight, whose pairs they measure in Z: equal bits show that they are pairs."""
+"""Two nodes with many requests for pairs in flight, whose pairs they measure in Z: equal bits show that they are
+pairs.
+"""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ def command(
     """Get entangled pairs with a node over any number of repeaters, and judge them.
 
     The network finds a way, installs a circuit along it, swaps, purifies where that is asked for, and finds another way
-    when a link or a node fails. Besides the pairs that are kept, and judged by the oracle, some are measured at both ends,
-    which gives an estimate of the fidelity without an oracle.
+    when a link or a node fails. Besides the pairs that are kept, and judged by the oracle, some are measured at both
+    ends, which gives an estimate of the fidelity without an oracle.
 
     Example: bellwire entangle alice bob -n 100 --lab alice-charlie-bob
 

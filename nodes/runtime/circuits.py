@@ -35,8 +35,11 @@ from nodes.runtime.units import Batch, Single, Unit, UnitGone
 from shared_state.errors import (
     LinkDown,
     NoFreeMemory,
+    NoSuchQubit,
     PeerDeparted,
+    PeerError,
     PeerLeftRun,
+    QubitExpired,
     RunClosed,
     SharedStateError,
 )
@@ -325,6 +328,9 @@ class LiveCircuit:
             case NoFreeMemory():
                 here = self.circuit.path[self.here]
                 self.fail(Failure.OUT_OF_MEMORY, f"at '{here}': {error.message}", avoid_node=here)
+            case PeerError() | NoSuchQubit() | QubitExpired():
+                # of a gate before, on a half that was gone: the first answer after that tells
+                self.fail(Failure.LOST, error.message)
             case _:
                 self.fail(Failure.UNSUPPORTED, error.message)
 

@@ -17,9 +17,15 @@ from nodes.network.purify import turn, twirl
 from nodes.ports import Basis, Bits
 from nodes.runtime.halves import HeldHalves
 from nodes.runtime.qubits import HeldQubit, Register
-from shared_state.errors import PeerError, RequestError
+from shared_state.errors import LinkDown, PeerError, RequestError
 
 _CODES: dict[Basis, int] = {"Z": 0, "X": 1, "Y": 2}
+
+
+_GONE = (QubitGone, PeerGone, RequestError, LinkDown)
+"""Why nothing can be done with a unit: LinkDown where its herald was foretold, and the link was cut before it came."""
+_REFUSED = (RequestError, PeerError, LinkDown)
+"""How Nature says so."""
 
 
 class UnitGone(Exception):
@@ -95,7 +101,7 @@ class Single:
     async def _give_up(self, identifier: int) -> None:
         """Discard a qubit that may be gone."""
         self._register.forget(identifier)
-        with suppress(RequestError, PeerError):
+        with suppress(*_REFUSED):
             await self._register.client.discard(self._register.clock.now(), identifier)
 
     @asynccontextmanager
@@ -103,7 +109,7 @@ class Single:
         """Fail as a whole: when one unit is gone, give all of them up and raise ``UnitGone``."""
         try:
             yield
-        except (QubitGone, PeerGone, RequestError) as error:
+        except _GONE as error:
             for unit in units:
                 await self._give_up(unit.qubit.identifier)
             raise UnitGone(str(error)) from error
@@ -121,7 +127,7 @@ class Batch:
         assert isinstance(other, Batch)
         try:
             x, z = await self.halves.bell_measure(other.halves)
-        except (QubitGone, PeerGone, RequestError) as error:
+        except _GONE as error:
             raise UnitGone(str(error)) from error
         return _integer(x), _integer(z)
 
@@ -129,12 +135,12 @@ class Batch:
         """Measure all."""
         try:
             return await self.halves.measure(np.full(len(self.halves), _CODES[basis], dtype=np.uint8))
-        except (QubitGone, PeerGone, RequestError) as error:
+        except _GONE as error:
             raise UnitGone(str(error)) from error
 
     async def discard(self) -> None:
         """Give all up."""
-        with suppress(QubitGone, RequestError, PeerError):
+        with suppress(QubitGone, *_REFUSED):
             await self.halves.discard()
 
     def correct(self, x: int, z: int) -> None:

@@ -26,7 +26,9 @@ pytestmark = pytest.mark.processes
 
 DEMANDS = str(Path(__file__).parents[1] / "nodes" / "runtime" / "shared_demands.py")
 BOTH_CLOCKS = pytest.mark.parametrize("mode", ["virtual", "real-time"])
-MANY = 400
+MANY = 500
+LEAVING = 2.0
+"""Emulated seconds from the deadline until an end has left, at most: in real time it may wait a second for the tail."""
 
 
 def planned(lab: str, mode: ClockMode) -> Plan:
@@ -43,7 +45,7 @@ async def request(
     lab: Laboratory, first: str, last: str, number: int = 1, within: float = 0.0
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Request pairs that are given up as they come; return what either end tells."""
-    given = {"number": str(number), "within": str(within)}
+    given = {"number": str(number), "within": str(within), "pause": "0.002"}
     result = await lab.run(Job(DEMANDS, {"alice": first, "bob": last}, parameters=given))
     (mine,), (its,) = result.returned[0]["alice"], result.returned[0]["bob"]
     return mine, its
@@ -72,8 +74,8 @@ async def test_repeaters_are_killed_one_after_the_other_until_no_way_is_left(
 ) -> None:
     """In a grid of nine, each time the one in the middle of the way that pairs take, while they come."""
     async with lab(planned("grid-3x3", mode)) as running:
-        for moment in (0.1, 0.4):
-            (mine, its) = await request(running, "n11", "n33")
+        for moment in (0.3, 0.6):
+            mine, its = await request(running, "n11", "n33")
             victim = mine["paths"][0][2]
             asked = asyncio.create_task(request(running, "n11", "n33", MANY))
             await asyncio.sleep(moment)
@@ -81,10 +83,9 @@ async def test_repeaters_are_killed_one_after_the_other_until_no_way_is_left(
             os.kill(pid_of(running, victim), signal.SIGKILL)
             mine, its = await asked
             check_all_came(mine, its, MANY)
-            assert victim in mine["paths"][0]
             assert victim not in mine["paths"][-1]
             await check_nothing_is_held(running, eventually)
-        (mine, its) = await request(running, "n11", "n33")
+        mine, its = await request(running, "n11", "n33")
         victim = mine["paths"][0][2]
         asked = asyncio.create_task(request(running, "n11", "n33", 100 * MANY, within=3.0))
         await asyncio.sleep(0.2)
@@ -93,14 +94,9 @@ async def test_repeaters_are_killed_one_after_the_other_until_no_way_is_left(
         assert mine["failure"] == its["failure"]
         assert mine["failure"] in (Failure.NODE_GONE, Failure.TIMEOUT)
         assert f"node '{victim}' has left" in mine["reason"]
-        assert mine["ended_at"] - 3.0 < running_since(mine) + 2.0
+        assert mine["ended_at"] < mine["times"][0] + 3.0 + LEAVING
         await check_nothing_is_held(running, eventually)
         check_all_came(*await request(running, "n11", "n21"), 1)
-
-
-def running_since(tale: dict[str, Any]) -> float:
-    """Return about when a request was made: a little before its first pair came."""
-    return float(tale["times"][0])
 
 
 @BOTH_CLOCKS
@@ -108,8 +104,9 @@ async def test_links_are_cut_while_pairs_come_and_mended(
     lab: Lab, eventually: Eventually, mode: ClockMode
 ) -> None:
     async with lab(planned("ring-6", mode)) as running:
-        for moment, position in ((0.1, 0), (0.2, 1), (0.3, 2)):
-            (mine, its) = await request(running, "n1", "n4")
+        ways = 0
+        for moment, position in ((0.2, 0), (0.3, 1), (0.4, 2), (0.5, 1)):
+            mine, its = await request(running, "n1", "n4")
             way = mine["paths"][0]
             link = "-".join(sorted((way[position], way[position + 1])))
             name = next(
@@ -121,10 +118,11 @@ async def test_links_are_cut_while_pairs_come_and_mended(
             await running.set_link(name, False)
             mine, its = await asked
             check_all_came(mine, its, MANY)
-            assert mine["paths"][0] == way
-            assert len(mine["paths"]) == 2
+            assert mine["paths"][-1] != way
+            ways = max(ways, len(mine["paths"]))
             await check_nothing_is_held(running, eventually)
             await running.set_link(name, True)
+        assert ways == 2
 
 
 async def test_a_repeater_killed_as_the_run_begins_ends_it_by_name_or_is_gone_around(

@@ -12,6 +12,8 @@ import pytest
 from nodes.network.circuit import Distillation
 from tests.nodes.network.tracker_model import Rules, World, chain
 
+pytestmark = pytest.mark.thorough
+
 ANYWHERE = (0, 1, 2, 3, 4)
 LINKS_BY_DEJMPS = (Distillation(0, "dejmps"),)
 ENDS_BY_DEJMPS = (Distillation(1, "dejmps"),)

@@ -25,7 +25,7 @@ from nodes.requests import (
 
 @dataclass(slots=True)
 class Tale:
-    """One end of one request: the units' ids, when they came, by what ways, outcomes where there are any; and the end."""
+    """One end of one request: the units' ids, when they came, by what ways, outcomes if there are any; and the end."""
 
     pairs: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from broker.bus import Bus
@@ -15,8 +16,16 @@ from nodes.errors import RunFailed
 from nodes.link.service import Failure
 from nodes.network.control import NoRoutes, Routes
 from nodes.network.request import Way
+from nodes.runtime.clock import Alone, VirtualClock
+from nodes.runtime.halves import HeldHalves
 from nodes.runtime.programs import Scalar
+from nodes.runtime.qubits import Register
+from nodes.runtime.units import Batch, Single, Unit, UnitGone
+from shared_state.client import NodeClient
 from shared_state.config import WorldConfig
+from shared_state.conversation import Durations
+from shared_state.deliveries import PairsDelivery
+from shared_state.errors import LinkDown
 from tests.nodes.runtime.network_lab import (
     RING,
     NetworkLab,
@@ -234,3 +243,42 @@ async def test_a_controller_that_never_learns_is_not_asked_for_ever() -> None:
         assert story["failure"] == Failure.NO_ROUTE
         assert "leads over what is to be avoided" in story["reason"]
         assert await lab.left_behind() == {}
+
+
+class CutOff:
+    """A client of Nature whose halves are gone: their heralds were foretold, and the link was cut before they came."""
+
+    durations = Durations()
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, None]]:
+        async def refuse(*arguments: object) -> None:
+            self.asked.append(name)
+            raise LinkDown("link 'r1-r2' is down")
+
+        return refuse
+
+
+def held(client: CutOff, kind: str) -> Unit:
+    """Return a half, or halves, that the client has been told of."""
+    register = Register(cast(NodeClient, client), VirtualClock(Alone()), "run-1/alice-1")
+    if kind == "one":
+        return Single(register, len(client.asked), 0.0)
+    halves = HeldHalves(register, "r1-r2")
+    halves.add(PairsDelivery(1, 1, np.zeros(3)))
+    return Batch(halves)
+
+
+@pytest.mark.parametrize("kind", ["one", "several"])
+async def test_halves_that_are_lost_to_a_cut_before_their_herald_end_what_is_done_with_them(
+    kind: str,
+) -> None:
+    """In real time a node is told of pairs ahead of their heralds."""
+    client = CutOff()
+    with pytest.raises(UnitGone):
+        await held(client, kind).swap(held(client, kind))
+    with pytest.raises(UnitGone):
+        await held(client, kind).measure("X")
+    await held(client, kind).discard()

@@ -24,6 +24,8 @@ from tests.nodes.runtime.network_physics import (
     werner,
 )
 
+pytestmark = pytest.mark.thorough
+
 FIDELITY = 0.97
 LIFETIME = 0.02
 """Depolarising time of the repeater's memory in seconds."""

@@ -13,6 +13,8 @@ from nodes.network.tuning import LARGEST, SMALLEST
 from shared_state.config import MemoryConfig, SingleClickSource, WernerSource
 from tests.nodes.runtime.network_physics import SIGMAS, delivered, likely_mean, row
 
+pytestmark = pytest.mark.thorough
+
 CYCLE = 1e-5
 ETA = 0.1
 CAREFUL = SingleClickSource(attempt_rate=1 / CYCLE, emission=(ETA, ETA))

@@ -21,6 +21,8 @@ from nodes.runtime.in_memory import in_memory_lab
 from shared_state.config import LinkDevices, MemoryConfig, NodeDevices, WernerSource, WorldConfig
 from tests.nodes.runtime.network_physics import AT_ONCE, SIGMAS, Floats
 
+pytestmark = pytest.mark.thorough
+
 PROGRAM = str(Path(__file__).with_name("switch_demand.py"))
 RATE = 100.0
 

@@ -24,6 +24,8 @@ from tests.nodes.runtime.network_physics import (
     werner,
 )
 
+pytestmark = pytest.mark.thorough
+
 LENGTHS = (20e3, 45e3, 10e3, 30e3, 15e3)
 CYCLE = 1e-3
 

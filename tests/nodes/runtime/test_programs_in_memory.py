@@ -9,6 +9,7 @@ from math import exp, inf, sqrt
 
 import pytest
 
+from nodes.apps.entangle import paths
 from nodes.errors import ProgramInvalid
 from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
@@ -54,7 +55,7 @@ async def test_a_pair_over_any_number_of_repeaters_is_what_swapping_makes_of_its
         result = await lab.run(RunRequest("entangle", TWO, rounds=10))
     w = (4 * 0.95 - 1) / 3
     assert result.figures["fidelity_mean"] == pytest.approx(0.25 + 0.75 * w ** (repeaters + 1), abs=1e-9)
-    assert result.paths == [names]
+    assert paths(result.returned) == [names]
 
 
 @pytest.mark.parametrize("length", [1e3, 50e3, 300e3])
