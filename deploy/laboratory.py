@@ -34,8 +34,8 @@ from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import Conductor, RunResult
-from nodes.runtime.lag import LagFigures
 from nodes.runtime.controller import RoutingController
+from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from nodes.runtime.survey import topology, tunes
 from shared_state.errors import SharedStateError

@@ -79,6 +79,11 @@ class GateKeys(Section):
     )
     readout_error_0: Fraction | None = key("Probability that a 0 is reported as 1. Default 0.", 0.05)
     readout_error_1: Fraction | None = key("Probability that a 1 is reported as 0. Default 0.", 0.005)
+    bell_success: Fraction | None = key(
+        "Probability that a Bell measurement tells anything; both qubits are gone in any case. At most 50 % with "
+        "linear optics and no further photons. Default 1.",
+        0.5,
+    )
     single_duration: Duration | None = key("Time a one-qubit gate takes. Default 0 s.", "5 ns")
     two_duration: Duration | None = key("Time a two-qubit gate takes. Default 0 s.", "500 us")
     readout_duration: Duration | None = key("Time a measurement takes. Default 0 s.", "3.7 us")

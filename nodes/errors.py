@@ -14,6 +14,7 @@
     ├── Deadlock               in virtual time: every role waits, and nothing is on its way to any of them
     │   (also PeerWithdrew in nodes.qkd.authentication, PrecisionLost in nodes.qkd.toeplitz, NoRoute in
     │   nodes.network.routing, RequestFailed in nodes.requests)
+    ├── MeasurementFailed      a Bell measurement that succeeds at times has told nothing; its qubits are gone
     ├── QubitGone              the program uses a qubit that it no longer holds, or a cut-off has passed (mine)
     ├── ProgramInvalid         a program file that cannot be run, or asked for with the wrong roles or parameters (mine)
     ├── RunCancelled           the lab called the run off, because another role failed or the user did
@@ -81,6 +82,10 @@ class TurnKept(NodeError):
 
 class QubitGone(NodeError):
     """The program uses a qubit that was measured, sent, discarded or handed over before, or kept past a cut-off."""
+
+
+class MeasurementFailed(NodeError):
+    """A Bell measurement of a device that does not always succeed has told nothing; both qubits are gone."""
 
 
 class ProgramInvalid(NodeError):

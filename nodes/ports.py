@@ -79,7 +79,7 @@ class Qubit(Protocol):
         """Measure and consume the qubit; 0 is the +1 eigenstate of the basis' Pauli operator."""
 
     async def bell_measure(self, other: Qubit) -> BellOutcome:
-        """Measure both qubits in the Bell basis and consume them."""
+        """Measure both qubits in the Bell basis and consume them. Raises ``MeasurementFailed``, by chance."""
 
     async def discard(self) -> None:
         """Give the qubit up: it is traced out and its memory is free."""

@@ -51,6 +51,8 @@ class GateConfig(InRange):
     says: ``joint``, the weight g of rho -> g U rho U^+ + (1-g) I/4 (Briegel et al. 1998), or ``each``, where both
     qubits are depolarised on their own and F = (1-3p/4)^2 is the entanglement fidelity of the gate.
     ``readout_error_0`` is the probability that a 0 is reported as 1, ``readout_error_1`` that a 1 is as 0.
+    ``bell_success``: the probability that a Bell measurement tells anything, 1/2 at most with linear optics and no
+    further photons; both qubits are gone in any case.
 
     Durations in seconds: the qubits are busy and their holder's clock goes on by so much. An operation acts
     when it begins. A Bell measurement takes a two-qubit gate and a readout.
@@ -61,6 +63,7 @@ class GateConfig(InRange):
     two_qubit_noise: Literal["joint", "each"] = "joint"
     readout_error_0: float = 0.0
     readout_error_1: float = 0.0
+    bell_success: float = 1.0
     single_duration: float = 0.0
     two_duration: float = 0.0
     readout_duration: float = 0.0

@@ -6,6 +6,7 @@
     │   ├── NotYours                 not-yours            the qubit was never given to this node
     │   ├── NoSuchQubit              no-such-qubit        it was: measured, discarded or sent since
     │   ├── QubitExpired             qubit-expired        it, or its pair's other half, was kept past a cut-off
+    │   ├── MeasurementFailed        measurement-failed   a Bell measurement that succeeds at times has told nothing
     │   ├── NoFreeMemory             no-free-memory
     │   ├── ClusterTooLarge          cluster-too-large    more entangled qubits than the lab allows
     │   ├── TimeReversed             time-reversed        virtual time never runs backwards
@@ -84,6 +85,12 @@ class QubitExpired(RequestError):
     """
 
     code = "qubit-expired"
+
+
+class MeasurementFailed(RequestError):
+    """A Bell measurement of a device that does not always succeed has told nothing; both qubits are gone."""
+
+    code = "measurement-failed"
 
 
 class NoFreeMemory(RequestError):

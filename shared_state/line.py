@@ -79,6 +79,7 @@ class Line:
         self._receiver: _Receiver | None = None
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
         self._down = asyncio.Event()
+        self._heard_at = self._welcomed_at = 0.0
         self._kept = False
         self._unsent: list[bytes] = []
         self._answers: dict[int, _Question] = {}
@@ -93,10 +94,9 @@ class Line:
         """Open the session. Raises AdmissionError and ServerLost."""
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
-                await self._connect()
+                self._welcomed_at = await self._connect()
         except (OSError, TimeoutError) as error:
             raise ServerLost(f"no shared-state server answers at {self._dialler}: {error}.") from error
-        self._welcomed_at = self._monotonic()
         self._began = self.welcome.now
 
     def emulated_now(self) -> float:
@@ -177,6 +177,7 @@ class Line:
                 case Answered(request, value, error):
                     self._answer(request, value, error)
                 case Welcome():
+                    self._heard_at = self._monotonic()
                     self._welcomed.set_result(event)
                 case Refused(reason):
                     self._refuse(reason)
@@ -192,11 +193,15 @@ class Line:
             self._give_up(ServerLost(f"the connection to the server at {self._dialler} was lost."))
         self._down.set()
 
-    async def _connect(self) -> None:
-        """Make a connection and say hello; after the welcome, say again what may not have been heard."""
+    async def _connect(self) -> float:
+        """Make a connection and say hello; after the welcome, say again what may not have been heard.
+
+        Return when the server has read its clock for the welcome, as far as can be told: half-way between both.
+        """
         self._welcomed = self._loop.create_future()
         self._receiver = receiver = _Receiver(self)
         wire = await self._dialler.dial(receiver)
+        said = self._monotonic()
         wire.write(self._conversation.hello())
         try:
             self.welcome = await self._welcomed
@@ -206,6 +211,7 @@ class Line:
         self._wire = wire
         self._unsent.clear()
         wire.write(self._conversation.outstanding())
+        return (said + self._heard_at) / 2
 
     async def _keep_connected(self) -> None:
         while True:
@@ -240,7 +246,8 @@ class Line:
     async def _reconnect(self) -> None:
         while True:
             try:
-                return await self._connect()
+                await self._connect()
+                return
             except OSError:
                 # nothing tells when a server is back
                 await asyncio.sleep(RETRY_AFTER)

@@ -35,7 +35,7 @@ RANGES: Final[Mapping[str, Range]] = {
             "fidelity", "alpha", "initialisation_fidelity", "single_fidelity", "two_fidelity", "readout_error_0",
             "readout_error_1", "emission", "visibility", "dark_count_probability", "double_excitation",
             "pair_probability", "efficiency", "afterpulse_probability", "intensity_probabilities",
-            "basis_probability", "misalignment", "fraction", "blocking",
+            "basis_probability", "misalignment", "fraction", "blocking", "bell_success",
         ),
         FRACTION,
     ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, out
 from deploy.controller_access import read_access

@@ -66,6 +66,7 @@ def _node_document(node: Node) -> dict[str, Any]:
             "two_qubit_noise": gates.two_qubit_noise,
             "readout_error_0": gates.readout_error_0,
             "readout_error_1": gates.readout_error_1,
+            "bell_success": gates.bell_success,
             "single_duration_s": gates.single_duration,
             "two_duration_s": gates.two_duration,
             "readout_duration_s": gates.readout_duration,

@@ -134,6 +134,8 @@ class Conductor:
         happens, and when cancelled, the nodes hold nothing of the run afterwards.
         """
         program = load(request.program).cast(request.roles)
+        if vacant := [role for role in program.roles if role not in request.roles]:
+            raise ProgramInvalid(f"{request.program}: nobody plays {', '.join(vacant)}")
         paths = swap_paths(program, request.roles, self._route)
         parts = {node: role for role, node in request.roles.items()}
         parts |= {node: "" for path in paths for node in path.nodes if node not in parts}
@@ -149,7 +151,7 @@ class Conductor:
         reason = "the lab called it off"
         try:
             started_at = await self._begin(run, request, parts, paths, network)
-            ended_at = await self._follow(run, parts, request, judge, progress)
+            ended_at = await self._follow(run, parts, network, request, judge, progress)
             reason = ""
         except RunFailed as failure:
             reason = str(failure)
@@ -191,8 +193,8 @@ class Conductor:
             try:
                 started_at = await self._oracle.hold()
                 await self._order(run, request, parts, paths, network, started_at)
-                for node in parts:
-                    await self._begun(run, node, request.deadline)
+                for node, role in parts.items():
+                    await self._begun(run, node, request.deadline, needed=bool(role) or node not in network)
             finally:
                 await self._oracle.release()
         return started_at
@@ -211,33 +213,57 @@ class Conductor:
             try:
                 await self._office.send(node, run, PROTOCOL, "RunOrder", order, started_at, started_at)
             except PeerGone as gone:
-                raise RunFailed(node, "PeerGone", "its process has ended") from gone
+                if role or node not in network:
+                    raise RunFailed(node, "PeerGone", "its process has ended") from gone
 
-    async def _begun(self, run: str, node: str, deadline: float) -> None:
+    async def _begun(self, run: str, node: str, deadline: float, *, needed: bool) -> None:
         try:
             await self._office.receive(node, run, "that it has its part", deadline)
         except (PeerGone, DeadlinePassed) as error:
+            if not needed and isinstance(error, PeerGone):
+                return
             raise RunFailed(node, type(error).__name__, str(error)) from error
 
     async def _follow(
         self,
         run: str,
         parts: Mapping[str, str],
+        network: tuple[str, ...],
         request: RunRequest,
         judge: Judge,
         progress: Callable[[int], None],
     ) -> float:
-        """Take the reports of all nodes until the last has played its part; return the emulated time of its end."""
+        """Take the reports of all nodes until the last has played its part; return the emulated time of its end.
+
+        Nodes of the network that play no role are heard until then, and may leave: others go around them.
+        """
+        relays = [node for node in network if not parts[node]]
         try:
             async with asyncio.TaskGroup() as group:
                 ends = [
-                    group.create_task(self._listen(run, node, role, judge)) for node, role in parts.items()
+                    group.create_task(self._listen(run, node, role, judge))
+                    for node, role in parts.items()
+                    if node not in relays
                 ]
+                heard = [group.create_task(self._hear_relay(run, node, judge)) for node in relays]
                 with _blaming(request.program):
                     await judge.judge(request.rounds, progress)
+                await asyncio.wait(ends)
+                for relay in heard:
+                    relay.cancel()
         except BaseExceptionGroup as failures:
             raise root_cause(failures) from failures
         return max(end.result() for end in ends)
+
+    async def _hear_relay(self, run: str, node: str, judge: Judge) -> None:
+        """Raise ``RunFailed`` when a relay of the network fails; that it leaves is no failure."""
+        while True:
+            try:
+                await self._listen(run, node, "", judge)
+            except RunFailed as failure:
+                if failure.cause != "PeerGone":
+                    raise
+                return
 
     async def _listen(self, run: str, node: str, role: str, judge: Judge) -> float:
         while True:

@@ -8,10 +8,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nodes.errors import PeerGone, ProgramInvalid, QubitGone
+from nodes.errors import MeasurementFailed, PeerGone, ProgramInvalid, QubitGone
 from nodes.ports import Basis, BellOutcome, Qubit
 from nodes.runtime.clock import RunClock
 from shared_state.client import NodeClient
+from shared_state.errors import MeasurementFailed as BellMeasurementFailed
 from shared_state.errors import PeerError, QubitExpired
 
 AnswerT = TypeVar("AnswerT")
@@ -21,7 +22,7 @@ async def answered(request: Coroutine[Any, Any, AnswerT], awaited: str) -> Answe
     """Await Nature's answer.
 
     Raise ``PeerGone`` when it is that the party at the other end has gone, ``QubitGone`` when a memory's cut-off has
-    passed for the qubit or the other half of its pair.
+    passed for the qubit or the other half of its pair, ``MeasurementFailed`` for a Bell measurement that tells nothing.
     """
     try:
         return await request
@@ -29,6 +30,8 @@ async def answered(request: Coroutine[Any, Any, AnswerT], awaited: str) -> Answe
         raise PeerGone(error.node, awaited) from error
     except QubitExpired as error:
         raise QubitGone(error.message) from error
+    except BellMeasurementFailed as error:
+        raise MeasurementFailed(error.message) from error
 
 
 class Group(Protocol):

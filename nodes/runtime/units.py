@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from nodes.errors import PeerGone, ProgramInvalid, QubitGone
+from nodes.errors import MeasurementFailed, PeerGone, ProgramInvalid, QubitGone
 from nodes.network.circuit import PURIFICATIONS
 from nodes.network.purify import turn, twirl
 from nodes.ports import Basis, Bits
@@ -22,7 +22,7 @@ from shared_state.errors import LinkDown, PeerError, RequestError
 _CODES: dict[Basis, int] = {"Z": 0, "X": 1, "Y": 2}
 
 
-_GONE = (QubitGone, PeerGone, RequestError, LinkDown)
+_GONE = (QubitGone, MeasurementFailed, PeerGone, RequestError, LinkDown)
 """Why nothing can be done with a unit: LinkDown where its herald was foretold, and the link was cut before it came."""
 _REFUSED = (RequestError, PeerError, LinkDown)
 """How Nature says so."""

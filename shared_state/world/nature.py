@@ -22,7 +22,15 @@ from shared_state.engine.errors import ClusterTooLarge as EngineClusterTooLarge
 from shared_state.engine.errors import EngineError
 from shared_state.engine.joint_state import JointState
 from shared_state.engine.later import Later
-from shared_state.errors import BadRequest, ClusterTooLarge, LinkDown, NotYours, PartnerLost, QubitExpired
+from shared_state.errors import (
+    BadRequest,
+    ClusterTooLarge,
+    LinkDown,
+    MeasurementFailed,
+    NotYours,
+    PartnerLost,
+    QubitExpired,
+)
 from shared_state.ledger import Bereavement, Holding, Ledger, Place
 from shared_state.world.keeping import Keeping
 from shared_state.world.memory import initial_state
@@ -98,10 +106,17 @@ class Nature:
     def bell_measure(self, node: str, at: float, first: int, second: int) -> Later[tuple[int, int]]:
         """Measure two qubits in the Bell basis and consume them: one two-qubit gate, two readouts.
 
-        Where both were halves of pairs, their partners are now each other's: an entanglement swap.
+        Where both were halves of pairs, their partners are now each other's: an entanglement swap. Raises
+        MeasurementFailed where the device has not succeeded: both are traced out.
         """
         one, other = holdings = self.touch(node, at, [first, second], answered=True)
         devices, rng = self.world.nodes[node].gates, self.rng(f"node/{node}", one.run)
+        if devices.bell_success < 1 and rng.random() >= devices.bell_success:
+            for holding in holdings:
+                self.drop(holding)
+            raise MeasurementFailed(
+                f"the Bell measurement of the qubits {first} and {second} has told nothing."
+            )
         with _named(holdings):
             add_gate_noise(self.state, devices, [one.label, other.label])
             outcome = self.state.bell_measure_later(one.label, other.label, rng.random())

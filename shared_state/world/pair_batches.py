@@ -63,6 +63,11 @@ class PairBatches:
 
         One two-qubit gate and two readouts each. The outer halves are a batch now, under the ids they have.
         """
+        if self._nature.world.nodes[node].gates.bell_success < 1:
+            raise BadRequest(
+                f"the Bell measurements of {node} do not always succeed, and a batch is swapped as a whole: "
+                "ask for the pairs one by one."
+            )
         one, other = self._find(node, batch), self._find(node, other_batch)
         self._check_lengths(one, len(other.touched))
         if one.batch is other.batch:

@@ -48,11 +48,12 @@ def test_a_node_without_storage_keys_has_no_storage(read: ReadLab) -> None:
 
 def test_every_key_of_the_gates_reaches_the_device(read: ReadLab) -> None:
     gates = (
-        "{single_fidelity: 0.99, two_fidelity: 0.9, two_qubit_noise: each, readout_error_0: 5 %, readout_error_1: "
-        "0.5 %, single_duration: 5 ns, two_duration: 500 us, readout_duration: 3.7 us, initialisation_duration: 2 us}"
+        "{single_fidelity: 0.99, two_fidelity: 0.9, two_qubit_noise: each, readout_error_0: 5 %, "
+        "readout_error_1: 0.5 %, bell_success: 50 %, single_duration: 5 ns, two_duration: 500 us, "
+        "readout_duration: 3.7 us, initialisation_duration: 2 us}"
     )
     found = read(f"nodes: {{a: {{gates: {gates}}}}}").nodes["a"].devices.gates
-    expected = (0.99, 0.9, 0.05, 0.005, 5e-9, 5e-4, 3.7e-6, 2e-6)
+    expected = (0.99, 0.9, 0.05, 0.005, 0.5, 5e-9, 5e-4, 3.7e-6, 2e-6)
     values = [getattr(found, field.name) for field in fields(GateConfig) if field.name != "two_qubit_noise"]
     assert values == pytest.approx(expected)
     assert found.two_qubit_noise == "each"

@@ -34,7 +34,7 @@ def test_entangle_fails_with_the_name_of_the_only_link_while_it_is_cut_and_works
     assert (cut.code, cut.out, cut.err) == (0, "", "Link alice-bob of lab pair is down.\n")
     failed = up("entangle", "alice", "bob", "-n", "3")
     assert (failed.code, failed.out) == (RunUnsuccessful.exit_code, "")
-    assert "link 'alice-bob' is down: no pair comes over it before it is up again" in failed.err
+    assert "link-down: link 'alice-bob' is down" in failed.err
     assert "Traceback" not in failed.err
     assert up("link", "up", "alice-bob", "-l", "pair").code == 0
     assert up("entangle", "alice", "bob", "-n", "3", "--json").document["fidelity_mean"] == pytest.approx(1.0)

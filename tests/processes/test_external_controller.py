@@ -117,5 +117,5 @@ def test_the_access_is_the_users_alone_and_the_command_tells_it(bellwire: Bellwi
 
 
 def test_a_lab_that_routes_by_itself_has_no_access_to_tell(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="network: {controller: external}"):
+    with pytest.raises(NotFound, match=r"network: \{controller: external\}"):
         read_access(tmp_path, "plain")
