@@ -25,7 +25,7 @@ from nodes.apps.entangle import paths
 from nodes.errors import ProgramInvalid
 from nodes.requests import Terms
 from nodes.runtime.conductor import RunResult
-from nodes.runtime.requesting import distillations
+from nodes.runtime.desk import distillations
 
 NAME = "entangle"
 

@@ -34,13 +34,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import Enum
 from math import inf
 
 from nodes.errors import ProtocolViolation
 from nodes.network.circuit import Circuit, Segment, Side, ladder
 from nodes.network.frames import Frame, after_purification, success, twirl, twirled
+from nodes.network.halves import Half, State
 from nodes.network.tidings import (
     Deliver,
     Discard,
@@ -57,45 +56,6 @@ from nodes.network.tidings import (
     Verdict,
     WatchOver,
 )
-
-
-class State(Enum):
-    """What is known of a half."""
-
-    SHARED = "shared with the other end of a segment, and waiting"
-    BUSY = "being measured: its outcome is not there yet"
-    SPENDING = "purified here, and the other end has not said how it went"
-    SWAPPED = "joined with one on the other side"
-
-
-@dataclass(slots=True)
-class _Half:
-    """A half, by this node's own id.
-
-    It is shared across the ``rung``-th segment of the ladder of its side, purified ``rounds`` times there, with the
-    half ``partner`` at the other end, up to X^x Z^z. ``joined`` and ``outcome``: what it was swapped with, and how.
-    ``track`` and ``parity`` came before this node could act on them, and what the right ends ``skipped`` say of smaller
-    segments comes after; ``expired``: its partner is gone, and ``overdue``: the cut-off has passed, which was heard
-    while it was busy.
-    """
-
-    pair: str
-    side: Side
-    partner: str
-    born: float
-    rung: int = 0
-    rounds: int = 0
-    x: int = 0
-    z: int = 0
-    state: State = State.SHARED
-    joined: str = ""
-    outcome: Frame = (0, 0)
-    track: Track | None = None
-    parity: Parity | None = None
-    skipped: list[int] = field(default_factory=list)
-    expired: bool = False
-    overdue: bool = False
-
 
 _REMEMBERED = 256
 """For each unit of the window so many swaps are remembered, to pass news of their pairs on; so many halves that have
@@ -114,7 +74,7 @@ class Tracker:
             "right": ladder(circuit, here, "right"),
         }
         self._between = 0 < here < circuit.last
-        self._halves: dict[str, _Half] = {}
+        self._halves: dict[str, Half] = {}
         """In the order in which they came to be shared as they are."""
         self._most = _REMEMBERED * circuit.window
         self._swapped: deque[str] = deque()
@@ -125,7 +85,7 @@ class Tracker:
 
     def heralded(self, side: Side, pair: str, at: float) -> Iterator[Instruction]:
         """The link on that side has made a pair, of which the other end knows or will. Raise as ``received`` does."""
-        half = self._halves[pair] = _Half(pair, side, pair, at)
+        half = self._halves[pair] = Half(pair, side, pair, at)
         if self.circuit.cutoff is not None and self._between:
             yield WatchOver(pair)
         yield from self._advance(half)
@@ -315,7 +275,7 @@ class Tracker:
         self._check(sender == self._far(half) and half.state is State.SPENDING, sender, news)
         yield from self._judged(half, succeeded=news.success)
 
-    def _judged(self, half: _Half, *, succeeded: bool) -> Iterator[Instruction]:
+    def _judged(self, half: Half, *, succeeded: bool) -> Iterator[Instruction]:
         if not succeeded:
             yield from self._drop(half, tell=False)
             return
@@ -326,7 +286,7 @@ class Tracker:
 
     # what it leads to
 
-    def _advance(self, half: _Half) -> Iterator[Instruction]:
+    def _advance(self, half: Half) -> Iterator[Instruction]:
         """Do what can be done with a half that waits."""
         if half.rounds < self._rounds(half):
             yield from self._purify(half)
@@ -335,7 +295,7 @@ class Tracker:
         if half.overdue and half.state is State.SHARED and half.pair in self._halves:
             yield from self._drop(half, tell=True)
 
-    def _purify(self, half: _Half) -> Iterator[Instruction]:
+    def _purify(self, half: Half) -> Iterator[Instruction]:
         """Spend a half on an older one of the same segment and as many rounds; its right end decides which."""
         if half.side == "right":
             return
@@ -345,7 +305,7 @@ class Tracker:
                 yield self._begin_purifying(other, half, left=False)
                 return
 
-    def _begin_purifying(self, kept: _Half, spent: _Half, *, left: bool) -> Purify:
+    def _begin_purifying(self, kept: Half, spent: Half, *, left: bool) -> Purify:
         """Use two halves for a purification. BBPSSW is for Werner pairs, and makes such of its own by turns at
         random.
         """
@@ -357,7 +317,7 @@ class Tracker:
             half.x, half.z = twirled((half.x, half.z), turns[-1])
         return Purify(kept.pair, spent.pair, protocol, left, (turns[0], turns[1]))
 
-    def _swap(self, half: _Half) -> Iterator[Instruction]:
+    def _swap(self, half: Half) -> Iterator[Instruction]:
         """Swap with the half that has waited longest on the other side."""
         for other in self._halves.values():
             if other.side != half.side and other.state is State.SHARED and self._ready(other):
@@ -366,11 +326,11 @@ class Tracker:
                 yield Swap(left.pair, right.pair)
                 return
 
-    def _ready(self, half: _Half) -> bool:
+    def _ready(self, half: Half) -> bool:
         """Tell whether a half is shared as far as this node's swap wants it, and purified."""
         return self._is_at_top(half) and half.rounds == self._rounds(half)
 
-    def _deliver(self, half: _Half) -> Iterator[Instruction]:
+    def _deliver(self, half: Half) -> Iterator[Instruction]:
         if self.limit < 1:
             yield from self._drop(half, tell=True)
             return
@@ -379,7 +339,7 @@ class Tracker:
         name = half.pair if half.side == "right" else half.partner
         yield Deliver(half.pair, name, half.x, half.z, half.born)
 
-    def _drop(self, half: _Half, *, tell: bool) -> Iterator[Instruction]:
+    def _drop(self, half: Half, *, tell: bool) -> Iterator[Instruction]:
         """Give a half up that this node holds; ``tell`` its partner, unless the news has come from there."""
         self._leave(half.pair)
         yield Discard(half.pair)
@@ -387,26 +347,26 @@ class Tracker:
         if tell:
             yield self._to_partner(half, Expired(half.partner))
 
-    def _pass_on(self, one: _Half, other: _Half) -> Iterator[Instruction]:
+    def _pass_on(self, one: Half, other: Half) -> Iterator[Instruction]:
         """Tell the partners of two halves that were swapped, but those who have told this node, and forget them."""
         for half in (one, other):
             self._leave(half.pair)
             if not half.expired:
                 yield self._to_partner(half, Expired(half.partner))
 
-    def _onwards(self, right: _Half, origin: str, frame: Frame, born: float) -> Send:
+    def _onwards(self, right: Half, origin: str, frame: Frame, born: float) -> Send:
         """Tell the next stop to where its pair leads: ``frame`` goes as far as this node's left half."""
         x = frame[0] ^ right.outcome[0] ^ right.x
         z = frame[1] ^ right.outcome[1] ^ right.z
         return self._to_partner(right, Track(right.partner, origin, x, z, min(born, right.born)))
 
-    def _climb(self, half: _Half, rung: int, partner: str, x: int, z: int, born: float) -> None:
+    def _climb(self, half: Half, rung: int, partner: str, x: int, z: int, born: float) -> None:
         """Share a half across a larger segment."""
         half.rung, half.rounds = rung, 0
         half.partner, half.x, half.z, half.born = partner, x, z, min(born, half.born)
         self._line_up(half)
 
-    def _line_up(self, half: _Half) -> None:
+    def _line_up(self, half: Half) -> None:
         """Put a half behind those that are longer what it is now."""
         self._halves[half.pair] = self._halves.pop(half.pair)
 
@@ -415,32 +375,32 @@ class Tracker:
         if len(self._swapped) > self._most and (oldest := self._swapped.popleft()) in self._halves:
             self._leave(self._leave(oldest).joined)
 
-    def _leave(self, pair: str) -> _Half:
+    def _leave(self, pair: str) -> Half:
         """Forget a half, but that it was here."""
         self._gone[pair] = None
         if len(self._gone) > self._most:
             del self._gone[next(iter(self._gone))]
         return self._halves.pop(pair)
 
-    def _segment(self, half: _Half) -> Segment:
+    def _segment(self, half: Half) -> Segment:
         return self._ladders[half.side][half.rung]
 
-    def _is_at_top(self, half: _Half) -> bool:
+    def _is_at_top(self, half: Half) -> bool:
         return half.rung == len(self._ladders[half.side]) - 1
 
-    def _rounds(self, half: _Half) -> int:
+    def _rounds(self, half: Half) -> int:
         """Count the purifications that the pairs of a half's segment undergo."""
         return len(self.circuit.protocols(self._segment(half)))
 
-    def _protocol(self, half: _Half) -> str:
+    def _protocol(self, half: Half) -> str:
         return self.circuit.protocols(self._segment(half))[half.rounds]
 
-    def _far(self, half: _Half) -> int:
+    def _far(self, half: Half) -> int:
         """Return the position of the other end of the segment across which a half is shared."""
         first, last = self._segment(half).ends
         return first if half.side == "left" else last
 
-    def _to_partner(self, half: _Half, tiding: Tiding) -> Send:
+    def _to_partner(self, half: Half, tiding: Tiding) -> Send:
         return Send(self._far(half), tiding)
 
     def _check(self, true: bool, sender: int, tiding: Tiding) -> None:

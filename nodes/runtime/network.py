@@ -22,7 +22,6 @@ from broker.envelope import Envelope
 from nodes import codec
 from nodes.errors import PeerGone, ProtocolViolation
 from nodes.link.service import Failure, LinkService
-from nodes.network import control
 from nodes.network.circuit import Side
 from nodes.network.control import NoRoutes, RouteRequest, Routes
 from nodes.network.memories import MemoryBudget
@@ -33,10 +32,10 @@ from nodes.runtime.accepting import Acceptance, Acceptances, Closed
 from nodes.runtime.channel import Channel
 from nodes.runtime.circuits import End, LiveCircuit, Wire
 from nodes.runtime.clock import RunClock
+from nodes.runtime.inquiries import Inquiries
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import CONTROLLER
 from nodes.runtime.qubits import Register
-from nodes.runtime.requesting import NoAnswer
 from shared_state.client import NodeClient
 
 _SIGNALS: Mapping[str, type[Signal]] = {
@@ -44,8 +43,6 @@ _SIGNALS: Mapping[str, type[Signal]] = {
 }
 PROTOCOL = "network"
 _LONGEST_SESSION = 128
-_ANSWERED = 0.5
-"""The controller gets this part of the time for which a wait may last, since the lab's clock stands still meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +81,12 @@ class NetworkStack:
         self._office = office
         self._memories = memories
         self._session = f"{run}:net"
+        self._inquiries = Inquiries(office, clock, self._session, deadline)
         self._events: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
         self._circuits: dict[str, LiveCircuit] = {}
         self._services = {link: LinkService(link) for link in locality.links}
         self._outbox: dict[tuple[str, str], list[object]] = {}
         self._numbers = count(1)
-        self._asked: dict[int, asyncio.Future[Envelope]] = {}
         self._endings: dict[str, Callable[[], None]] = {}
         self._lent = 0
         self._early: defaultdict[str, deque[tuple[float, Envelope]]] = defaultdict(deque)
@@ -173,33 +170,7 @@ class NetworkStack:
 
     async def ask_controller(self, request: RouteRequest) -> Routes | NoRoutes:
         """Ask for ways; emulated time stands still meanwhile. Raise ``NoAnswer``."""
-        number = next(self._numbers)
-        answered = self._asked[number] = asyncio.get_running_loop().create_future()
-        body = codec.fields_of(request) | {"number": number}
-        now = self.clock.now()
-        try:
-            await self._office.send(
-                CONTROLLER, self._session, control.PROTOCOL, "RouteRequest", body, now, now
-            )
-            async with asyncio.timeout(_ANSWERED * self.deadline):
-                envelope = await answered
-            kinds: Mapping[str, type[Routes | NoRoutes]] = {"Routes": Routes, "NoRoutes": NoRoutes}
-            kind = kinds.get(envelope.kind)
-            if kind is None:
-                raise ProtocolViolation(f"it answered with {envelope.kind}")
-            answer = codec.build(kind, envelope.body)
-            if isinstance(answer, Routes):
-                _check_ways(request, answer)
-            return answer
-        except TimeoutError:
-            silent = f"the routing controller did not answer within {_ANSWERED * self.deadline:g} s"
-            raise NoAnswer(silent) from None
-        except PeerGone:
-            raise NoAnswer("the routing controller has left") from None
-        except ProtocolViolation as violation:
-            raise NoAnswer(f"the routing controller is at fault: {violation}") from violation
-        finally:
-            del self._asked[number]
+        return await self._inquiries.ask(request)
 
     # circuits
 
@@ -259,10 +230,7 @@ class NetworkStack:
     def arrived(self, envelope: Envelope) -> None:
         """Take a message; in real time it may be before its time."""
         if envelope.sender == CONTROLLER:
-            number = envelope.body.get("number")
-            asked = self._asked.get(number) if isinstance(number, int) else None
-            if asked is not None and not asked.done():
-                asked.set_result(envelope)
+            self._inquiries.answered(envelope)
             return
         channel = self._locality.channels.get(envelope.sender)
         # no earlier than light could have brought it, whatever the sender says
@@ -394,18 +362,6 @@ class NetworkStack:
             await self._office.send(recipient, session, PROTOCOL, kind, body, now, arrives)
         except PeerGone:
             self.gone(recipient)
-
-
-def _check_ways(request: RouteRequest, answer: Routes) -> None:
-    """Raise ``ProtocolViolation`` unless all ways lead there, at least one, and past what is to be avoided."""
-    if not answer.ways:
-        raise ProtocolViolation("it knows ways, and tells none")
-    for way in answer.ways:
-        ends = (way.nodes[0], way.nodes[-1]) if way.nodes else ()
-        if ends != (request.source, request.destination) or len(way.links) != len(way.nodes) - 1:
-            raise ProtocolViolation(f"{way.nodes} by {way.links} does not lead there")
-        if {*way.nodes, *way.links} & {*request.avoid_nodes, *request.avoid_links}:
-            raise ProtocolViolation(f"{way.nodes} by {way.links} leads over what is to be avoided")
 
 
 def _together(messages: list[object]) -> list[object]:

@@ -1,31 +1,26 @@
-"""The requesting end of a request: what the request's core wants done, and the role's way to ask."""
+"""The requesting end of a request: what the request's core wants done."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
-from typing import Final, Protocol, TypeVar, cast, get_args
+from typing import Final, Protocol
 
-from nodes.errors import Deadlock, ProgramInvalid
-from nodes.link.service import Failure, Kind
-from nodes.network.circuit import MAX_BATCH, Circuit, Distillation, nested, ordered
+from nodes.errors import Deadlock
+from nodes.link.service import Failure
+from nodes.network.circuit import Circuit, nested, ordered
 from nodes.network.control import NoRoutes, RouteRequest, Routes
 from nodes.network.request import AskRoute, Begin, Demand, End, Instruction, Request, State, Wait
 from nodes.network.signalling import Install, Release
-from nodes.ports import Basis, Coin
-from nodes.requests import Pairs, RequestFailed, SharedHalf, SharedHalves, SharedOutcomes, Terms
+from nodes.ports import Coin
+from nodes.requests import RequestFailed
 from nodes.runtime.accepting import Acceptances, Closed
 from nodes.runtime.circuits import End as CircuitEnd
 from nodes.runtime.circuits import LiveCircuit
-from nodes.runtime.clock import RunClock
-from nodes.runtime.qubits import Register
-from nodes.runtime.shares import Nearby, Share, Shares, Taker
-
-ShareT = TypeVar("ShareT", SharedHalf, SharedHalves, SharedOutcomes)
+from nodes.runtime.inquiries import NoAnswer
+from nodes.runtime.shares import Nearby, Shares
 
 
 class Surroundings(Nearby, Protocol):
@@ -61,10 +56,6 @@ _INSTALLED_WITHIN: Final = 2.0
 """and so many wall seconds, in real time."""
 _RELEASED_WITHIN: Final = 1.0
 """For so many wall seconds, in real time, a role waits until all nodes know that its request is over."""
-
-
-class NoAnswer(Exception):
-    """The routing controller does not tell any ways; the message says why."""
 
 
 class Requesting(Shares):
@@ -222,140 +213,7 @@ class Requesting(Shares):
         self.end(RequestFailed(failure, end.reason, self.request.delivered) if failure else None)
 
 
-@dataclass(slots=True)
-class RequestDesk:
-    """A ``nodes.requests.Network`` for one role in one round."""
-
-    network: Surroundings
-    register: Register
-    clock: RunClock
-    coin: Coin
-    session: str
-    role: str
-    nodes: Mapping[str, str]
-    deadline: float
-    _asked: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """Name the other roles."""
-        return tuple(name for name in self.nodes if name != self.role)
-
-    def request(self, role: str, number: int = 1, terms: Terms = Terms()) -> Pairs[SharedHalf]:  # noqa: B008
-        """Ask for pairs to be kept."""
-        return self._request(role, number, terms, SharedHalf)
-
-    def request_batches(
-        self,
-        role: str,
-        number: int,
-        batch: int,
-        terms: Terms = Terms(),  # noqa: B008
-    ) -> Pairs[SharedHalves]:
-        """Ask for batches of pairs."""
-        if not 2 <= batch <= MAX_BATCH:
-            raise ProgramInvalid(f"a batch has 2 to {MAX_BATCH} pairs, not {batch}")
-        return self._request(role, number, terms, SharedHalves, batch=batch)
-
-    def request_outcomes(
-        self,
-        role: str,
-        number: int,
-        bases: str = "ZX",
-        batch: int = 1,
-        terms: Terms = Terms(),  # noqa: B008
-    ) -> Pairs[SharedOutcomes]:
-        """Ask for pairs that either end measures at once."""
-        return self._request(
-            role, number, terms, SharedOutcomes, kind="measure", batch=batch, bases=_bases(bases)
-        )
-
-    def accept(self, role: str) -> Pairs[SharedHalf]:
-        """Accept the next request for pairs."""
-        return self._accept(role, SharedHalf)
-
-    def accept_batches(self, role: str) -> Pairs[SharedHalves]:
-        """Accept the next request for batches."""
-        return self._accept(role, SharedHalves)
-
-    def accept_outcomes(self, role: str, bases: str = "ZX") -> Pairs[SharedOutcomes]:
-        """Accept the next request for outcomes."""
-        return self._accept(role, SharedOutcomes, _bases(bases))
-
-    def _request(
-        self,
-        role: str,
-        number: int,
-        terms: Terms,
-        share: type[ShareT],
-        *,
-        kind: Kind = "keep",
-        batch: int = 1,
-        bases: tuple[Basis, ...] = ("Z",),
-    ) -> Pairs[ShareT]:
-        if number < 1:
-            raise ProgramInvalid(f"at least one pair is asked for, not {number}")
-        node, steps = self._node(role), distillations(terms.purify)
-        demand = Demand(
-            purpose=self._purpose(self.role, role),
-            source=self.network.name,
-            destination=node,
-            number=number,
-            kind=kind,
-            min_fidelity=terms.min_fidelity,
-            deadline=inf if terms.within is None else self.clock.now() + terms.within,
-            cost=terms.cost,
-            order=tuple(name.strip() for name in terms.order.split(",")),
-            distillations=steps,
-            window=terms.window if steps else min(terms.window, number),
-            batch=batch,
-            cutoff=terms.cutoff,
-        )
-        requesting = Requesting(self.network, demand)
-        requesting.claim(self._taker(role, share, bases))
-        self.network.event(requesting.begin)
-        return cast("Pairs[ShareT]", requesting)
-
-    def _accept(self, role: str, share: type[ShareT], bases: tuple[Basis, ...] = ("Z",)) -> Pairs[ShareT]:
-        acceptance = self.network.acceptances.accept(self._node(role), self._purpose(role, self.role))
-        acceptance.claim(self._taker(role, share, bases))
-        return cast("Pairs[ShareT]", acceptance)
-
-    def _taker(self, role: str, share: type[Share], bases: tuple[Basis, ...]) -> Taker:
-        return Taker(self.register, self.clock, self.coin, role, share, bases, self.deadline)
-
-    def _purpose(self, asking: str, accepting: str) -> str:
-        way = f"{asking}-{accepting}"
-        self._asked[way] += 1
-        return f"{self.session}/{way}/{self._asked[way]}"
-
-    def _node(self, role: str) -> str:
-        if role not in self.nodes or role == self.role:
-            raise ProgramInvalid(f"'{role}' is no other role; there are: {', '.join(self.others)}")
-        return self.nodes[role]
-
-
-def distillations(purify: str) -> tuple[Distillation, ...]:
-    """Read which pairs are purified: "dejmps", or "dejmps,1:bbpssw" with the level of the segments before.
-
-    Raise ``ProgramInvalid`` for what is none.
-    """
-    steps = []
-    for step in filter(None, (each.strip() for each in purify.split(","))):
-        level, colon, protocol = step.rpartition(":")
-        if colon and not level.isdigit():
-            raise ProgramInvalid(f"'{step}' is no purification: write LEVEL:PROTOCOL, such as 1:dejmps")
-        steps.append(Distillation(int(level or 0), protocol))
-    return tuple(steps)
-
-
 def _levels(order: tuple[str, ...], between: tuple[str, ...]) -> tuple[int, ...]:
     if order == ("asap",):
         return ()
     return nested(len(between) + 1) if order == ("nested",) else ordered(order, between)
-
-
-def _bases(bases: str) -> tuple[Basis, ...]:
-    if not bases or set(bases) - set(get_args(Basis)):
-        raise ProgramInvalid(f"bases are letters X, Y and Z, not '{bases}'")
-    return tuple(cast(Basis, basis) for basis in bases)

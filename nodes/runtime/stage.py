@@ -19,6 +19,7 @@ from nodes.ports import Coin, Qubit, Rounds, SharedSecret
 from nodes.qkd.report import QkdReport
 from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RunClock
+from nodes.runtime.desk import RequestDesk
 from nodes.runtime.links import FibreLink
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.network import NetworkStack
@@ -26,7 +27,6 @@ from nodes.runtime.orders import RunOrder, SwapPath
 from nodes.runtime.peers import BusPeer
 from nodes.runtime.programs import Need, Role, numbered
 from nodes.runtime.qubits import Register
-from nodes.runtime.requesting import RequestDesk
 from nodes.runtime.returns import pack
 from shared_state.errors import PeerError, RequestError
 from shared_state.wire import Message

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from nodes.network.circuit import Circuit, Side, ladder
 from nodes.network.frames import Frame, after_purification, twirled
+from nodes.network.halves import Half as TrackedHalf
+from nodes.network.halves import State
 from nodes.network.tidings import Deliver, Discard, Free, Instruction, Purify, Send, Swap, Tiding, WatchOver
-from nodes.network.tracker import State, Tracker, _Half
+from nodes.network.tracker import Tracker
 
 Half: TypeAlias = tuple[int, str]
 """A node's position and the pair's id there."""
@@ -430,7 +432,7 @@ def _twin(tracker: Tracker) -> Tracker:
 
 def _twin_item(item: object) -> object:
     twin = copy(item)
-    if isinstance(twin, _Half):
+    if isinstance(twin, TrackedHalf):
         twin.skipped = twin.skipped[:]
     return twin
 
@@ -449,7 +451,7 @@ def _frozen(value: object) -> Hashable:
             return tuple((key, _frozen(item)) for key, item in value.items())
         case deque() | list():
             return tuple(value)
-        case _Half():
+        case TrackedHalf():
             return tuple(_frozen(getattr(value, field.name)) for field in fields(value))
     assert isinstance(value, Hashable)
     return value
