@@ -31,6 +31,10 @@ NODE_EVENTS: Final = (
     "part.started",
     "part.played",
     "part.failed",
+    "circuit.installed",
+    "circuit.released",
+    "pair.delivered",
+    "request.ended",
     "key.made",
     "key.refused",
 )

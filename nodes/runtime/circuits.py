@@ -81,6 +81,9 @@ class Host(Protocol):
     def at(self, time: float, event: Callable[[], None]) -> Callable[[], object]:
         """Let something happen at an emulated time; return what calls it off."""
 
+    def record(self, event: str, **details: str | int) -> None:
+        """Tell the lab's record, if there is one, what only this node knows."""
+
     def lend(self, memories: int) -> bool:
         """Promise memories to a role that keeps what was delivered, if there are any."""
 
@@ -223,6 +226,8 @@ class LiveCircuit:
                 case Signalled(position, signal):
                     self._host.send(self, position, signal)
                 case Up():
+                    path = " - ".join(self.circuit.path)
+                    self._host.record("circuit.installed", circuit=self.circuit.name, path=path)
                     self._is_up = True
                     for side, wire in self._wires.items():
                         self._ask(side, wire.service.create(self._create, self.places))
@@ -234,6 +239,7 @@ class LiveCircuit:
     def _close(self, over: Over) -> None:
         """Ask for nothing more and do nothing more with the pairs."""
         self.is_over, self._release = True, over.release
+        self._host.record("circuit.released", circuit=self.circuit.name, failure=str(over.release.failure))
         for wire in self._wires.values():
             wire.service.close(self.circuit.name)
         for call_off in self._tasks.values():
@@ -438,6 +444,7 @@ class LiveCircuit:
             self._given[delivery.pair] = None if lent else side
             if lent:  # the place is free for another pair: a role may keep as many as the node can
                 self._ask(side, self._wires[side].service.freed(self.circuit.name))
+        self._host.record("pair.delivered", pair=delivery.name, circuit=self.circuit.name)
         self._end.deliver(self, unit if self.circuit.kind == "keep" else None, delivery)
 
     def freed_by_role(self, pair: str) -> None:

@@ -139,6 +139,11 @@ class NetworkStack:
         await self.clock.until(time)
         self.event(event)
 
+    def record(self, event: str, **details: str | int) -> None:
+        """Tell the lab's record, if there is one, what only this node knows."""
+        if self.client.recorded:
+            self.client.note(self.clock.now(), self._session, event, {**details})
+
     def send(self, circuit: LiveCircuit, position: int, message: Signal | Tidings) -> None:
         """Tell another node of a circuit something about it."""
         self.post(circuit.circuit.path[position], self._session_of(circuit.circuit.name), message)

@@ -36,6 +36,9 @@ class Surroundings(Nearby, Protocol):
     def begin(self, install: Install, end: CircuitEnd | None) -> LiveCircuit | Release:
         """Begin a circuit, or say why not."""
 
+    def record(self, event: str, **details: str | int) -> None:
+        """Tell the lab's record, if there is one."""
+
     def new_circuit(self) -> str:
         """Return a name for a circuit."""
 
@@ -206,7 +209,8 @@ class Requesting(Shares):
             self._circuit = None
             self._here.when_reached(circuit.circuit.name, self._released.set)
             circuit.done(end.failure, end.reason)
-        failure = end.failure or ""
+        failure = str(end.failure or "")
+        self._here.record("request.ended", delivered=self.request.delivered, failure=failure)
         self._here.tell_end(
             demand.destination, Closed(demand.purpose, self.request.delivered, failure, end.reason)
         )
