@@ -17,9 +17,17 @@ NAMES = ("alice", "r1", "r2", "bob")
 
 
 async def record(world: WorldConfig, file: Path, **parameters: str | float) -> list[str]:
-    file.write_text("{}\n")
+    begin(file)
     async with in_memory_lab(world, record=file) as lab:
         await lab.run(RunRequest("entangle", {"alice": "alice", "bob": "bob"}, 8, parameters))
+    return events(file)
+
+
+def begin(file: Path) -> None:
+    file.write_text("{}\n")
+
+
+def events(file: Path) -> list[str]:
     return file.read_text().splitlines()[1:]
 
 
@@ -27,21 +35,21 @@ async def test_a_request_is_told_from_its_circuit_to_its_end_by_everyone_who_too
     chain: Chain, tmp_path: Path
 ) -> None:
     lines = await record(chain(*NAMES, fidelity=0.9), tmp_path / "record")
-    events = [json.loads(line) for line in lines]
-    told = Counter((event["event"], event["node"]) for event in events)
+    happened = [json.loads(line) for line in lines]
+    told = Counter((event["event"], event["node"]) for event in happened)
     for node in NAMES:
         assert told["circuit.installed", node] == told["circuit.released", node] == 1
     assert told["pair.delivered", "alice"] == told["pair.delivered", "bob"] == 12
     assert told["pair.delivered", "r1"] == 0
-    (ended,) = [event for event in events if event["event"] == "request.ended"]
+    (ended,) = [event for event in happened if event["event"] == "request.ended"]
     assert (ended["node"], ended["delivered"], ended["failure"]) == ("alice", 12, "")
-    (path,) = {event["path"] for event in events if event["event"] == "circuit.installed"}
+    (path,) = {event["path"] for event in happened if event["event"] == "circuit.installed"}
     assert path == "alice - r1 - r2 - bob"
     pairs = [
-        event["pair"] for event in events if (event["event"], event["node"]) == ("pair.delivered", "bob")
+        event["pair"] for event in happened if (event["event"], event["node"]) == ("pair.delivered", "bob")
     ]
     assert pairs == [
-        event["pair"] for event in events if (event["event"], event["node"]) == ("pair.delivered", "alice")
+        event["pair"] for event in happened if (event["event"], event["node"]) == ("pair.delivered", "alice")
     ]
 
 
