@@ -32,7 +32,7 @@ TRIED_HERE = {
     "send",
     "version",
 }
-TRIED_ELSEWHERE = {"bench", "events", "link", "replay", "validate-physics"}
+TRIED_ELSEWHERE = {"bench", "controller", "events", "link", "replay", "validate-physics"}
 
 QKD_FIELDS = {
     "pulses",

@@ -136,14 +136,14 @@ def test_emulated_time_stands_still_while_a_role_waits_for_the_world_outside(
 
 def test_a_role_that_holds_the_clock_beyond_the_deadline_fails_with_the_place(play: Play) -> None:
     began = time.monotonic()
-    with pytest.raises(RunFailed, match=r"mine.py:\d+, in stall: it has awaited .* for 0.2 s") as failed:
+    with pytest.raises(RunFailed, match=r"mine.py:\d+, in _stall: it has awaited .* for 0.2 s") as failed:
         play(
             """
-async def stall():
+async def _stall():
     await asyncio.get_running_loop().create_future()
 async def alice(bob: Peer):
     async with asyncio.TaskGroup() as group:
-        group.create_task(stall())
+        group.create_task(_stall())
 async def bob(alice: Peer):
     await alice.receive(Note)
 """,
