@@ -83,6 +83,7 @@ class Credentials:
             shortest_delay=self._plan.shortest_delay,
             pair_links={end.name: end.peer for end in node.links if end.stores_pairs},
             memories=self._plan.world.nodes[node.name].memories.count,
+            cutoff=self._plan.world.nodes[node.name].memories.cutoff,
         )
 
 

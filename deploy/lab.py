@@ -45,6 +45,7 @@ class Link:
 
     ``extra_delay`` in seconds is what a classical message takes on top of the propagation through the fibre, ``jitter``
     in seconds the width of what comes on top of both, ``message_loss`` the probability that it must be sent again.
+    ``weight``: what the link counts for ways of the least weight.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Link:
     extra_delay: float = 0.0
     jitter: float = 0.0
     message_loss: float = 0.0
+    weight: float = 1.0
 
     @property
     def endpoints(self) -> tuple[str, str]:

@@ -239,7 +239,7 @@ class Laboratory:
         await self._resources.enter_async_context(bus)
         world = self.plan.world
         network = topology(world, self.plan.delays)
-        return RoutingController(bus, self.plan.lab, network, tunes(world)).serve()
+        return RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights).serve()
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""

@@ -173,6 +173,12 @@ class LinkKeys(Section):
     source: SourceKeys = section(
         "Source of entangled pairs.", {"rate": "10 kHz", "fidelity": 0.97}, SourceKeys()
     )
+    weight: float | None = key(
+        "What the link counts for ways of the least weight, 'bellwire entangle --cost weight'. Default 1.",
+        3,
+        ge=0,
+        allow_inf_nan=False,
+    )
     qkd: QkdKeys = section(
         "Pulses for key distribution.", {"protocol": "bb84", "pulse_rate": "10 MHz"}, QkdKeys()
     )

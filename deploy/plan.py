@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from deploy.errors import NotFound
@@ -47,7 +47,8 @@ class Plan:
     ``journal``: the shared-state server keeps one, and is started again when it dies. ``record``: of a lab that is up,
     every event is written down. ``shortest_delay`` is the
     shortest classical delay of a link, in seconds: the order of events in a real-time lab that lags behind by more is
-    not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``.
+    not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``; to the
+    first of them links have ``weights``, by name.
     """
 
     lab: str
@@ -60,6 +61,7 @@ class Plan:
     record: bool = True
     shortest_delay: float = inf
     controller: str = "built-in"
+    weights: dict[str, float] = field(default_factory=dict)
 
     @property
     def delays(self) -> dict[str, float]:
@@ -114,6 +116,7 @@ def plan(
         journal=default_journal if lab.runtime.journal is None else lab.runtime.journal,
         record=lab.runtime.record is not False,
         controller=lab.controller,
+        weights={link.name: link.weight for link in lab.links.values()},
         entanglement={
             (first, last): route.nodes
             for first in lab.nodes

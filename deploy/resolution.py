@@ -120,6 +120,7 @@ def _link(link: LinkKeys) -> Link:
         extra_delay=link.classical.extra_delay or 0.0,
         jitter=link.classical.jitter or 0.0,
         message_loss=link.classical.loss or 0.0,
+        weight=1.0 if link.weight is None else link.weight,
     )
 
 

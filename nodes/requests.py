@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from nodes.errors import NodeError, ProgramInvalid
 from nodes.ports import Basis, Bits, Halves, Qubit
@@ -43,17 +43,19 @@ class Terms:
     """On what terms pairs are wanted.
 
     ``min_fidelity``: of the pairs, as predicted for the way that they take. ``within`` emulated seconds of the request;
-    None for as long as it takes. ``cost``: what the way minimises. ``order``: how swaps are ordered, "asap", "nested",
-    or the names of nodes, one after the other, separated by commas. ``purify``: protocols, separated by commas, for
-    the links' pairs, or with a level before, "dejmps,1:dejmps". ``window``: units that may be under way or unused at a
-    time. ``cutoff``: seconds for which a node between keeps a half that it cannot swap.
+    None for as long as it takes. ``cost``: what the way is best in, rate, fidelity, length, hops or the lab file's
+    weight of links, or what a controller of one's own knows. ``order``: how swaps are ordered, "asap", "nested", or
+    the names of nodes, one after the other, separated by commas. ``purify``: protocols, separated by commas, for the
+    links' pairs, or with a level before, "dejmps,1:dejmps". ``window``: units that may be under way or unused at a
+    time; with ``min_fidelity`` no more are than have to be, for those that queue grow old. ``cutoff``: seconds for
+    which a node between keeps a half that it cannot swap.
 
     Raises ``ProgramInvalid`` for terms that nobody can keep.
     """
 
     min_fidelity: float = 0.0
     within: float | None = None
-    cost: Literal["rate", "fidelity", "length", "hops"] = "rate"
+    cost: str = "rate"
     order: str = "asap"
     purify: str = ""
     window: int = 4
@@ -68,8 +70,10 @@ class Terms:
             raise ProgramInvalid(f"a cut-off is a positive time, not {self.cutoff} s")
         if self.window < 1:
             raise ProgramInvalid(f"at least one pair has to be under way, not {self.window}")
-        if self.cost not in ("rate", "fidelity", "length", "hops"):
-            raise ProgramInvalid(f"the cost of a way is rate, fidelity, length or hops, not '{self.cost}'")
+        if not self.cost.isidentifier():
+            raise ProgramInvalid(
+                f"the cost of a way is rate, fidelity, length, hops or weight, not '{self.cost}'"
+            )
 
 
 @dataclass(frozen=True, slots=True)

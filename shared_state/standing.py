@@ -7,6 +7,7 @@ drawn but from Nature's dice. Doing the same again gives the same again, which i
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 from shared_state.arguments import time
@@ -15,7 +16,7 @@ from shared_state.config import WorldConfig
 from shared_state.dice import Dice
 from shared_state.dispatch import Dispatch, Request
 from shared_state.engine.backlog import Account
-from shared_state.errors import BadRequest, InternalError, SharedStateError
+from shared_state.errors import BadRequest, InternalError, RequestError, SharedStateError
 from shared_state.narrator import Narrator
 from shared_state.record import Event, Record
 from shared_state.session import ANY_RUN, Session
@@ -143,8 +144,12 @@ class Standing:
         if session.has_failures and word not in _ALWAYS_ANSWERED:
             failure = session.take_failure(self._dispatch.run_of(session, values))
         if failure is not None:
-            if word == "close_run":  # what cleans up does so in any case, and then reports
+            # what cleans up does so in any case, and then reports
+            if word == "close_run":
                 self._dispatch.links.close_run(session.name, str(values["run"]))
+            elif word == "discard":
+                with suppress(RequestError):
+                    self._dispatch.nature.discard(session.name, values["at"], values["qubit"])
             raise failure
         if word == "census":
             session.answer(number, self._census())

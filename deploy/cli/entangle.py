@@ -44,7 +44,7 @@ def command(
         str | None, typer.Option("--within", metavar="TIME", help='Emulated time until then, such as "5 s".')
     ] = None,
     cost: Annotated[
-        str, typer.Option("--cost", help="What the way is best in: rate, fidelity, length or hops.")
+        str, typer.Option("--cost", help="What the way is best in: rate, fidelity, length, hops or weight.")
     ] = "rate",
     order: Annotated[
         str,
@@ -90,7 +90,7 @@ def command(
     Example: bellwire entangle nu argonne2 -n 50 --min-fidelity 0.8 --within "10 s" --purify dejmps --lab starlight9
     """
     try:
-        Terms(cost=cost)  # type: ignore[arg-type]  # checked there, before a lab is brought up
+        Terms(cost=cost)
         distillations(purify)
     except ProgramInvalid as error:
         raise UsageError(str(error)) from error

@@ -66,7 +66,7 @@ async def alice(
     terms = Terms(
         min_fidelity=min_fidelity,
         within=within or None,
-        cost=cost,  # type: ignore[arg-type]  # Terms checks it
+        cost=cost,
         order=order,
         purify=purify,
         window=window,

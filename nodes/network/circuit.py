@@ -77,7 +77,13 @@ class Circuit:
             raise ValueError(f"a cut-off is a positive time, not {self.cutoff} s")
         if self.distillations and (self.batch > 1 or self.kind == "measure"):
             raise ValueError("purification takes pairs one by one, and keeps them: batch 1, kind keep")
+        there = {0, *(self.levels or ((1,) if between else ()))}
         for number, step in enumerate(self.distillations):
+            if step.level not in there:
+                raise ValueError(
+                    f"pairs of level {step.level} are to be purified, and the way has the levels "
+                    f"{', '.join(map(str, sorted(there)))}"
+                )
             if step.protocol not in PURIFICATIONS:
                 raise ValueError(f"purification is one of {', '.join(PURIFICATIONS)}, not '{step.protocol}'")
             first_on_links = step.level == 0 and all(other.level for other in self.distillations[:number])

@@ -22,9 +22,9 @@ PROTOCOL = "routing"
 class RouteRequest:
     """Ask for up to ``most`` ways between two nodes.
 
-    ``number`` comes back with the answer. ``cost`` is rate, fidelity, length or hops. ``min_fidelity`` is wanted
-    after the links' pairs were purified by the protocols ``purify``, one after the other. ``avoid_nodes`` and
-    ``avoid_links``: what has just failed.
+    ``number`` comes back with the answer. ``cost`` is rate, fidelity, length, hops, weight, or another word.
+    ``min_fidelity`` is wanted after the links' pairs were purified by the protocols ``purify``, one after the other.
+    ``avoid_nodes`` and ``avoid_links``: what has just failed.
     """
 
     number: int

@@ -152,6 +152,8 @@ class Request:
             return []
         if final or (not self._avoid_nodes and not self._avoid_links):
             return self._end(failure, reason)
+        if self._last.failure == Failure.UNSUPPORTED:  # which no pause will change
+            return self._end(Failure.UNSUPPORTED, self._last.reason)
         self._waits += 1
         if self._waits > MOST_WAITS and self.demand.deadline == inf:
             return self._end(Failure(self._last.failure), self._last.reason)
@@ -191,7 +193,8 @@ class Request:
         self._last = release
         ends = (self.demand.source, self.demand.destination)
         # an end that has left does not come back, and no way leads past it
-        if release.failure not in _PASSING or (
+        elsewhere = release.failure == Failure.UNSUPPORTED and release.avoid_node not in ("", *ends)
+        if (release.failure not in _PASSING and not elsewhere) or (
             release.failure == Failure.NODE_GONE and release.avoid_node in ends
         ):
             return self._end(Failure(release.failure or Failure.CANCELLED), release.reason)
@@ -203,12 +206,22 @@ class Request:
             self._avoid_links.update(dict.fromkeys(self.ways[-1].links))
         return self._next()
 
-    def expire(self) -> list[Instruction]:
-        """The deadline has passed."""
+    def unsuitable(self, reason: str) -> list[Instruction]:
+        """The way that was to be tried cannot serve the request; another one may."""
+        if self.state is not State.INSTALLING:
+            return []
+        self._last = Release(Failure.UNSUPPORTED, reason)
+        if self._untried:
+            return self._next()
+        return self._end(Failure.UNSUPPORTED, reason)
+
+    def expire(self, unused: int = 0) -> list[Instruction]:
+        """The deadline has passed. So many of what was delivered are still kept where they were asked for."""
         if self.over:
             return []
         last = f"; the last that went wrong: {self._last.reason}" if self._last.reason else ""
-        told = f"{self.delivered} of {self.demand.number} were delivered when the deadline passed{last}"
+        kept = f", {unused} of them not used," if unused else ""
+        told = f"{self.delivered} of {self.demand.number} were delivered{kept} when the deadline passed{last}"
         return self._end(Failure.TIMEOUT, told)
 
     def fail(self, failure: Failure, reason: str) -> list[Instruction]:

@@ -194,7 +194,8 @@ class _Atlas:
         whole.add_nodes_from(self._nodes)
         whole.add_edges_from(link.endpoints for link in self._links if link.rate)
         if nx.has_path(whole, source, destination):
-            small = ", ".join(node.name for node in self._nodes.values() if node.memories < 2)
+            between_ends = [node for node in self._nodes.values() if node.name not in ends]
+            small = ", ".join(node.name for node in between_ends if node.memories < 2)
             raise NoRoute(
                 f"every path {between} leads through nodes without two memories to swap in: {small}"
             )

@@ -29,11 +29,15 @@ from nodes.network.circuit import Circuit, ladder
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """Take part in a circuit that is to deliver ``number`` units more until ``deadline``, in emulated seconds."""
+    """Take part in a circuit that is to deliver ``number`` units more until ``deadline``, in emulated seconds.
+
+    ``head_keeps``: for so many seconds after its herald the head's memory keeps a half.
+    """
 
     circuit: Circuit
     number: int
     deadline: float = inf
+    head_keeps: float = inf
 
 
 @dataclass(frozen=True, slots=True)

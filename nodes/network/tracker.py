@@ -161,6 +161,11 @@ class Tracker:
             yield Free(pair, half.side)
             yield self._to_partner(half, Expired(half.partner))
 
+    def waits(self, pair: str) -> bool:
+        """Tell whether a half is here and nothing is being done with it."""
+        half = self._halves.get(pair)
+        return half is not None and half.state is State.SHARED
+
     def held(self) -> list[str]:
         """List the halves that are in this node's memories for the circuit."""
         return [half.pair for half in self._halves.values() if half.state is not State.SWAPPED]

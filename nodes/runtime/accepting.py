@@ -71,8 +71,10 @@ class Acceptance(Shares):
         if self._ended:
             return Release(Failure.DENIED, f"'{self._here.name}' does not accept the request any more")
         self.deadline = install.deadline
+        self._changed.set()
         self._number = max(self._number, install.number)
         if (reason := self._disagreement(self._number - install.number)) is None:
+            self._let_go()
             return None
         self.end(RequestFailed(Failure.LOST, reason, self.delivered))
         return Release(Failure.DENIED, reason)
@@ -135,6 +137,7 @@ class Acceptance(Shares):
         if closed is None or self._ended or (self.delivered < closed.delivered and self._circuit is not None):
             return
         reason = self._disagreement(closed.delivered)
+        self._let_go()
         if closed.failure:
             self.end(RequestFailed(closed.failure, closed.reason, closed.delivered))
         else:

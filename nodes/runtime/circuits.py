@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any, Protocol
 
 from nodes.errors import ProtocolViolation
@@ -27,7 +28,18 @@ from nodes.network.signalling import (
     last_to_know,
 )
 from nodes.network.signalling import Instruction as SignallingInstruction
-from nodes.network.tidings import Deliver, Discard, Free, Instruction, Purify, Send, Swap, Tidings, WatchOver
+from nodes.network.tidings import (
+    Deliver,
+    Discard,
+    Free,
+    Instruction,
+    Purify,
+    Send,
+    Swap,
+    Tidings,
+    Track,
+    WatchOver,
+)
 from nodes.network.tracker import Tracker
 from nodes.runtime.halves import HeldHalves
 from nodes.runtime.qubits import Register
@@ -53,6 +65,9 @@ class End(Protocol):
 
     def deliver(self, circuit: LiveCircuit, unit: Unit | None, delivery: Deliver) -> None:
         """Take a unit that both ends share now; None where it has been measured."""
+
+    def hold(self) -> None:
+        """Keep what is delivered from now on until the other end has said what it has."""
 
     def over(self, circuit: LiveCircuit, release: Release) -> None:
         """Hear that the circuit is over and delivers no more."""
@@ -81,6 +96,9 @@ class Host(Protocol):
     def at(self, time: float, event: Callable[[], None]) -> Callable[[], object]:
         """Let something happen at an emulated time; return what calls it off."""
 
+    def delay(self, node: str) -> float:
+        """Return the seconds that a message to a node takes at least."""
+
     def record(self, event: str, **details: str | int) -> None:
         """Tell the lab's record, if there is one, what only this node knows."""
 
@@ -97,6 +115,7 @@ class Host(Protocol):
         """Hear that nothing of the circuit is left here."""
 
 
+_ROUNDING = 1e-9
 _LAST_NEWS = 1.0
 """For so many wall seconds, in real time, an end waits for the last that the other one has to say of their pairs."""
 
@@ -113,6 +132,7 @@ class Wire:
 class LiveCircuit:
     """One circuit at this node, from the moment at which memories are set aside for it.
 
+    ``keeps``: for so many seconds after a herald an end's memory keeps a half.
     ``places``: units that may be asked for or held on each side. ``end``: the request or its acceptance, at an end.
     ``promised``: memories set aside for it. When it ``is_over`` that is what it still holds; an end that is the last to
     know of pairs keeps them then until it ``is_settled``, when it has heard the last of the other one.
@@ -127,7 +147,9 @@ class LiveCircuit:
         places: int,
         wires: dict[Side, Wire],
         end: End | None,
+        keeps: float,
     ) -> None:
+        self._keeps = keeps
         self.circuit = install.circuit
         self.here = here
         self.places = places
@@ -151,6 +173,9 @@ class LiveCircuit:
         one.
         """
         self._calls_off: dict[str, Callable[[], object]] = {}
+        self._latest: dict[Side, asyncio.Event] = {}
+        # the tail of a single link, where both ends deliver when they hear from the link
+        self._lingers = install.circuit.last == here == 1 and last_to_know(install.circuit) == 0
         self._tasks: dict[int, Callable[[], object]] = {}
         self._measuring: dict[str, Callable[[], object]] = {}
         self._finishing: set[str] = set()
@@ -186,7 +211,10 @@ class LiveCircuit:
             return
         try:
             for tiding in tidings.read():
-                self._do(self.tracker.received(sender, tiding))
+                if isinstance(tiding, Track) and self._is_too_old_for_head(tiding):
+                    self._give_up_waiting(tiding.pair)
+                else:
+                    self._do(self.tracker.received(sender, tiding))
         except ProtocolViolation as violation:
             self.fail(Failure.LOST, str(violation), avoid_node=self.circuit.path[sender])
 
@@ -202,7 +230,9 @@ class LiveCircuit:
 
     def stop(self) -> None:
         """Let the tail deliver no more, but what the head has delivered already."""
-        if not last_to_know(self.circuit):
+        if self._lingers and self._end is not None:
+            self._end.hold()
+        elif not last_to_know(self.circuit):
             self.tracker.limit = 0
 
     def settle(self) -> None:
@@ -242,13 +272,30 @@ class LiveCircuit:
         self._host.record("circuit.released", circuit=self.circuit.name, failure=str(over.release.failure))
         for wire in self._wires.values():
             wire.service.close(self.circuit.name)
-        for call_off in self._tasks.values():
+        if self._lingers and self._is_up and not self.is_settled:
+            self._host.task(self._linger)
+            return
+        for call_off in list(self._tasks.values()):
             call_off()
         knows_all = self.here != last_to_know(self.circuit) or not self._is_up or self._far_is_over
         if self._end is None or knows_all:
             self.settle()
         else:
             self._host.task(self._settle_anyway)
+
+    async def _linger(self) -> None:
+        """Wait for pairs of which the head has heard first: a link may herald later at one end than at the other."""
+        clock = self.register.clock
+        with clock.waiting("the last heralds", standing=True):
+            await clock.until(clock.now() + 2 * self._host.delay(self.circuit.path[0]) + _ROUNDING)
+        if (patience := clock.deadline(_LAST_NEWS)) is not None:
+            await asyncio.sleep(patience)
+        self._host.event(self._end_lingering)
+
+    def _end_lingering(self) -> None:
+        for call_off in list(self._tasks.values()):
+            call_off()
+        self.settle()
 
     async def _settle_anyway(self) -> None:
         """In real time a message may be lost that nobody misses."""
@@ -277,12 +324,24 @@ class LiveCircuit:
         for instruction in instructions:
             match instruction:
                 case Ask():
-                    self._task(self._await_pair, side, self._wires[side])
+                    before, self._latest[side] = self._latest.get(side), asyncio.Event()
+                    self._task(self._await_pair, side, self._wires[side], before, self._latest[side])
                 case Ok(_, pair, at):
                     self._do(self.tracker.heralded(side, pair, at))
 
-    async def _await_pair(self, side: Side, wire: Wire) -> None:
-        """Ask the link for a unit and wait until this end knows of it."""
+    async def _await_pair(
+        self, side: Side, wire: Wire, before: asyncio.Event | None, known: asyncio.Event
+    ) -> None:
+        """Ask the link for a unit and wait until this end knows of it, and of those that were asked for ``before``.
+
+        Both ends use a link's pairs in the order in which it makes them, however late a timer goes off.
+        """
+        try:
+            await self._ask_link(side, wire, before)
+        finally:
+            known.set()
+
+    async def _ask_link(self, side: Side, wire: Wire, before: asyncio.Event | None) -> None:
         register, client, clock = self.register, self.register.client, self.register.clock
         link, batch = wire.service.link, self.circuit.batch
         try:
@@ -298,17 +357,25 @@ class LiveCircuit:
                     unit, pair = Batch(halves), f"{link}/{several.first}"
             self._units[pair] = unit
             await clock.until(unit.heralded_at)
+            if before is not None:
+                await before.wait()
         except SharedStateError as error:
             self._host.event(partial(self._refused, wire, error))
             return
         self._host.event(partial(self._heralded, side, wire, pair, unit))
 
     def _heralded(self, side: Side, wire: Wire, pair: str, unit: Unit) -> None:
-        if self.is_over:
+        if self.is_over and not self._lingers:
             return
         if self._end is not None and self.circuit.kind == "measure":
             self._measuring[pair] = self._host.task(self._measure, self._end, unit, pair, side)
-        self._ask(side, wire.service.heralded(self.circuit.name, pair, unit.heralded_at))
+        if self._end is not None and self._keeps < inf and self.circuit.kind == "keep":
+            too_old = partial(self._give_up_waiting, pair)
+            self._calls_off[pair] = self._host.at(unit.heralded_at + max(0.0, self._keeps), too_old)
+        if self.is_over:
+            self._do(self.tracker.heralded(side, pair, unit.heralded_at))
+        else:
+            self._ask(side, wire.service.heralded(self.circuit.name, pair, unit.heralded_at))
 
     async def _measure(self, end: End, unit: Unit, pair: str, side: Side) -> None:
         await end.measure(unit, pair)
@@ -338,7 +405,7 @@ class LiveCircuit:
                 # of a gate before, on a half that was gone: the first answer after that tells
                 self.fail(Failure.LOST, error.message)
             case _:
-                self.fail(Failure.UNSUPPORTED, error.message)
+                self.fail(Failure.UNSUPPORTED, error.message, avoid_node=self.circuit.path[self.here])
 
     def _freed(self, side: Side) -> None:
         self._ask(side, self._wires[side].service.freed(self.circuit.name))
@@ -428,6 +495,19 @@ class LiveCircuit:
         else:
             self._freed(side)
 
+    def _is_too_old_for_head(self, track: Track) -> bool:
+        """Tell, at the tail, whether the head's memory has lost its half when the head hears of the pair."""
+        if self.here < self.circuit.last or self.circuit.kind == "measure":
+            return False
+        heard = self.register.clock.now() + self._host.delay(self.circuit.path[0])
+        return heard > track.born + self.signalling.install.head_keeps
+
+    def _give_up_waiting(self, pair: str) -> None:
+        """Give a half up that this node's memory will not keep until it is of use."""
+        if self.tracker.waits(pair):
+            self._discard(pair)
+            self._do(self.tracker.lost(pair))
+
     def _watch_over(self, pair: str) -> None:
         assert self.circuit.cutoff is not None
         overdue = self._units[pair].heralded_at + self.circuit.cutoff
@@ -435,6 +515,8 @@ class LiveCircuit:
 
     def _deliver(self, delivery: Deliver) -> None:
         assert self._end is not None
+        if (call_off := self._calls_off.pop(delivery.pair, None)) is not None:
+            call_off()
         unit = self._units.pop(delivery.pair, None)
         if self._measuring.pop(delivery.pair, None) is not None:
             self._finishing.add(delivery.pair)  # whatever becomes of the circuit

@@ -20,6 +20,9 @@ class Course(Protocol):
     def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
         """Say what the block waits for."""
 
+    def standing_still(self) -> AbstractContextManager[object]:
+        """Let nothing happen inside the block."""
+
 
 class Alone:
     """The course of time for one who waits for nobody: it goes on at once. For tests of what uses a clock."""
@@ -32,6 +35,10 @@ class Alone:
         self.now = max(self.now, time)
 
     def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
+        """Do nothing."""
+        return nullcontext()
+
+    def standing_still(self) -> AbstractContextManager[object]:
         """Do nothing."""
         return nullcontext()
 
@@ -55,6 +62,12 @@ class RunClock(Protocol):
         """Say for which message, herald or click the block waits: emulated time may pass meanwhile.
 
         ``standing``: a service waits, for whatever comes; that nothing comes is no deadlock.
+        """
+
+    def standing_still(self) -> AbstractContextManager[object]:
+        """Let nothing else happen at this node inside the block, where time is virtual.
+
+        For who asks somebody outside of emulated time: when the answer comes must decide nothing.
         """
 
     def overdue(self, due: float) -> None:
@@ -95,6 +108,10 @@ class VirtualClock:
     def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
         """Say for which message, herald or click the block waits. When nothing can come, ``Deadlock`` is raised."""
         return self._course.waiting(story, standing=standing)
+
+    def standing_still(self) -> AbstractContextManager[object]:
+        """Let nothing else happen at this node inside the block."""
+        return self._course.standing_still()
 
     def overdue(self, due: float) -> None:
         """Do nothing: everything happens at its time."""
@@ -141,6 +158,10 @@ class RealTimeClock:
 
     def waiting(self, story: str, *, standing: bool = False) -> AbstractContextManager[object]:
         """Do nothing: this clock does not wait for anybody."""
+        return nullcontext()
+
+    def standing_still(self) -> AbstractContextManager[object]:
+        """Do nothing: time goes on."""
         return nullcontext()
 
     def overdue(self, due: float) -> None:

@@ -26,7 +26,8 @@ class NodeConfig:
     ``secrets`` each neighbour to the secret shared with it, in hexadecimal. ``shortest_delay``: the shortest classical
     delay of any link of the lab in seconds, with which the lag of a real-time lab is compared.
     ``seed`` None takes the dice from the operating system. ``pair_links``: all links whose pairs are stored, by
-    name, with who is at the other end; ``memories``: how many this node has.
+    name, with who is at the other end; ``memories``: how many this node has, and
+    ``cutoff``: for how many seconds each keeps a qubit.
     """
 
     lab: str
@@ -41,3 +42,4 @@ class NodeConfig:
     shortest_delay: float = inf
     pair_links: dict[str, str] = field(default_factory=dict)
     memories: int = 0
+    cutoff: float = inf

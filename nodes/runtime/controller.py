@@ -25,13 +25,22 @@ _Tuning: TypeAlias = tuple[Way, Sequence[LinkFigures], Sequence[NodeFigures], Ma
 
 
 class RoutingController:
-    """Answers what nodes ask it over ``bus``, from the figures of a lab; ``tunes``: see ``nodes.network.tuning``."""
+    """Answers what nodes ask it over ``bus``, from the figures of a lab; ``tunes``: see ``nodes.network.tuning``;
+    ``weights`` of links, by name, are 1 where the lab file has none."""
 
-    def __init__(self, bus: Bus, lab: str, topology: Topology, tunes: Mapping[str, Tune]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        lab: str,
+        topology: Topology,
+        tunes: Mapping[str, Tune],
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
         self._bus = bus
         self._lab = lab
         self._topology = topology
         self._tunes = tunes
+        self._weights = weights or {}
         self._links = {link.name: link for link in topology.links}
         self._nodes = {node.name: node for node in topology.nodes}
 
@@ -101,10 +110,21 @@ class RoutingController:
             self._topology,
             request.source,
             request.destination,
-            cost=cast(Cost, request.cost),
+            cost=self._cost(request.cost),
             avoid_nodes=frozenset(request.avoid_nodes),
             avoid_links=frozenset(request.avoid_links),
             most=2 * max(1, request.most),
+        )
+
+    def _cost(self, word: str) -> Cost:
+        """Return what a word stands for. Raise ``ValueError`` for one that this controller does not know."""
+        match word:
+            case "rate" | "fidelity" | "length" | "hops":
+                return cast(Cost, word)
+            case "weight":
+                return lambda link: self._weights.get(link.name, 1.0)
+        raise ValueError(
+            f"the lab's own controller knows rate, fidelity, length, hops and weight, not '{word}'"
         )
 
     def _good_enough(self, found: Sequence[Route], request: RouteRequest) -> list[Way]:
@@ -125,13 +145,23 @@ class RoutingController:
         )
 
     def _purified(self, link: str, fidelity: float, protocols: tuple[str, ...]) -> float:
-        """Return what purifications, one after the other, make of a link's Werner pairs; ``epl`` is not for these."""
-        first, second = (self._nodes[end] for end in self._links[link].endpoints)
-        gate = sqrt(first.gate * second.gate)
-        readout = (1 + sqrt(max(0.0, (2 * first.readout - 1) * (2 * second.readout - 1)))) / 2
-        for protocol, rounds in groupby(protocols):
-            if protocol != "epl":
-                fidelity, _ = purified(fidelity, cast(Protocol, protocol), len(list(rounds)), gate, readout)
+        """Return what purifications, one after the other, make of a link's Werner pairs; ``epl`` is not for these.
+
+        The first pair of two decays while the second is made: by r/(r + 1/T2a + 1/T2b) on average, at the rate r.
+        """
+        ends = [self._nodes[end] for end in self._links[link].endpoints]
+        gate = sqrt(ends[0].gate * ends[1].gate)
+        readout = (1 + sqrt(max(0.0, (2 * ends[0].readout - 1) * (2 * ends[1].readout - 1)))) / 2
+        rate, decay = self._links[link].rate, sum(1 / end.t2 for end in ends)
+        for protocol, rounds in groupby(each for each in protocols if each != "epl"):
+            number = len(list(rounds))
+            if not decay:
+                fidelity, _ = purified(fidelity, cast(Protocol, protocol), number, gate, readout)
+                continue
+            for _ in range(number):
+                werner = (4 * fidelity - 1) / 3 * (1 + rate / (rate + decay)) / 2
+                fidelity, success = purified((1 + 3 * werner) / 4, cast(Protocol, protocol), 1, gate, readout)
+                rate *= success / 2
         return fidelity
 
 

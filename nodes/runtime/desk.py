@@ -10,7 +10,7 @@ from typing import TypeVar, cast, get_args
 
 from nodes.errors import ProgramInvalid
 from nodes.link.service import Kind
-from nodes.network.circuit import MAX_BATCH, Distillation
+from nodes.network.circuit import MAX_BATCH, PURIFICATIONS, Distillation
 from nodes.network.request import Demand
 from nodes.ports import Basis, Coin
 from nodes.requests import Pairs, SharedHalf, SharedHalves, SharedOutcomes, Terms
@@ -107,7 +107,7 @@ class RequestDesk:
             cost=terms.cost,
             order=tuple(name.strip() for name in terms.order.split(",")),
             distillations=steps,
-            window=terms.window if steps else min(terms.window, number),
+            window=_window(terms, number, 1 + len(steps)),
             batch=batch,
             cutoff=terms.cutoff,
         )
@@ -145,6 +145,8 @@ def distillations(purify: str) -> tuple[Distillation, ...]:
         level, colon, protocol = step.rpartition(":")
         if colon and not level.isdigit():
             raise ProgramInvalid(f"'{step}' is no purification: write LEVEL:PROTOCOL, such as 1:dejmps")
+        if protocol not in PURIFICATIONS:
+            raise ProgramInvalid(f"purification is one of {', '.join(PURIFICATIONS)}, not '{protocol}'")
         steps.append(Distillation(int(level or 0), protocol))
     return tuple(steps)
 
@@ -153,3 +155,10 @@ def _bases(bases: str) -> tuple[Basis, ...]:
     if not bases or set(bases) - set(get_args(Basis)):
         raise ProgramInvalid(f"bases are letters X, Y and Z, not '{bases}'")
     return tuple(cast(Basis, basis) for basis in bases)
+
+
+def _window(terms: Terms, number: int, least: int) -> int:
+    """Return how many units may be under way: where fidelity counts no more than must be, for those that queue age."""
+    if terms.min_fidelity > 0:
+        return least
+    return terms.window if least > 1 else min(terms.window, number)

@@ -113,8 +113,10 @@ def _surroundings(world: WorldConfig, name: str, classical: Mapping[str, Hop]) -
     secrets = {peer: "/".join(sorted((name, peer))).encode() for peer in links}
     sources = {_other_end(link, name): title for title, link in reversed(own) if link.source is not None}
     pair_links = {title: _other_end(link, name) for title, link in own if link.stores_pairs}
-    shortest, memories = _shortest(world, classical), world.nodes[name].memories.count
-    return Surroundings(name, links, sources, channels, secrets, shortest, pair_links, memories)
+    shortest, memories = _shortest(world, classical), world.nodes[name].memories
+    return Surroundings(
+        name, links, sources, channels, secrets, shortest, pair_links, memories.count, memories.cutoff
+    )
 
 
 def _chains(links: list[LinkDevices], start: str) -> dict[str, list[str]]:

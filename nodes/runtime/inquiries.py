@@ -43,8 +43,9 @@ class Inquiries:
         now = self._clock.now()
         try:
             await self._office.send(CONTROLLER, self._session, PROTOCOL, "RouteRequest", body, now, now)
-            async with asyncio.timeout(self._patience):
-                envelope = await answered
+            with self._clock.standing_still():
+                async with asyncio.timeout(self._patience):
+                    envelope = await answered
             return _read(request, envelope)
         except TimeoutError:
             silent = f"the routing controller did not answer within {self._patience:g} s"

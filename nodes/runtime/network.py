@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from math import inf
 from typing import Any
 
 from broker.envelope import Envelope
@@ -48,11 +49,13 @@ _LONGEST_SESSION = 128
 @dataclass(frozen=True, slots=True)
 class Locality:
     """What a node knows of its place in the network: ``links`` that store pairs, by name, with who is at the other
-    end; ``channels`` for classical messages by node; and its own ``name``."""
+    end; ``channels`` for classical messages by node; and its own ``name``. Its memories keep
+    a qubit for ``cutoff`` seconds."""
 
     name: str
     links: Mapping[str, str]
     channels: Mapping[str, Channel]
+    cutoff: float = inf
 
 
 class NetworkStack:
@@ -202,7 +205,11 @@ class NetworkStack:
             )
             return Release(Failure.OUT_OF_MEMORY, full, avoid_node=self.name)
         register = Register(self.client, self.clock, f"{self.run}/{circuit.name}")
-        live = LiveCircuit(self, register, install, here, places, wires, end)
+        # it was stored before this node knew of it, by a round trip of light at most
+        keeps = min(self._locality.cutoff - 2 * self.delay(wire.peer) for wire in wires.values())
+        if not here:
+            install = replace(install, head_keeps=keeps)
+        live = LiveCircuit(self, register, install, here, places, wires, end, keeps)
         self._circuits[circuit.name] = live
         live.begin()
         return live

@@ -175,7 +175,9 @@ class Node:
         surroundings = self._surroundings
         stack = NetworkStack(
             run=order.run,
-            locality=Locality(surroundings.name, surroundings.pair_links, surroundings.channels),
+            locality=Locality(
+                surroundings.name, surroundings.pair_links, surroundings.channels, surroundings.cutoff
+            ),
             client=self._client,
             clock=self._clock(),
             office=self._office,

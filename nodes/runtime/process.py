@@ -31,6 +31,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         shortest_delay=config.shortest_delay,
         pair_links=config.pair_links,
         memories=config.memories,
+        cutoff=config.cutoff,
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(

@@ -77,7 +77,7 @@ class Requesting(Shares):
     def begin(self) -> None:
         """Look for a way."""
         if self.deadline < inf:
-            self._timer = self._here.at(self.deadline, lambda: self._do(self.request.expire()))
+            self._timer = self._here.at(self.deadline, lambda: self._do(self.request.expire(self._unused)))
         self._do(self.request.begin())
 
     # a circuit's end
@@ -175,7 +175,7 @@ class Requesting(Shares):
                 cutoff=demand.cutoff,
             )
         except ValueError as error:
-            self._do(self.request.released(Release(Failure.UNSUPPORTED, str(error))))
+            self._do(self.request.unsuitable(str(error)))
             return
         begun = self._here.begin(Install(circuit, begin.number, demand.deadline), self)
         if isinstance(begun, Release):

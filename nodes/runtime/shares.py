@@ -67,6 +67,8 @@ class _Item:
     at: float | None = None
     basis: Basis = "Z"
     bits: Bits | None = None
+    held: bool = False
+    """Not to be taken before the other end has said that it has it."""
 
 
 class Shares:
@@ -90,6 +92,7 @@ class Shares:
         self._ending: RequestFailed | None = None
         self._ended = False
         self._left = False
+        self._holding = False
         self._unused = 0
 
     # the role's side
@@ -140,13 +143,14 @@ class Shares:
     async def _take(self) -> Share | None:
         taker = self._taker
         assert taker is not None
-        bound = taker.clock.deadline(taker.deadline) if self.deadline == inf else None
         unused = f", {self._unused} not used" if self._unused else ""
         try:
             with taker.clock.waiting(f"a pair with {taker.peer} ({self.delivered} delivered{unused})"):
-                async with asyncio.timeout(bound):
-                    while not self._there():
-                        self._changed.clear()
+                while not self._there():
+                    self._changed.clear()
+                    # a request with a deadline ends by itself
+                    bound = taker.clock.deadline(taker.deadline) if self.deadline == inf else None
+                    async with asyncio.timeout(bound):
                         await self._changed.wait()
         except TimeoutError:
             raise DeadlinePassed(taker.peer, taker.deadline, "its part of a pair") from None
@@ -190,7 +194,7 @@ class Shares:
 
     def deliver(self, circuit: LiveCircuit, unit: Unit | None, delivery: Deliver) -> None:
         """Take a unit that both ends share now."""
-        item = _Item(circuit, delivery, unit)
+        item = _Item(circuit, delivery, unit, held=self._holding)
         if self._ended or self._left:
             self._network.task(self._give_up, item)
             return
@@ -206,8 +210,7 @@ class Shares:
     async def _await_correction(self, item: _Item) -> None:
         clock = self._network.clock
         await clock.until(clock.now())  # the correction takes its time
-        item.at = clock.now()
-        self._changed.set()
+        self._ready(item)
 
     async def _find_outcomes(self, item: _Item) -> None:
         delivery = item.delivery
@@ -220,8 +223,27 @@ class Shares:
         basis, bits = found
         if self.corrects:
             bits = bits ^ bits_of(flips(basis, delivery.x, delivery.z), len(bits))
-        item.basis, item.bits, item.at = basis, bits, self._network.clock.now()
-        self._changed.set()
+        item.basis, item.bits = basis, bits
+        self._ready(item)
+
+    def _ready(self, item: _Item) -> None:
+        """Let a role take a unit, unless that has to wait for the other end."""
+        if not item.held:
+            item.at = self._network.clock.now()
+            self._changed.set()
+
+    def hold(self) -> None:
+        """Keep what is delivered from now on until the other end has said what it has."""
+        self._holding = True
+
+    def _let_go(self) -> None:
+        """Let a role take what was held."""
+        self._holding = False
+        for item in self._items:
+            if item.held:
+                item.held = False
+                if item.unit is not None or item.bits is not None:
+                    self._ready(item)
 
     async def measure(self, unit: Unit, pair: str) -> None:
         """Measure a unit as soon as it is there, in a basis that the role's coin chooses."""

@@ -40,7 +40,8 @@ class Surroundings:
     the shared secrets; by node, the channels for classical messages.
 
     ``shortest_delay`` in seconds is that of the lab's shortest link. ``pair_links`` has all links whose pairs are
-    stored, by name, with who is at the other end; ``memories`` counts this node's own."""
+    stored, by name, with who is at the other end; ``memories`` counts this node's own, which keep a qubit for
+    ``cutoff`` seconds."""
 
     name: str
     links: dict[str, str]
@@ -50,6 +51,7 @@ class Surroundings:
     shortest_delay: float = inf
     pair_links: dict[str, str] = field(default_factory=dict)
     memories: int = 0
+    cutoff: float = inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple, Protocol
@@ -78,6 +78,7 @@ class TurnTaker:
         self._timers: list[_Timer] = []
         self._despatched: list[Despatch] = []
         self._holds: set[str] = set()
+        self._questions = 0
         self._failed: asyncio.Future[None] = self._loop.create_future()
         client.hand_answers_over_by(lambda: self._keep if self.ensemble.is_current() else _at_once)
 
@@ -118,6 +119,16 @@ class TurnTaker:
         self._stirred.append(callback)
         self._client.wake(self.now)
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let nothing happen at this node inside the block, in which who stands outside of emulated time is asked."""
+        self._questions += 1
+        try:
+            yield
+        finally:
+            self._questions -= 1
+            self.look()
+
     def despatch(self, despatch: Despatch) -> None:
         """State that a message is on its way; at its time the recipient has a turn."""
         self._despatched.append(despatch)
@@ -141,6 +152,9 @@ class TurnTaker:
         """Do one thing; when there is none left, and all roles wait, end the turn."""
         self._looking = False
         if not self._having:
+            return
+        if self._questions:
+            self._watch_held()
             return
         if self._answers:
             self._answers.popleft()()

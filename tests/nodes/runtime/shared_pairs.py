@@ -43,7 +43,7 @@ async def alice(
         purify=purify,
         window=window,
         cutoff=cutoff or None,
-        cost=cost,  # type: ignore[arg-type]  # Terms checks it
+        cost=cost,  # Terms checks it
     )
     return await _told(network.request("bob", number, terms), clock)
 

@@ -176,3 +176,22 @@ def test_purification_is_predicted_with_the_gates_and_readouts_there_are(gate: f
         lab.answer(RouteRequest(1, "a", "b", min_fidelity=expected + 1e-6, purify=("dejmps",))), NoRoutes
     )
     assert (expected > 0.95) is (gate > 0.98)
+
+
+@pytest.mark.parametrize(
+    ("weights", "first"), [({"a-b": 3.0}, "c"), ({"a-c": 1.5, "c-d": 0.9}, "b"), ({}, "b")]
+)
+def test_a_way_may_be_the_best_by_the_users_own_weights(weights: dict[str, float], first: str) -> None:
+    world = diamond()
+    bus = MemoryBroker().bus("controller")
+    lab = RoutingController(bus, "lab", topology(world), tunes(world), weights)
+    answer = lab.answer(RouteRequest(1, "a", "d", cost="weight"))
+    assert isinstance(answer, Routes)
+    assert answer.ways[0].nodes == ("a", first, "d")
+
+
+def test_a_cost_that_only_others_know_is_refused_with_those_there_are() -> None:
+    answer = controller(diamond()).answer(RouteRequest(1, "a", "d", cost="price"))
+    assert isinstance(answer, NoRoutes)
+    assert answer.failure == "unsupported"
+    assert "knows rate, fidelity, length, hops and weight, not 'price'" in answer.reason
