@@ -44,6 +44,7 @@ THREE_LINKS = network(row("alice", "r1", "r2", "bob"))
 FOUR_LINKS = network(row("alice", "r1", "r2", "r3", "bob"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("world", "fidelity", "terms"),
     [
@@ -60,11 +61,13 @@ async def test_no_message_of_a_request_can_be_dropped_doubled_or_delayed_to_any_
     assert await walk_messages(world, (dropped, doubled, delayed), fidelity, terms) > 50
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("victim", ["r1", "r2"])
 async def test_a_repeater_that_dies_at_any_point_is_gone_around(victim: str) -> None:
     assert await walk_strikes(network(RING), lambda lab: lab.kill(victim)) > 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("link", ["alice-r1", "r1-r2", "r2-bob"])
 async def test_a_link_that_is_cut_at_any_point_is_gone_around(link: str) -> None:
     both = await walk_strikes(
