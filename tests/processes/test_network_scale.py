@@ -73,7 +73,7 @@ def disjoint_pairs(seed: int) -> list[tuple[str, str]]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_twenty_requests_at_the_same_time_are_all_served_on_a_grid_of_a_hundred_nodes(
     lab: Lab, seed: int
 ) -> None:
