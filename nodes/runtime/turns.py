@@ -28,9 +28,12 @@ _SIGN_OF_LIFE = 5.0
 
 
 class _Timer(NamedTuple):
+    """``after``: it goes off in a later turn than that one."""
+
     time: float
     order: int
     goes_off: asyncio.Future[None]
+    after: int = -1
 
 
 class Post(Protocol):
@@ -79,6 +82,7 @@ class TurnTaker:
         self._despatched: list[Despatch] = []
         self._holds: set[str] = set()
         self._questions = 0
+        self._turn = 0
         self._failed: asyncio.Future[None] = self._loop.create_future()
         client.hand_answers_over_by(lambda: self._keep if self.ensemble.is_current() else _at_once)
 
@@ -108,10 +112,13 @@ class TurnTaker:
         return self.ensemble.waiting(story, timed=standing)
 
     def call_at(self, time: float, callback: Callable[[], object]) -> None:
-        """Call back in a turn of this node at an emulated time; the server knows of it when it has answered a mark."""
+        """Call back in a turn of this node at an emulated time; the server knows of it when it has answered a mark.
+
+        A turn that this node has already, by chance, is not that turn: who is first at a time is decided by the server.
+        """
         goes_off: asyncio.Future[None] = self._loop.create_future()
         goes_off.add_done_callback(lambda _: callback())
-        heappush(self._timers, _Timer(time, next(self._order), goes_off))
+        heappush(self._timers, _Timer(time, next(self._order), goes_off, self._turn))
         self._client.wake(time)
 
     def stir(self, callback: Callable[[], None]) -> None:
@@ -165,7 +172,7 @@ class TurnTaker:
             self._post.deliver(*self._due.popleft())
         elif self._stirred:
             self._stirred.popleft()()
-        elif self._timers and self._timers[0].time <= self.now:
+        elif self._timers and self._timers[0].time <= self.now and self._timers[0].after < self._turn:
             timer = heappop(self._timers)
             if not timer.goes_off.done():
                 timer.goes_off.set_result(None)
@@ -231,6 +238,7 @@ class TurnTaker:
             return
         turn = Turn.read(granted.result())
         self.now, self._having = turn.time, True
+        self._turn += 1
         self._due.extend(turn.arrivals)
         if turn.stalled:
             self.ensemble.fail(Deadlock(turn.stalled))
