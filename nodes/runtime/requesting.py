@@ -14,6 +14,7 @@ from nodes.network.circuit import Circuit, nested, ordered
 from nodes.network.control import NoRoutes, RouteRequest, Routes
 from nodes.network.request import AskRoute, Begin, Demand, End, Instruction, Request, State, Wait
 from nodes.network.signalling import Install, Release
+from nodes.network.tidings import Deliver
 from nodes.ports import Coin
 from nodes.requests import RequestFailed
 from nodes.runtime.accepting import Acceptances, Closed
@@ -21,6 +22,7 @@ from nodes.runtime.circuits import End as CircuitEnd
 from nodes.runtime.circuits import LiveCircuit
 from nodes.runtime.inquiries import NoAnswer
 from nodes.runtime.shares import Nearby, Shares
+from nodes.runtime.units import Unit
 
 
 class Surroundings(Nearby, Protocol):
@@ -87,9 +89,9 @@ class Requesting(Shares):
         self._call_off_install()
         self._do(self.request.installed())
 
-    def deliver(self, circuit: LiveCircuit, unit: object, delivery: object) -> None:
+    def deliver(self, circuit: LiveCircuit, unit: Unit | None, delivery: Deliver) -> None:
         """Take a unit that both ends share now."""
-        super().deliver(circuit, unit, delivery)  # type: ignore[arg-type]
+        super().deliver(circuit, unit, delivery)
         self._do(self.request.deliver())
 
     def over(self, circuit: LiveCircuit, release: Release) -> None:
