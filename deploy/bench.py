@@ -64,7 +64,7 @@ async def measure(rounds: int, broker: str) -> list[Measurement]:
                     ("swaps_hz", "swaps, judged", "swap", {}),
                 )
             ]
-            qkd = await lab.run(Job("bb84", parameters={"pulses": str(500 * rounds)}))
+            qkd = await lab.run(Job("qkd", parameters={"pulses": str(500 * rounds)}))
             sifted = qkd.returned[0]["alice"]["sifted_bits"] / qkd.wall
             runs.append(Measurement("sifted_bits_hz", "sifted bits, distilled to a key", sifted))
             return [*floors, *runs, *await _turns(lab, rounds)]

@@ -22,6 +22,7 @@ from typing import Any
 from broker.errors import BrokerError
 from deploy.errors import ControlUnreachable, DeployError, Reported
 from deploy.jobs import Job
+from deploy.key_pools import KeyPool
 from deploy.laboratory import Laboratory
 from nodes.errors import NodeError
 from nodes.runtime.causes import root_cause
@@ -93,6 +94,8 @@ class ControlPlane:
                 return [asdict(status) for status in self._lab.status()]
             case {"do": "link", "name": str(name), "up": bool(up)}:
                 return await self._lab.set_link(name, up)
+            case {"do": "keys"}:
+                return [asdict(pool) for pool in await self._lab.keys()]
             case {"do": "down"}:
                 return None  # the answer goes first, see _serve
         raise DeployError(f"the control plane does not know this request: {request}")
@@ -126,6 +129,10 @@ class RemoteLab:
     async def set_link(self, name: str, up: bool) -> None:
         """Cut a link there, or mend it; see ``Laboratory.set_link``. Raise ``Reported`` with what was said there."""
         await self._ask({"do": "link", "name": name, "up": up})
+
+    async def keys(self) -> list[KeyPool]:
+        """Return what the nodes have in store; see ``Laboratory.keys``."""
+        return [KeyPool(**pool) for pool in await self._ask({"do": "keys"})]
 
     async def down(self) -> None:
         """Ask the lab to end."""

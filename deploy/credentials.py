@@ -84,6 +84,7 @@ class Credentials:
             pair_links={end.name: end.peer for end in node.links if end.stores_pairs},
             memories=self._plan.world.nodes[node.name].memories.count,
             cutoff=self._plan.world.nodes[node.name].memories.cutoff,
+            agreements={end.peer: end.qkd for end in reversed(for_photons)},
         )
 
 

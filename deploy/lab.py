@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from nodes.agreement import LinkAgreement
+from nodes.keys.service import Limits
 from nodes.runtime.channel import Hop
+from nodes.runtime.kme_config import KmeTls
 from shared_state.config import ClockMode, LinkDevices, NodeDevices, TapConfig
 
 
@@ -31,12 +34,30 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyService:
+    """Delivery of keys at one node by ETSI GS QKD 014, to the applications ``saes``.
+
+    ``port`` 0 takes a free one. ``deliver_reproducible``: keys made with the lab's seed, too.
+    """
+
+    saes: tuple[str, ...]
+    port: int = 0
+    limits: Limits = field(default_factory=Limits)
+    deliver_reproducible: bool = False
+    tls: KmeTls = "classical"
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """One party. ``kind`` is the word under which the lab file groups it, None when it gives none."""
+    """One party. ``kind`` is the word under which the lab file groups it, None when it gives none.
+
+    ``key_service``: how it delivers keys to applications, None when it does not.
+    """
 
     name: str
     kind: str | None
     devices: NodeDevices
+    key_service: KeyService | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +66,7 @@ class Link:
 
     ``extra_delay`` in seconds is what a classical message takes on top of the propagation through the fibre, ``jitter``
     in seconds the width of what comes on top of both, ``message_loss`` the probability that it must be sent again.
-    ``weight``: what the link counts for ways of the least weight.
+    ``weight``: what the link counts for ways of the least weight. ``qkd``: how keys are made on it.
     """
 
     name: str
@@ -54,6 +75,7 @@ class Link:
     jitter: float = 0.0
     message_loss: float = 0.0
     weight: float = 1.0
+    qkd: LinkAgreement = field(default_factory=LinkAgreement)
 
     @property
     def endpoints(self) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -27,7 +28,8 @@ from deploy.errors import (
 from deploy.floors import mqtt_rate
 from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
-from deploy.plan import Plan
+from deploy.key_links import KeyLinks
+from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
 from deploy.supervisor import Supervisor
 from nodes.errors import RunFailed
@@ -47,7 +49,7 @@ ResultT = TypeVar("ResultT")
 _READY_DEADLINE, _READY_PER_NODE = 20.0, 0.5
 _REST_DEADLINE = 20.0
 MAX_DEATHS, DEATHS_WITHIN = 5, 60.0
-"""A shared-state server with a journal that dies more often within so many seconds is not started again."""
+"""A process that dies more often within so many seconds is not started again."""
 BROKER, STATE = "broker", "state"
 _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
     "DeadlinePassed": DeadlineExceeded,
@@ -83,8 +85,8 @@ class Laboratory:
     ``directory`` holds its logs and the broker's files. To ``record``, which has its head already, every event is
     added. Entering raises ``ProcessDied`` with the log of the process
     that could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab
-    lives on. The end of the broker or of the shared-state server ends the lab; a shared-state server with a journal is
-    started again. ``warn`` hears, in real time, that a node lags behind the clock by more than a message takes.
+    lives on; where keys are made as long as it is up, the node is started again. The end of the broker or of the
+    shared-state server ends the lab; a shared-state server with a journal is started again. ``warn`` hears, in real time, that a node lags behind the clock by more than a message takes.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Laboratory:
         self.supervisor = Supervisor(directory / "logs")
         self._credentials = Credentials(plan)
         self._resources = AsyncExitStack()
-        self._deaths: list[float] = []
+        self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._trouble: asyncio.Future[BaseException]
@@ -191,11 +193,15 @@ class Laboratory:
         if (routing := await self._take_routing(broker)) is not None:
             attend(self._note_trouble(routing))
         for node in self.plan.nodes.values():
-            self.supervisor.start(
-                node.name, NodePart(self._credentials.node_config(node, broker, state.port))
-            )
+            self._start_node(node)
         await self._nodes_ready()
         attend(self._note_trouble(self._guard()))
+        self._key_links = KeyLinks(self._conductor, self.plan.key_links, self._warn)
+        attend(self._note_trouble(self._key_links.serve()))
+
+    def _start_node(self, node: NodePlan) -> None:
+        config = self._credentials.node_config(node, self._broker, self._state.port)
+        self.supervisor.start(node.name, NodePart(config))
 
     async def _start_broker(self) -> tuple[str, int]:
         choice = self.plan.broker
@@ -269,12 +275,12 @@ class Laboratory:
                     raise
                 else:
                     self._conductor.mourn(death.name)
+                    if self.plan.key_links and self._may_return(death.name):
+                        self._start_node(self.plan.nodes[death.name])
 
     async def _revive(self, death: ProcessDied) -> None:
         """Start the shared-state server again; its clients come back by themselves. Raise when it dies too often."""
-        now = asyncio.get_running_loop().time()
-        self._deaths = [time for time in self._deaths if now - time < DEATHS_WITHIN] + [now]
-        if len(self._deaths) > MAX_DEATHS:
+        if not self._may_return(STATE):
             raise death
         server = self.supervisor.start(STATE, StatePart(self._state))
         try:
@@ -284,6 +290,13 @@ class Laboratory:
             # a death while it starts is the supervisor's next news, and counts like any other
             if not server.ended.is_set():
                 raise
+
+    def _may_return(self, name: str) -> bool:
+        """Note a death; tell whether the process has not died too often of late."""
+        now = asyncio.get_running_loop().time()
+        lately = [time for time in self._deaths[name] if now - time < DEATHS_WITHIN]
+        self._deaths[name] = [*lately, now]
+        return len(lately) < MAX_DEATHS
 
     def _note_lag(self, node: str, figures: LagFigures) -> None:
         """Keep what a node has told of its lag; warn when it falls behind, and again when it does so anew."""

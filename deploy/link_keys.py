@@ -21,6 +21,7 @@ from deploy.fields import (
     Velocity,
 )
 from deploy.section import Section, key, required, section
+from nodes.agreement import LARGEST_BLOCK, KeyProtocol, Reconciliation
 
 
 class ClassicalKeys(Section):
@@ -125,7 +126,39 @@ class DetectorKeys(Section):
 class QkdKeys(Section):
     """Light pulses for prepare-and-measure key distribution over the link's fibre."""
 
-    protocol: Literal["bb84"] | None = key("The protocol that the link speaks.", "bb84")
+    protocol: KeyProtocol | None = key(
+        "bb84: single photons. decoy-bb84: weak pulses of several intensities. bbm92, e91: entangled pairs from the "
+        "link's source. Default decoy-bb84 where there are several intensities, else bb84.",
+        "decoy-bb84",
+    )
+    reconciliation: Reconciliation | None = key(
+        "Error correction: ldpc, one-way and the default, or cascade, which takes hundreds of round trips.",
+        "ldpc",
+    )
+    block: int | None = key(
+        "Sifted key bits that are distilled at once: the more, the less is lost to statistics. Default 100000.",
+        1_000_000,
+        ge=1,
+        le=LARGEST_BLOCK,
+    )
+    secrecy: float | None = key(
+        "Security parameter: probability at most with which a block's key can be told from a perfect one. "
+        "Default 1e-10.",
+        1e-10,
+        gt=0,
+        lt=1,
+    )
+    correctness: float | None = key(
+        "Probability at most with which the two ends' keys differ unnoticed. Default 1e-15.",
+        1e-15,
+        gt=0,
+        lt=1,
+    )
+    continuous: bool | None = key(
+        "Whether keys are made block after block, into the key stores of both ends, while the lab is up in real "
+        "time. Default false.",
+        True,
+    )
     pulse_rate: Rate | None = key("Pulses emitted per second. Default 1 MHz.", "10 MHz")
     intensities: tuple[Intensity, ...] | None = key(
         "Mean photon numbers that a pulse of random phase can have: Poissonian. Default: ideal single photons.",
@@ -136,7 +169,9 @@ class QkdKeys(Section):
         [0.8, 0.1, 0.1],
     )
     basis_probability: Fraction | None = key(
-        "How often transmitter and receiver choose the basis Z when they choose themselves. Default 0.5.", 0.9
+        "How often transmitter and receiver, or the two ends of a source of pairs, choose the basis Z when they choose "
+        "themselves. Default 0.5.",
+        0.9,
     )
     encoding: Literal["polarisation", "time-bin"] | None = key(
         "polarisation, the default, or time-bin: X is then seen by an interferometer, which loses half of its light.",
@@ -188,17 +223,24 @@ class TapKeys(Section):
     """An eavesdropper on the fibre of a link."""
 
     link: str = required("Name of the link.", "alice-bob")
-    at: Length | None = key("Distance from the first endpoint. Default 0 km.", "10 km")
+    at: Length | None = key(
+        "Distance from the first endpoint. Of a source of pairs the photons of that end come by which is on this side "
+        "of the midpoint; with the scheme werner one photon of each pair does. Default 0 km.",
+        "10 km",
+    )
     strategy: Literal["intercept-resend", "photon-number-splitting", "beam-splitting"] | None = key(
         "intercept-resend, the default: measure, and send on what was found. photon-number-splitting: keep a photon "
-        "of pulses that have several. beam-splitting: take a share of the light.",
+        "of pulses that have several. beam-splitting: take a share of the light. Photons of a source of pairs are "
+        "pulses of one photon; with the scheme single-click whoever measures them finds out which end has emitted.",
         "intercept-resend",
     )
     fraction: Fraction | None = key(
         "Share of the pulses, or of the light, that is attacked. Default 1.", "25 %"
     )
     basis: Literal["random", "X", "Y", "Z"] | None = key(
-        "intercept-resend: the basis measured; random is Z or X. Default random.", "random"
+        "intercept-resend: the basis measured; random is Z or X. Without meaning for photons of the scheme "
+        "single-click. Default random.",
+        "random",
     )
     blocking: Fraction | None = key(
         "photon-number-splitting: share of the single-photon pulses that is blocked. Default 0.", "50 %"

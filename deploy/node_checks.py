@@ -1,17 +1,19 @@
-"""What must fit together in a node's equipment, presets and defaults included."""
+"""What must fit together in a node's equipment, presets and defaults included, and in the services of all nodes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
 
 from deploy.complaints import Complaint
-from deploy.lookup import at, quantity, table
+from deploy.lookup import at, elements, quantity, table
 from deploy.presets import MEMORIES, NODES
 from deploy.source import KeyPath, Value
 from deploy.units import FRACTION, TIME
 from deploy.wording import quoted
+from nodes.keys.service import Limits
 
 
 class _Written(NamedTuple):
@@ -34,6 +36,7 @@ def check_nodes(lab: Value) -> Iterator[Complaint]:
             if complaint.path not in blamed:
                 blamed.add(complaint.path)
                 yield complaint
+    yield from _key_services(lab)
 
 
 def _memory(lab: Value, node: str, section: str) -> Iterator[Complaint]:
@@ -63,6 +66,44 @@ def _readout(lab: Value, node: str) -> Iterator[Complaint]:
         if fidelity is not None and error is not None and error.depth < 3:
             what = f"both readout_fidelity and {key} apply to node {quoted(node)}"
             yield Complaint(min(fidelity, error).path, f"{what}; write one of them", of_key=True)
+
+
+def _key_services(lab: Value) -> Iterator[Complaint]:
+    """Hold SAE IDs and ports to one node each, and sizes of keys to their order."""
+    saes: dict[str, str] = {}
+    ports: dict[str, str] = {}
+    for node in table(at(lab, "nodes")):
+        path = ("nodes", node, "services", "etsi014")
+        service = at(lab, *path)
+        for place, sae in enumerate(elements(at(service, "sae"))):
+            if isinstance(sae, str) and sae in saes:
+                what = f"SAE {quoted(sae)} is at node {quoted(saes[sae])} already"
+                yield Complaint((*path, "sae", place), f"{what}; write another ID")
+            saes.setdefault(str(sae), node)
+        port = at(service, "port")
+        if isinstance(port, str) and port.strip() in ports:
+            what = f"port: {port} is taken by node {quoted(ports[port.strip()])}"
+            yield Complaint((*path, "port"), f"{what}; write another one, or none to take a free one")
+        elif isinstance(port, str):
+            ports[port.strip()] = node
+        yield from _key_sizes(service, path)
+
+
+def _key_sizes(service: Value, path: KeyPath) -> Iterator[Complaint]:
+    default = Limits()
+    sizes = {}
+    for name in ("min_key_size", "key_size", "max_key_size"):
+        written = at(service, name)
+        if written is not None and re.fullmatch(r"\s*\d{1,9}\s*", str(written), re.ASCII) is None:
+            return
+        sizes[name] = getattr(default, name) if written is None else int(str(written))
+    least, usual, most = sizes.values()
+    if not least <= usual <= most:
+        blamed = next(
+            name for name in ("key_size", "max_key_size", "min_key_size") if at(service, name) is not None
+        )
+        what = f"{blamed}: keys have {usual} bits by default, {least} at least and {most} at most"
+        yield Complaint((*path, blamed), f"{what}; write min_key_size <= key_size <= max_key_size")
 
 
 def _time(lab: Value, node: str, section: str, key: str) -> tuple[_Written, float] | None:

@@ -1,11 +1,23 @@
-"""The lab file's keys for what a node is equipped with: memories, storage, gates."""
+"""The lab file's keys for what a node is equipped with, and for what it offers: memories, storage, gates, services."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
-from deploy.fields import Duration, Fraction, Lifetime, MixedFidelity, Name
-from deploy.section import Section, key, section
+from pydantic import Field
+
+from deploy.fields import Duration, Fraction, Lifetime, MixedFidelity, Name, Spelling
+from deploy.section import Section, key, required, section
+from nodes.runtime.kme_config import KmeTls
+
+SaeId: TypeAlias = Annotated[
+    str,
+    Spelling(
+        "[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+        "an SAE ID (at most 63 letters, digits, ., - and _, a letter or digit first)",
+        "vpn-north",
+    ),
+]
 
 MemoryPreset = Literal[
     "nv-electron",
@@ -108,10 +120,56 @@ class Equipment(Section):
     gates: GateKeys = section("Operations on qubits.", {"two_fidelity": 0.99}, GateKeys())
 
 
+class Etsi014Keys(Section):
+    """Delivery of keys to applications by ETSI GS QKD 014 V1.1.1: the node's key management entity. Sizes in bits."""
+
+    sae: Annotated[tuple[SaeId, ...], Field(min_length=1)] = required(
+        "IDs of the secure application entities (SAE) that fetch keys here; each gets a certificate.",
+        ["vpn-north"],
+    )
+    port: int | None = key(
+        "Where it listens, on the loopback address. Default: a free one.", 8443, ge=1, le=65535
+    )
+    key_size: int | None = key("Size of a key when none is asked for. Default 256.", 256, multiple_of=8, ge=8)
+    min_key_size: int | None = key("Size of a key at least. Default 64.", 64, multiple_of=8, ge=8)
+    max_key_size: int | None = key(
+        "Size of a key at most. Default 4096.", 1024, multiple_of=8, ge=8, le=1 << 20
+    )
+    max_key_per_request: int | None = key("Keys in one request at most. Default 128.", 128, ge=1, le=10_000)
+    max_key_count: int | None = key(
+        "As how many keys of the size key_size what is stored counts at most. Default 1000000.",
+        100_000,
+        ge=1,
+        le=2**31 - 1,
+    )
+    deliver_reproducible: bool | None = key(
+        "true: keys made with the lab's seed, which whoever knows the seed knows, are delivered too, and marked. "
+        "Default false.",
+        True,
+    )
+    tls: KmeTls | None = key(
+        "post-quantum: session keys come from ML-KEM-768 beside X25519 where the client knows them; needs the extra "
+        "'pq'. Default classical.",
+        "post-quantum",
+    )
+
+
+class ServiceKeys(Section):
+    """What a node offers to programs outside of the lab."""
+
+    etsi014: Etsi014Keys | None = key(
+        "Delivery of keys by ETSI GS QKD 014, over HTTPS. Default: none.",
+        {"port": 8443, "sae": ["vpn-north"]},
+    )
+
+
 class NodeKeys(Equipment):
     """One party of the lab."""
 
     kind: Name | None = key(
         "A kind from `kinds`, whose equipment the node has, or one of endnode, repeater, trusted-node.",
         "repeater",
+    )
+    services: ServiceKeys = section(
+        "What it offers to programs outside of the lab.", {"etsi014": {"sae": ["vpn-north"]}}, ServiceKeys()
     )

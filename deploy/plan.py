@@ -6,22 +6,27 @@ from dataclasses import dataclass, field
 from math import inf
 
 from deploy.errors import NotFound
+from deploy.key_links import LinkEnds
 from deploy.lab import App, Lab
 from deploy.routes import shortest_paths
+from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
 from shared_state.config import ClockConfig, ClockMode, WorldConfig
 
 
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
-    """One node's end of a link: its name, the node at the other end, the classical delay in seconds, and whether it
-    has a source of pairs, and one whose pairs are stored."""
+    """One node's end of a link: its name, the node at the other end, the classical delay in seconds, whether it
+    has a source of pairs, and one whose pairs are stored; how keys are made on it, and whether this is the first
+    endpoint, which sends the photons of a link that makes keys continuously."""
 
     name: str
     peer: str
     delay: float
     makes_pairs: bool
     stores_pairs: bool
+    qkd: LinkAgreement
+    first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,18 @@ class Plan:
     shortest_delay: float = inf
     controller: str = "built-in"
     weights: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def key_links(self) -> list[LinkEnds]:
+        """Return the links on which keys are made as long as the lab is up: none where time is virtual."""
+        if self.world.clock.mode == "virtual":
+            return []
+        return [
+            LinkEnds(end.name, node.name, end.peer)
+            for node in self.nodes.values()
+            for end in node.links
+            if end.first and end.qkd.continuous
+        ]
 
     @property
     def delays(self) -> dict[str, float]:
@@ -130,7 +147,13 @@ def plan(
 def _node_plan(lab: Lab, name: str) -> NodePlan:
     ends = tuple(
         LinkEnd(
-            link.name, peer, link.classical_delay, link.devices.source is not None, link.devices.stores_pairs
+            link.name,
+            peer,
+            link.classical_delay,
+            link.devices.source is not None,
+            link.devices.stores_pairs,
+            link.qkd,
+            end == link.endpoints[0],
         )
         for link in lab.links.values()
         for end, peer in (link.endpoints, link.endpoints[::-1])

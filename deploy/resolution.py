@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from math import expm1, inf
 from pathlib import Path
 from typing import Any, Final
 
 from deploy.checks import is_file
-from deploy.lab import App, Lab, Link, Node, Runtime
+from deploy.lab import App, KeyService, Lab, Link, Node, Runtime
 from deploy.labfile import AppKeys, LabFile
 from deploy.link_keys import LinkKeys, QkdKeys, SourceKeys, TapKeys
-from deploy.node_keys import Equipment, MemoryKeys, NodeKeys
+from deploy.node_keys import Equipment, Etsi014Keys, MemoryKeys, NodeKeys
 from deploy.presets import MEMORIES, NODES, SCHEMES, SOURCES, Values
+from nodes.agreement import LinkAgreement
+from nodes.keys.service import Limits
+from nodes.runtime.agreements import agreement_of
 from shared_state.config import (
     DetectorConfig,
     FibreConfig,
@@ -25,6 +29,7 @@ from shared_state.config import (
     TapConfig,
 )
 
+_PULSES: Final = {field.name for field in fields(PulseConfig)} - {"detectors"}
 FIBRES: Final = {"spool": 0.2, "deployed": 0.32, "urban": 0.5}
 """Attenuation in dB/km of the fibre presets: on a spool, in the ground between cities, in a city."""
 
@@ -76,7 +81,14 @@ def _node(name: str, node: NodeKeys, lab: LabFile) -> Node:
         GateConfig(**gates),
         MemoryConfig(**storage) if storage else None,
     )
-    return Node(name, node.kind, devices)
+    service = node.services.etsi014
+    return Node(name, node.kind, devices, None if service is None else _key_service(service))
+
+
+def _key_service(etsi014: Etsi014Keys) -> KeyService:
+    written = etsi014.written()
+    limits = {field.name: written.pop(field.name) for field in fields(Limits) if field.name in written}
+    return KeyService(saes=written.pop("sae"), limits=Limits(**limits), **written)
 
 
 def _memory(hardware: Values, layers: Sequence[MemoryKeys]) -> dict[str, Any]:
@@ -117,6 +129,7 @@ def _link(link: LinkKeys) -> Link:
     return Link(
         name=link.name or "-".join(link.endpoints),
         devices=devices,
+        qkd=_agreement(link.qkd, devices.pulses),
         extra_delay=link.classical.extra_delay or 0.0,
         jitter=link.classical.jitter or 0.0,
         message_loss=link.classical.loss or 0.0,
@@ -136,7 +149,7 @@ def _source(source: SourceKeys) -> SourceConfig:
 
 
 def _pulses(qkd: QkdKeys) -> PulseConfig:
-    written = {name: value for name, value in qkd.written().items() if name not in ("protocol", "detectors")}
+    written = {name: value for name, value in qkd.written().items() if name in _PULSES}
     if "intensities" in written:
         count = len(written["intensities"])
         written.setdefault("intensity_probabilities", (1.0 / count,) * count)
@@ -145,6 +158,12 @@ def _pulses(qkd: QkdKeys) -> PulseConfig:
         rate = written.get("pulse_rate", PulseConfig().pulse_rate)
         detectors["dark_count_probability"] = -expm1(-detectors.pop("dark_count") / rate)
     return PulseConfig(detectors=DetectorConfig(**detectors), **written)
+
+
+def _agreement(qkd: QkdKeys, pulses: PulseConfig) -> LinkAgreement:
+    agreed = {field.name for field in fields(LinkAgreement)}
+    device = {field.name for field in fields(PulseConfig)}
+    return agreement_of(pulses, **{k: v for k, v in qkd.written().items() if k in agreed - device})
 
 
 def _tap(tap: TapKeys) -> TapConfig:

@@ -19,6 +19,7 @@ from deploy.cli import (
     entangle,
     events,
     inspect,
+    keys,
     link,
     logs,
     ls,
@@ -100,6 +101,11 @@ for _module in (
     version,
 ):
     app.command(_module.NAME)(reporting(_module.command))
+
+_keys = typer.Typer(name=keys.NAME, help=keys.HELP, no_args_is_help=True)
+for _name, _verb in keys.VERBS.items():
+    _keys.command(_name)(reporting(_verb))
+app.add_typer(_keys)
 
 
 @app.callback()

@@ -51,7 +51,7 @@ def command(
 
     Example: bellwire qkd alice bob --lab alice-charlie-bob --tap eve
     """
-    job = Job("bb84", {"alice": first, "bob": second}, blocks, {"pulses": str(pulses)}, deadline, tap)
+    job = Job("qkd", {"alice": first, "bob": second}, blocks, {"pulses": str(pulses)}, deadline, tap)
     document = qkd_document(finish(run_job(job, lab, running, seed, clock, record)))
     if json:
         emit_json("qkd", document)

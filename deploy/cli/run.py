@@ -35,7 +35,7 @@ def command(
     app: Annotated[
         str,
         typer.Argument(
-            metavar="APP", help="teleport, swap, entangle, chsh, witness, tomography, bb84, or ./a_file.py"
+            metavar="APP", help="teleport, swap, entangle, chsh, witness, tomography, qkd, or ./a_file.py"
         ),
     ],
     lab: LabOption = None,

@@ -14,12 +14,14 @@ from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, print_table, say
 from deploy.cli.session import finish
 from deploy.errors import CheckFailed, UsageError
+from nodes.validation.sections import KEY_SECTIONS
 from shared_state.validation.comparison import Comparison
 from shared_state.validation.findings import Findings
-from shared_state.validation.sections import SECTIONS
+from shared_state.validation.sections import SECTIONS as WORLD_SECTIONS
 from shared_state.validation.summary import Summary, summaries
 
 NAME = "validate-physics"
+SECTIONS = {**WORLD_SECTIONS, **KEY_SECTIONS}
 
 
 def command(

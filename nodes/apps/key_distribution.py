@@ -1,6 +1,7 @@
-"""The program ``bb84``: Alice and Bob distil one secret key from photons on the fibre between them.
+"""The program ``qkd``: Alice and Bob distil secret keys over the fibre between them, one a round.
 
-See ``nodes.qkd.pipeline`` for the steps. The program reports what happened and drops the key.
+The link's agreement says by which protocol and how errors are corrected; parameters can say otherwise. The keys go
+into the stores of both ends, under the name of the round. See ``nodes.qkd.pipeline`` for the steps.
 """
 
 from __future__ import annotations
@@ -10,35 +11,51 @@ from nodes.estimation.correlations import error_rate
 from nodes.ports import Clock, Coin, Peer, QuantumLink, Referee, SharedSecret
 from nodes.qkd import pipeline
 from nodes.qkd.authentication import AuthenticatedPeer
+from nodes.qkd.distillation import Distilled
 from nodes.qkd.report import QkdReport
+from nodes.shared_keys import SharedKeys
 
 
 async def alice(
     bob: Peer,
     bob_link: QuantumLink,
     bob_secret: SharedSecret,
+    bob_keys: SharedKeys,
     coin: Coin,
     clock: Clock,
-    pulses: int = 100_000,
+    pulses: int = 0,
+    protocol: str = "",
+    reconciliation: str = "",
+    block: int = 0,
 ) -> QkdReport:
-    """Send ``pulses`` photons to Bob and distil a key with him; return the report."""
-    settings = pipeline.Settings(pulses=pulses)
-    authenticated = AuthenticatedPeer(bob, bob_secret, role="alice", peer_role="bob")
-    return (await pipeline.distil_as_alice(authenticated, bob_link, coin, clock, settings)).report
+    """Send photons to Bob, or take halves of pairs with him, and distil a key; return the report.
+
+    ``pulses`` (or pairs) are sent for it, 0 as many as fill a block of ``block`` sifted bits, 0 the link's. Empty
+    ``protocol`` and ``reconciliation`` are the link's.
+    """
+    agreement = pipeline.agreed(bob_link.agreement, protocol, reconciliation, block)
+    peer = AuthenticatedPeer(bob, bob_secret, role="alice", peer_role="bob")
+    made = await pipeline.make_key_as_alice(peer, bob_link, coin, clock, agreement, pulses)
+    return await _stored(made, bob_keys, bob_secret.session)
 
 
 async def bob(
     alice: Peer,
     alice_link: QuantumLink,
     alice_secret: SharedSecret,
+    alice_keys: SharedKeys,
     coin: Coin,
     clock: Clock,
-    pulses: int = 100_000,
+    pulses: int = 0,
+    protocol: str = "",
+    reconciliation: str = "",
+    block: int = 0,
 ) -> QkdReport:
-    """Measure Alice's photons and distil a key with her; return the report."""
-    settings = pipeline.Settings(pulses=pulses)
-    authenticated = AuthenticatedPeer(alice, alice_secret, role="bob", peer_role="alice")
-    return (await pipeline.distil_as_bob(authenticated, alice_link, coin, clock, settings)).report
+    """Measure Alice's photons and distil a key with her; return the report. Parameters as Alice's."""
+    agreement = pipeline.agreed(alice_link.agreement, protocol, reconciliation, block)
+    peer = AuthenticatedPeer(alice, alice_secret, role="bob", peer_role="alice")
+    made = await pipeline.make_key_as_bob(peer, alice_link, coin, clock, agreement, pulses)
+    return await _stored(made, alice_keys, alice_secret.session)
 
 
 async def referee(oracle: Referee, bob: QkdReport) -> dict[str, float]:
@@ -61,3 +78,9 @@ def summarise(rounds: list[dict[str, float]]) -> dict[str, float | None]:
     except TooFewOutcomes:
         return {"qber": None, "qber_stderr": None, **sums}
     return {"qber": qber.value, "qber_stderr": qber.stderr, **sums}
+
+
+async def _stored(made: Distilled, keys: SharedKeys, block: str) -> QkdReport:
+    if made.key is not None:
+        await keys.put(block, made.key)
+    return made.report

@@ -1,40 +1,44 @@
-"""Cascade: Bob corrects his key to Alice's by asking for parities of her blocks.
+"""Cascade: Alice and Bob tell each other parities of ranges of their keys until Bob has found all errors.
 
 G. Brassard and L. Salvail, "Secret-key reconciliation by public discussion", Eurocrypt '93, LNCS 765,
 410-423, in the form that J. Martinez-Mateo, C. Pacher, M. Peev, A. Ciurana and V. Martin, "Demystifying the
-information reconciliation protocol Cascade", Quantum Inf. Comput. 15 (2015) 453-477, find best: block sizes
-that are powers of two, fourteen passes, and every parity ever learnt is used again ("sub-block reuse")::
+information reconciliation protocol Cascade", Quantum Inf. Comput. 15 (2015) 453-477, find best: frames of 2^14 bits,
+block sizes that are powers of two, fourteen passes, and every parity ever learnt is used again ("sub-block reuse")::
 
     Alice                                        Bob
       |<-- 1 Shuffle: seed of the passes' orders -|  only after all photons are measured
-      |<-- 2 Questions: ranges of shuffled bits --|
-      |--- 3 Parities ---------------------------->|  2 and 3 repeat; Bob halves blocks of odd parity and
-      |<-- 2 Questions, none: Bob is done ---------|  flips the bits that are left
+      |--- 2 Parities --------------------------->|  both at the same time, of the same ranges;
+      |<-- 2 Parities ----------------------------|  2 repeats until no block of any pass is odd
 
-Alice is an oracle of parities: she needs to know nothing of Bob's progress, and both ends count the parities
-that she has given. A round with very many questions asks them in portions, all of them before the first answer.
+No question is asked: which ranges come next follows from where the parities told so far differ, and that both ends
+know, so both make the same search (``cascade_search``). Nor need the end be told. A round takes a message's time one
+way, all frames advance in the same rounds, and a parity costs a bit of either message.
+
+In the published dialogue Bob asks, and his questions say where his parities differ from Alice's; here his parities
+say so. What there is to know of Alice's key, the parities she has told, is the same.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import NamedTuple
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nodes.errors import ProtocolViolation
 from nodes.ports import Bits, Coin, Peer
 from nodes.qkd.bits import packed, unpacked
-from nodes.qkd.cascade_passes import PASSES, Range, orders, shuffled_parities
+from nodes.qkd.cascade_passes import KeyParities, cut
 from nodes.qkd.cascade_search import Search
+from nodes.qkd.reconciliation import Reconciled
 
-MOST_RANGES = 65_536
-"""The most questions in one message: they fill three quarters of a mebibyte."""
+MOST_PARITIES: Final = 2**22
+"""The most parities in one message: they fill half a mebibyte. More go in several, all sent before one is awaited."""
 
-SEED_BYTES = 16
-_WORD = np.dtype("<u4")
+SEED_BYTES: Final = 16
+
+_THREAD_FROM = 2_000  # parities; what fewer take is less than it costs to wake a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,57 +49,30 @@ class Shuffle:
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
-    """Ranges [start, end) of the key in the order of a pass: three arrays of little-endian 32-bit integers.
-
-    No range at all says that Bob has finished.
-    """
-
-    passes: bytes
-    starts: bytes
-    ends: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Parities:
-    """The parities of Alice's bits in the ranges asked for, one packed bit a range."""
+    """The parities of the sender's bits, as sifted, in the ranges that are due: one packed bit a range.
+
+    Sent by both ends, neither waiting for the other's, as soon as the parities of the round before are known.
+    """
 
     parities: bytes
 
 
-class Reconciled(NamedTuple):
-    """A corrected key and the number of parities that all the world has heard."""
-
-    key: Bits
-    parities: int
-
-    def __repr__(self) -> str:
-        return f"<{self.key.size} bits, equal to the peer's after {self.parities} parities>"
-
-
-async def answer(key: Bits, bob: Peer) -> Reconciled:
-    """Tell Bob the parities he asks for; return Alice's key, unchanged."""
+async def answer(key: Bits, qber: float, bob: Peer, coin: Coin) -> Reconciled:
+    """Let Bob correct his key to ``key``, about a fraction ``qber`` of which he has wrong; return it, unchanged."""
     shuffle = await bob.receive(Shuffle)
-    parities = shuffled_parities(key, orders(shuffle.seed, key.size))
-    told = 0
-    while asked := _ranges(await bob.receive(Questions), key.size):
-        answers = [parities[pass_][start] ^ parities[pass_][end] for pass_, start, end in asked]
-        await bob.send(Parities(packed(np.array(answers, dtype=np.uint8))))
-        told += len(asked)
-    return Reconciled(key, told)
+    dialogue = await asyncio.to_thread(_Dialogue, key, qber, shuffle.seed)
+    await dialogue.hold(bob)
+    return Reconciled(key, leakage(dialogue.told, key.size))
 
 
 async def correct(key: Bits, qber: float, alice: Peer, coin: Coin) -> Reconciled:
     """Correct Bob's key, in which about a fraction ``qber`` of the bits is wrong; return it."""
     seed = coin.secret(SEED_BYTES)
     await alice.send(Shuffle(seed))
-    search = Search(key, qber, orders(seed, key.size))
-    told = 0
-    while asked := search.questions():
-        search.learn(await _parities(asked, alice))
-        told += len(asked)
-    await alice.send(_questions([]))
-    return Reconciled(search.key, told)
+    dialogue = await asyncio.to_thread(_Dialogue, key, qber, seed)
+    await dialogue.hold(alice)
+    return Reconciled(key ^ dialogue.errors(), leakage(dialogue.told, key.size))
 
 
 def leakage(parities: int, size: int) -> int:
@@ -107,41 +84,46 @@ def leakage(parities: int, size: int) -> int:
     bits charged the hashed key is then eps / sqrt(p_l (n+1)) from uniform; on average over l that is
     eps sum_l sqrt(p_l / (n+1)) <= eps.
 
-    Bob's questions show where the errors are. That is not charged: it says nothing of Alice's bits as long as
+    Bob's parities show where the errors are. That is not charged: it says nothing of Alice's bits as long as
     the errors do not depend on them, which is assumed.
     """
     return parities + ceil(log2(size + 1))
 
 
-async def _parities(asked: list[Range], alice: Peer) -> Bits:
-    """Ask Alice in portions; return her answers, one for each range."""
-    portions = [asked[start : start + MOST_RANGES] for start in range(0, len(asked), MOST_RANGES)]
+class _Dialogue:
+    """One end's side: its parities that are due, and what it makes of the peer's. ``told`` counts the former."""
+
+    def __init__(self, key: Bits, qber: float, seed: bytes) -> None:
+        frames = cut(key.size, qber, seed)
+        self.told = 0
+        self._size = key.size
+        self._parities = KeyParities(key, frames)
+        self._search = Search(frames)
+        self._due = self._parities.of(self._search.questions())
+
+    async def hold(self, peer: Peer) -> None:
+        """Tell parities and hear the peer's until no more are due. Raises ``ProtocolViolation`` for a wrong number."""
+        while self._due.size:
+            theirs = await _exchanged(self._due, peer)
+            if theirs.size < _THREAD_FROM:
+                self._compare(theirs)
+            else:
+                await asyncio.to_thread(self._compare, theirs)
+
+    def errors(self) -> Bits:
+        """Return 1 for each bit that is found to be wrong at one of the ends."""
+        return self._search.errors(self._size)
+
+    def _compare(self, theirs: Bits) -> None:
+        self.told += self._due.size
+        self._search.learn(self._due ^ theirs)
+        self._due = self._parities.of(self._search.questions())
+
+
+async def _exchanged(mine: Bits, peer: Peer) -> Bits:
+    """Tell the peer parities and return its own of the same ranges."""
+    portions = [mine[start : start + MOST_PARITIES] for start in range(0, mine.size, MOST_PARITIES)]
     for portion in portions:
-        await alice.send(_questions(portion))
-    replies = [unpacked((await alice.receive(Parities)).parities, len(portion)) for portion in portions]
-    return np.concatenate(replies)
-
-
-def _questions(asked: list[Range]) -> Questions:
-    columns = np.array(asked, dtype=_WORD).reshape(-1, 3)
-    return Questions(*(columns[:, column].tobytes() for column in range(3)))
-
-
-def _ranges(questions: Questions, size: int) -> list[Range]:
-    columns = [_integers(column) for column in (questions.passes, questions.starts, questions.ends)]
-    passes, starts, ends = columns
-    if not passes.size == starts.size == ends.size:
-        raise ProtocolViolation(
-            "the peer asked for parities of ranges whose passes, starts and ends do not match"
-        )
-    if np.any(passes >= PASSES) or np.any(starts >= ends) or np.any(ends > size):
-        raise ProtocolViolation(
-            f"the peer asked for the parity of a range that a key of {size} bits does not have"
-        )
-    return list(map(Range, *(column.tolist() for column in columns)))
-
-
-def _integers(column: bytes) -> NDArray[np.uint32]:
-    if len(column) % _WORD.itemsize:
-        raise ProtocolViolation("the peer sent a list of 32-bit integers that ends in the middle of one")
-    return np.frombuffer(column, dtype=_WORD)
+        await peer.send(Parities(packed(portion)))
+    theirs = [unpacked((await peer.receive(Parities)).parities, portion.size) for portion in portions]
+    return np.concatenate(theirs)

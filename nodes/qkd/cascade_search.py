@@ -1,170 +1,167 @@
-"""Bob's search for errors in Cascade, without messages: which parities to ask for next, and what they say.
+"""The search for errors in Cascade, without messages: which parities to compare next, and what they say.
 
-Each pass cuts the key into segments whose parities are known at both ends; a segment is *odd* when Alice's
-and Bob's parities differ, so that an odd number of its bits is wrong. Halving an odd segment costs one parity
-and leaves one odd half. An odd segment of one bit is an error: flipping it makes the segments around it in
-all other passes change sides, and the search goes on there.
+Each pass cuts each frame into segments whose parities are known at both ends; a segment is *odd* when they differ, so
+that an odd number of its bits is wrong. Halving an odd segment costs one parity and leaves one odd half. An odd segment
+of one bit is an error: correcting it makes the segments around it in all other passes change sides, and the search goes
+on there. A frame opens its next pass when none of its segments is odd any more.
 
-To save round trips, every odd segment of every pass is halved in the same round unless it shares a bit with a
-smaller one that is: two that overlap may hold the same error, and asking for both would leak a parity for
-nothing. When a round would carry but a few questions, the next pass opens in it instead of waiting for the
-last stragglers.
+All frames are worked on in the same rounds, each as if it were alone. In a round every odd segment of every pass is
+halved unless it shares a bit with a smaller one: two that overlap may hold the same error, and telling both parities
+would leak one for nothing.
+
+Nothing but the differences of parities goes in. Both ends know them, so both ends make the same search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nodes.errors import ProtocolViolation
 from nodes.ports import Bits
-from nodes.qkd.cascade_passes import PASSES, Range, block_sizes
-
-FEW_QUESTIONS = 8
-LARGE_BLOCKS_FROM = 3
-"""From this pass on a block is half the key; these passes find few errors, if any, and open together."""
+from nodes.qkd import cascade_kernels
+from nodes.qkd.cascade_passes import LARGE_BLOCKS_FROM, Flags, Frames, Integers, Ranges, joined, selected
 
 
-class Segments:
-    """One pass, cut into segments that are known by number; ``odd`` are the numbers of the odd ones."""
-
-    def __init__(self, order: NDArray[np.intp]) -> None:
-        self.odd: set[int] = set()
-        self._order = order
-        self._place = np.empty_like(order)
-        self._place[order] = np.arange(order.size)
-        self._segment_at = np.zeros(order.size, dtype=np.int32)
-        self._bounds: list[tuple[int, int]] = []
-
-    def add(self, start: int, end: int, odd: bool) -> None:
-        """Make [start, end) a segment of its own."""
-        number = len(self._bounds)
-        self._segment_at[start:end] = number
-        self._bounds.append((start, end))
-        if odd:
-            self.odd.add(number)
-
-    def halve(self, segment: int, first_odd: bool) -> None:
-        """Cut an odd segment in two, of which exactly one is odd."""
-        start, end = self._bounds[segment]
-        middle = (start + end) // 2
-        self._bounds[segment] = (start, middle)
-        if not first_odd:
-            self.odd.remove(segment)
-        self.add(middle, end, not first_odd)
-
-    def first_half(self, segment: int) -> tuple[int, int]:
-        """Return the bounds of the segment's first half."""
-        start, end = self._bounds[segment]
-        return start, (start + end) // 2
-
-    def size(self, segment: int) -> int:
-        """Return the number of bits in the segment."""
-        start, end = self._bounds[segment]
-        return end - start
-
-    def bits(self, segment: int) -> NDArray[np.intp]:
-        """Return where in the key the segment's bits are."""
-        start, end = self._bounds[segment]
-        return self._order[start:end]
-
-    def change_side(self, bit: int) -> None:
-        """Make the segment that holds ``bit`` odd if it was even, and even if it was odd."""
-        self.odd ^= {int(self._segment_at[self._place[bit]])}
+@lru_cache(maxsize=1)
+def fastest_kernels() -> ModuleType:
+    """Return the compiled kernels, or those by numpy without numba. The first call takes a second or more."""
+    return import_module("nodes.qkd.cascade_compiled") if find_spec("numba") else cascade_kernels
 
 
 class Search:
-    """Ask ``questions`` and ``learn`` the answers until there are no more; ``key`` is then correct."""
+    """Compare the parities of ``questions`` and ``learn`` which differ until there are no more questions."""
 
-    def __init__(self, key: Bits, qber: float, orders: list[NDArray[np.intp]]) -> None:
-        self.key = key.copy()
-        self._orders = orders
-        self._sizes = block_sizes(key.size, qber)
-        self._passes: list[Segments] = []
-        self._halving: list[tuple[Segments, int]] = []
-        self._opening: range = range(0)
-        self._asked: list[Range] = []
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._kernels = fastest_kernels()
+        flags = frames.passes * frames.count * frames.size
+        self._cuts = np.zeros(flags, dtype=np.bool_)
+        self._corrected = np.zeros(flags, dtype=np.bool_)
+        self._opened = np.zeros(frames.count, dtype=np.int64)
+        self._odd: Integers = np.empty(
+            0, dtype=np.int64
+        )  # where odd segments start: row * size + place, sorted
+        self._halving = self._opening = self._asked = _none()
 
-    def questions(self) -> list[Range]:
-        """Return the ranges whose parities Alice is to tell next; none when all passes are even."""
-        odd = self._disjoint_odd_segments()
-        self._halving = [(self._passes[number], segment) for number, segment in odd]
-        self._opening = self._next_passes() if len(odd) <= FEW_QUESTIONS else range(0)
-        self._asked = [Range(number, *self._passes[number].first_half(segment)) for number, segment in odd]
-        self._asked += [block for number in self._opening for block in self._blocks_asked(number)]
+    def questions(self) -> Ranges:
+        """Return the ranges whose parities are to be compared next; none when the search is over."""
+        row, start = np.divmod(self._odd, self._frames.size)
+        _, end = self._kernels.segments_at(self._frames, self._cuts, row, start)
+        odd = Ranges(row, start, end)
+        self._halving = selected(odd, self._kernels.smallest(self._frames, odd))
+        self._opening = self._next_blocks(row)
+        first_halves = self._halving._replace(end=_middle(self._halving))
+        self._asked = joined(first_halves, selected(self._opening, self._told(self._opening)))
         return self._asked
 
-    def learn(self, parities: Bits) -> None:
-        """Take Alice's parities of the ranges asked for; correct the errors that they single out."""
-        differ = (
-            bool(parity ^ self._parity(asked)) for parity, asked in zip(parities, self._asked, strict=True)
-        )
-        answers = list(differ)
-        for (segments, segment), first_odd in zip(self._halving, answers, strict=False):
-            segments.halve(segment, first_odd)
-        blocks = iter(answers[len(self._halving) :])
-        for number in self._opening:
-            self._open(number, blocks)
-        self._correct_single_bits()
+    def learn(self, differ: Bits) -> None:
+        """Take where the sifted keys' parities of the ranges asked for differ; correct the errors singled out.
 
-    def _disjoint_odd_segments(self) -> list[tuple[int, int]]:
-        by_size = sorted(
-            (segments.size(segment), number, segment)
-            for number, segments in enumerate(self._passes)
-            for segment in segments.odd
-        )
-        taken = np.zeros(self.key.size, dtype=bool)
-        chosen = []
-        for _, number, segment in by_size:
-            bits = self._passes[number].bits(segment)
-            if not taken[bits].any():
-                taken[bits] = True
-                chosen.append((number, segment))
-        return chosen
+        Raises ``ProtocolViolation`` when the peer's parities contradict each other.
+        """
+        odd = differ ^ self._kernels.corrected_parities(self._frames, self._corrected, self._asked)
+        answers, halving = odd.astype(np.bool_), self._halving
+        halves = self._halve(answers[: halving.row.size])
+        blocks = self._open(answers[halving.row.size :])
+        odd_now = joined(halves, blocks)
+        toggled, single = self._correct(selected(odd_now, odd_now.end - odd_now.start == 1))
+        changes = [self._at(halving), self._at(odd_now), toggled]
+        self._odd = _occurring_oddly(np.concatenate([self._odd, *changes]))
+        if _any_in(single, self._odd):
+            raise ProtocolViolation(
+                "the peer's parities contradict each other about a bit that was corrected"
+            )
 
-    def _next_passes(self) -> range:
-        opened = len(self._passes)
-        return range(opened, opened + 1 if opened < LARGE_BLOCKS_FROM else PASSES)
+    def errors(self, size: int) -> Bits:
+        """Return 1 for each wrong bit of the sifted key of ``size`` bits that has been found."""
+        frames = self._frames
+        first_pass = self._corrected[: frames.count * frames.size].reshape(frames.count, frames.size)
+        return first_pass.T.reshape(-1)[:size].astype(np.uint8)
 
-    def _blocks(self, number: int) -> list[Range]:
-        size, block = self.key.size, self._sizes[number]
-        return [Range(number, start, min(start + block, size)) for start in range(0, size, block)]
+    def _next_blocks(self, busy_rows: Integers) -> Ranges:
+        """Return all blocks of the passes that open now."""
+        frames, opening = self._frames, [_none()]
+        waiting = self._opened < frames.passes
+        waiting[busy_rows % frames.count] = False
+        if not waiting.any():
+            return _none()
+        for number in range(int(self._opened[waiting].min()), frames.passes):
+            due = waiting & (self._opened == min(number, LARGE_BLOCKS_FROM))
+            if due.any():
+                opening.append(frames.blocks_of(number, np.flatnonzero(due)))
+        following = np.where(self._opened < LARGE_BLOCKS_FROM, self._opened + 1, frames.passes)
+        self._opened = np.where(waiting, following, self._opened)
+        return joined(*opening)
 
-    def _blocks_asked(self, number: int) -> list[Range]:
-        """All blocks of the first pass; later the last one's parity follows from that of the whole key."""
-        return self._blocks(number) if number == 0 else self._blocks(number)[:-1]
+    def _told(self, blocks: Ranges) -> Flags:
+        """Mark all blocks of the first pass; later the last one's parity follows from that of the whole frame."""
+        told: Flags = (blocks.row < self._frames.count) | (blocks.end < self._frames.size)
+        return told
 
-    def _open(self, number: int, answers: Iterator[bool]) -> None:
-        opened = Segments(self._orders[number])
-        asked = self._blocks_asked(number)
-        for block, odd in zip(asked, islice(answers, len(asked)), strict=True):
-            opened.add(block.start, block.end, odd)
-        if number > 0:
-            last = self._blocks(number)[-1]
-            opened.add(last.start, last.end, (len(opened.odd) + len(self._passes[0].odd)) % 2 == 1)
-        self._passes.append(opened)
+    def _halve(self, first_odd: Flags) -> Ranges:
+        """Cut the segments in the middle; return the halves that are odd."""
+        middle = _middle(self._halving)
+        self._cuts[self._halving.row * self._frames.size + middle] = True
+        start = np.where(first_odd, self._halving.start, middle)
+        return Ranges(self._halving.row, start, np.where(first_odd, middle, self._halving.end))
 
-    def _parity(self, asked: Range) -> int:
-        bits = self._orders[asked.number][asked.start : asked.end]
-        return int(np.bitwise_xor.reduce(self.key[bits]))
+    def _open(self, answers: Flags) -> Ranges:
+        """Return the blocks that are odd. In all of a frame an even number of bits is wrong when a later pass opens."""
+        blocks = self._opening
+        told = self._told(blocks)
+        odd = np.zeros(blocks.row.size, dtype=np.bool_)
+        odd[told] = answers
+        if not told.all():
+            first = np.flatnonzero(blocks.start == 0)
+            later = blocks.row[first] >= self._frames.count
+            odd[~told] = np.bitwise_xor.reduceat(odd, first)[later]
+        return selected(blocks, odd)
 
-    def _correct_single_bits(self) -> None:
-        while errors := self._single_bits():
-            for segments, segment in errors:
-                if segment in segments.odd:  # another pass may have led to the same bit first
-                    self._flip(int(segments.bits(segment)[0]))
+    def _correct(self, errors: Ranges) -> tuple[Integers, Integers]:
+        """Correct bits; return the starts of the segments that change sides, and of these those of a single bit."""
+        frames = self._frames
+        if not errors.row.size:
+            return errors.row, errors.row
+        number, frame = np.divmod(errors.row, frames.count)
+        bits = np.unique(
+            frame * frames.size + frames.orders[number, errors.start]
+        )  # passes may find the same
+        frame, bit = np.divmod(bits, frames.size)
+        passes = np.arange(frames.passes)[:, np.newaxis]
+        row, place = passes * frames.count + frame, frames.places[:, bit]
+        self._corrected[row * frames.size + place] = True
+        opened = passes < self._opened[frame]
+        row = row[opened]
+        start, end = self._kernels.segments_at(frames, self._cuts, row, place[opened])
+        toggled = row * frames.size + start
+        return toggled, toggled[end - start == 1]
 
-    def _single_bits(self) -> list[tuple[Segments, int]]:
-        return [
-            (segments, segment)
-            for segments in self._passes
-            for segment in segments.odd
-            if segments.size(segment) == 1
-        ]
+    def _at(self, segments: Ranges) -> Integers:
+        return segments.row * self._frames.size + segments.start
 
-    def _flip(self, bit: int) -> None:
-        self.key[bit] ^= 1
-        for segments in self._passes:
-            segments.change_side(bit)
+
+def _none() -> Ranges:
+    return Ranges(*(np.empty(0, dtype=np.int64) for _ in range(3)))
+
+
+def _middle(segments: Ranges) -> Integers:
+    return (segments.start + segments.end) // 2
+
+
+def _any_in(values: Integers, ascending: Integers) -> bool:
+    at = np.searchsorted(ascending, values)
+    return bool((np.append(ascending, -1)[at] == values).any())
+
+
+def _occurring_oddly(values: Integers) -> Integers:
+    """Return, sorted, the values that occur an odd number of times."""
+    ascending = np.sort(values)
+    first = np.flatnonzero(np.diff(ascending, prepend=-1))
+    counts = np.diff(first, append=ascending.size)
+    occurring: Integers = ascending[first[counts % 2 == 1]]
+    return occurring

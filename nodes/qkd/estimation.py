@@ -17,18 +17,27 @@ population, and is much tighter at low error rates than the bound of R. J. Serfl
 The sample speaks for phase errors, too: both bases are equally likely, so the phase error of a key bit is the
 bit error that it would have shown in the other basis, and pooled over both bases the two are distributed
 alike (P. W. Shor and J. Preskill, Phys. Rev. Lett. 85 (2000) 441).
+
+Where one basis is for the key and the other for checks (H.-K. Lo, H. F. Chau and M. Ardehali, J. Cryptology 18 (2005)
+133), all bits of the check basis are the sample: which of the pairs, or photons, that both ends measured in one basis
+are in it is as random as the bases were, and their bit errors are the phase errors of the others. ``CheckedBasis``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import lgamma
+from math import ceil, lgamma, log2
 
 import numpy as np
 
 from nodes.errors import KeyRefused, ProtocolViolation
 from nodes.ports import Bits, Coin, Peer
+from nodes.qkd import amplification
 from nodes.qkd.bits import packed, unpacked
+from nodes.qkd.block import Worth
+from nodes.qkd.entropy import binary_entropy
+from nodes.qkd.security import Security
 
 QBER_LIMIT = 0.11
 """One-way distillation of BB84 yields no key where 1 - 2 h(Q) < 0: Q > 0.11003 (Shor and Preskill)."""
@@ -119,6 +128,75 @@ def estimated(key: Bits, alice: Bits, bob: Bits, failure: float) -> Estimate:
     return Estimate(
         key=key, sampled=alice.size, qber=errors / alice.size, qber_upper=min(most / key.size, 0.5)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBasis:
+    """What a check basis says of ``key_bits`` of the other one, of which ``samples`` more were compared and given up.
+
+    ``check_errors`` of the ``checks`` bits of the check basis differed, ``sample_errors`` of the samples. The samples
+    tell the error correction what to expect; secrecy does not rest on them. Of a qubit per end and detection that does
+    not depend on the basis. The ``Evidence`` of a ``SiftedBlock``.
+    """
+
+    key_bits: int
+    checks: int
+    check_errors: int
+    samples: int
+    sample_errors: int
+    security: Security
+
+    @property
+    def qber(self) -> float:
+        """Return the error rate of the samples."""
+        return self.sample_errors / max(1, self.samples)
+
+    @property
+    def checked(self) -> int:
+        """Return how many bits were revealed, in both bases."""
+        return self.checks + self.samples
+
+    def refuse(self) -> None:
+        """Raise ``KeyRefused`` where 1 - h(e_key) - h(e_check) <= 0 for the rates seen, or too few bits were."""
+        if min(self.key_bits, self.checks) < FEWEST_SIFTED_BITS:
+            raise KeyRefused(
+                f"of {self.checks} bits in the check basis and {self.key_bits} in the key's nothing can be said; "
+                f"{FEWEST_SIFTED_BITS} of each are the least: measure more pairs"
+            )
+        refuse_rates(self.qber, self.check_errors / self.checks)
+
+    def worth(self, leaked: int, key_errors: Sequence[int]) -> Worth:
+        """Bound the phase errors by those of the check basis, exactly; return what is left of the key."""
+        most = error_bound(self.check_errors, self.checks, self.key_bits, bound_failure(self.security))
+        return worth_of(self.key_bits, most, leaked, self.security)
+
+
+def bound_failure(security: Security) -> float:
+    """Return how probable it may be that a bound on phase errors is wrong: (eps/4)^2.
+
+    Half of the secrecy eps is for that, and a wrong estimate of probability P costs 2 sqrt(P) of it (M. Tomamichel
+    and A. Leverrier, Quantum 1 (2017) 14); the other half is the distance of the hashed key from a uniform one.
+    """
+    return (security.secrecy / 4) ** 2
+
+
+def worth_of(size: int, phase_errors: float, leaked: int, security: Security) -> Worth:
+    """Return what ``size`` bits are worth with so many ``phase_errors`` at most.
+
+    ``leaked`` is all that was said of them but for the verification tag, whose log2(2/eps_cor) bits are charged here.
+    """
+    rate = min(phase_errors / size, 0.5) if size else 0.5
+    told = leaked + ceil(log2(2 / security.correctness))
+    return Worth(amplification.secret_length(size, rate, told, security.secrecy / 2), rate)
+
+
+def refuse_rates(qber: float, phase_error: float) -> None:
+    """Raise ``KeyRefused`` where perfect error correction leaves nothing: 1 - h(Q) - h(e) <= 0."""
+    if binary_entropy(min(qber, 0.5)) + binary_entropy(min(phase_error, 0.5)) >= 1:
+        raise KeyRefused(
+            f"{qber:.1%} of the sampled key bits and {phase_error:.1%} of the check bits differ, and no key is secret "
+            "from there on: someone measures the photons, or the link is misaligned"
+        )
 
 
 def refuse_hopeless(estimate: Estimate) -> None:

@@ -7,22 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QkdReport:
-    """The figures of one block, the same at both ends but for ``duration_s`` and ``efficiency``.
+    """The figures of one block, the same at both ends but for ``duration_s``.
 
-    ``sampled_bits`` were revealed to estimate ``qber``; with the failure probability of the run the error rate of the
-    rest exceeds ``qber_upper``. ``leaked_bits`` counts the parities, what their number tells, and the verification tag.
-    ``efficiency`` is the number of parities divided by n h(e), Shannon's limit for n bits of which the fraction e was
-    wrong; only Bob, who corrects them, knows e. A figure is None when the run did not get that far, and ``efficiency``
+    ``sifted_bits`` are left where both bases agree; ``sampled_bits`` of them were revealed, with the error rate
+    ``qber``. ``key_errors`` were corrected in the others. Except with the failure probability agreed on, the error rate
+    that the secret part would have shown in the other basis is at most ``qber_upper``, and ``single_photon_bits`` at
+    least came from one photon each (None where the source has no others). ``leaked_bits`` counts what was told in
+    the correction, what the amount of it tells, and the verification tag. ``efficiency`` is what the correction
+    told divided by n h(e), Shannon's limit for n bits of which the fraction e was wrong. ``chsh`` is the value of S,
+    where the protocol measures it. A figure is None when the run did not get that far, and ``efficiency``
     also when nothing was wrong. ``duration_s`` is emulated time. When ``aborted``, ``reason`` says why there is no key.
     """
 
     pulses: int
+    protocol: str = "bb84"
+    reconciliation: str = "ldpc"
     sifted_bits: int = 0
     sampled_bits: int = 0
     qber: float | None = None
+    key_errors: int | None = None
     qber_upper: float | None = None
+    single_photon_bits: int | None = None
     leaked_bits: int = 0
     efficiency: float | None = None
+    chsh: float | None = None
     secret_bits: int = 0
     duration_s: float = 0.0
     aborted: bool = False

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from broker.bus import Bus
@@ -19,6 +20,7 @@ from nodes.runtime.lag import LagFigures
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunOrder, RunOver, SwapPath
 from nodes.runtime.programs import Program, Scalar, load
+from nodes.runtime.returns import unpack
 from shared_state.errors import ServerLost, SharedStateError
 from shared_state.oracle import Census, OracleClient
 
@@ -121,6 +123,13 @@ class Conductor:
             self._state_changed.clear()
             await self._state_changed.wait()
 
+    async def change_of(self, *nodes: str) -> None:
+        """Wait until one of ``nodes`` says that it is ready, has left or is lost, other than now."""
+        before = [self._states.get(node) for node in nodes]
+        while [self._states.get(node) for node in nodes] == before:
+            self._state_changed.clear()
+            await self._state_changed.wait()
+
     def mourn(self, node: str) -> None:
         """Note that a node's process has ended: runs that it took part in are called off."""
         self._office.note_status(node, "left")
@@ -171,6 +180,37 @@ class Conductor:
             duration=ended_at - started_at,
             wall=time.monotonic() - started,
         )
+
+    async def stand(self, request: RunRequest, hear: Callable[[str, object], None]) -> None:
+        """Keep a program of roles that yield running until cancelled; ``hear`` gets what each yields, by role.
+
+        In real time only. Raise ``RunFailed`` naming the node where it failed, and as well when a role ends by itself.
+        """
+        program = load(request.program).cast(request.roles)
+        parts = {node: role for role, node in request.roles.items()}
+        self._runs += 1
+        run = f"run-{self._runs}"
+        self._office.begin_run(run, parts)
+        reason = "the lab called it off"
+        try:
+            await self._order(run, request, parts, (), (), await self._oracle.now())
+            async with asyncio.TaskGroup() as group:
+                for node, role in parts.items():
+                    group.create_task(self._attend(run, node, role, hear))
+        except BaseExceptionGroup as failures:
+            failure = root_cause(failures)
+            reason = str(failure)
+            raise failure from failures
+        except RunFailed as failure:
+            reason = str(failure)
+            raise
+        finally:
+            await self._close(run, parts, reason)
+        raise RunFailed(next(iter(parts)), "ProgramInvalid", f"{program.name} ended, and was to go on")
+
+    async def _attend(self, run: str, node: str, role: str, hear: Callable[[str, object], None]) -> None:
+        """Hear what a standing role yields until it ends."""
+        await self._listen(run, node, lambda returned: hear(role, unpack(returned)[0]))
 
     async def _begin(
         self,
@@ -241,11 +281,11 @@ class Conductor:
         try:
             async with asyncio.TaskGroup() as group:
                 ends = [
-                    group.create_task(self._listen(run, node, role, judge))
+                    group.create_task(self._listen(run, node, partial(judge.take, role)))
                     for node, role in parts.items()
                     if node not in relays
                 ]
-                heard = [group.create_task(self._hear_relay(run, node, judge)) for node in relays]
+                heard = [group.create_task(self._hear_relay(run, node)) for node in relays]
                 with _blaming(request.program):
                     await judge.judge(request.rounds, progress)
                 await asyncio.wait(ends)
@@ -255,17 +295,18 @@ class Conductor:
             raise root_cause(failures) from failures
         return max(end.result() for end in ends)
 
-    async def _hear_relay(self, run: str, node: str, judge: Judge) -> None:
+    async def _hear_relay(self, run: str, node: str) -> None:
         """Raise ``RunFailed`` when a relay of the network fails; that it leaves is no failure."""
         while True:
             try:
-                await self._listen(run, node, "", judge)
+                await self._listen(run, node, lambda returned: None)
             except RunFailed as failure:
                 if failure.cause != "PeerGone":
                     raise
                 return
 
-    async def _listen(self, run: str, node: str, role: str, judge: Judge) -> float:
+    async def _listen(self, run: str, node: str, take: Callable[[str], None]) -> float:
+        """Hand what a node's role returns to ``take``, until it has played its part; return the emulated time then."""
         while True:
             try:
                 report = await self._office.receive(node, run, "its report", None)
@@ -275,7 +316,7 @@ class Conductor:
             match report.kind:
                 case "RoundsPlayed":
                     for returned in codec.build(RoundsPlayed, report.body).rounds:
-                        judge.take(role, returned)
+                        take(returned)
                 case "PartPlayed":
                     part = codec.build(PartPlayed, report.body)
                     if part.cause:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
+from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
 
 
@@ -27,7 +28,7 @@ class NodeConfig:
     delay of any link of the lab in seconds, with which the lag of a real-time lab is compared.
     ``seed`` None takes the dice from the operating system. ``pair_links``: all links whose pairs are stored, by
     name, with who is at the other end; ``memories``: how many this node has, and
-    ``cutoff``: for how many seconds each keeps a qubit.
+    ``cutoff``: for how many seconds each keeps a qubit. ``agreements``: how keys are made with each neighbour.
     """
 
     lab: str
@@ -43,3 +44,4 @@ class NodeConfig:
     pair_links: dict[str, str] = field(default_factory=dict)
     memories: int = 0
     cutoff: float = inf
+    agreements: dict[str, LinkAgreement] = field(default_factory=dict)

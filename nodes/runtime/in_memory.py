@@ -6,6 +6,7 @@ For tests of protocols, and for whoever wants to step through one in a debugger.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,7 +17,11 @@ from pathlib import Path
 from broker.bus import Bus
 from broker.memory import MemoryBroker
 from broker.telemetry import ListSink
+from nodes.agreement import LinkAgreement
 from nodes.errors import ProgramInvalid
+from nodes.identity import SEED_BYTES, Identity
+from nodes.keys.store import KeyStore
+from nodes.runtime.agreements import agreement_of
 from nodes.runtime.attendants import attendants
 from nodes.runtime.channel import Hop, open_channel
 from nodes.runtime.conductor import Conductor
@@ -44,13 +49,15 @@ async def in_memory_lab(
     classical: Mapping[str, Hop] | None = None,
     on_lag: Callable[[str, LagFigures], None] = lambda node, figures: None,
     record: Path | None = None,
+    agreements: Mapping[str, LinkAgreement] | None = None,
 ) -> AsyncIterator[Conductor]:
     """Run the nodes of ``world`` inside the block and give their conductor.
 
     ``wrap`` may put something between each node and its bus, a ``broker.faulty.FaultyBus`` say. Classical messages
     take the delay of the fibres on the way, but on the links, by name, for which ``classical`` has another channel.
     ``on_lag`` hears how late things are, in real time.
-    ``record``: the file to which the lab's events are added, after its first line.
+    ``record``: the file to which the lab's events are added, after its first line. ``agreements``: how keys are made
+    on links, by name; where nothing is said the transmitter decides, as in a lab file.
     """
     lab = "in-memory"
     tokens = {name: f"token of {name}" for name in world.nodes}
@@ -75,11 +82,12 @@ async def in_memory_lab(
         stop(conductor.serve())
         router = await resources.enter_async_context(broker.bus(CONTROLLER, lab))
         stop(RoutingController(router, lab, topology(world), tunes(world)).serve())
+        identities = _identities(world)
         calm = follow(asyncio.get_running_loop())
         for name in world.nodes:
             client = await resources.enter_async_context(await NodeClient.local(service, name=name))
             bus = await resources.enter_async_context(wrap(broker.bus(name, lab, announcements=True)))
-            surroundings = _surroundings(world, name, classical or {})
+            surroundings = _surroundings(world, name, classical or {}, agreements or {}, identities)
             node = Node(surroundings, lab, client, bus, world.seed, ListSink(), calm)
             stop(node.serve())
         await conductor.ready(list(world.nodes))
@@ -100,7 +108,13 @@ def pair_route(world: WorldConfig, first: str, last: str) -> list[str]:
     return chains[last]
 
 
-def _surroundings(world: WorldConfig, name: str, classical: Mapping[str, Hop]) -> Surroundings:
+def _surroundings(
+    world: WorldConfig,
+    name: str,
+    classical: Mapping[str, Hop],
+    agreements: Mapping[str, LinkAgreement],
+    identities: Mapping[str, Identity],
+) -> Surroundings:
     own = [(title, link) for title, link in world.links.items() if name in link.endpoints]
     for_photons = sorted(own, key=lambda each: each[1].source is not None)
     links = {_other_end(link, name): title for title, link in reversed(for_photons)}
@@ -115,8 +129,38 @@ def _surroundings(world: WorldConfig, name: str, classical: Mapping[str, Hop]) -
     pair_links = {title: _other_end(link, name) for title, link in own if link.stores_pairs}
     shortest, memories = _shortest(world, classical), world.nodes[name].memories
     return Surroundings(
-        name, links, sources, channels, secrets, shortest, pair_links, memories.count, memories.cutoff
+        name=name,
+        links=links,
+        sources=sources,
+        channels=channels,
+        secrets=secrets,
+        shortest_delay=shortest,
+        pair_links=pair_links,
+        memories=memories.count,
+        cutoff=memories.cutoff,
+        keys=KeyStore(None, os.urandom(32)),
+        identity=identities[name],
+        reproducible=world.seed is not None,
+        agreements={
+            peer: agreements.get(title) or agreement_of(world.links[title].pulses)
+            for peer, title in links.items()
+        },
     )
+
+
+def _identities(world: WorldConfig) -> dict[str, Identity]:
+    """Let every node know its neighbours."""
+    seeds = {name: os.urandom(SEED_BYTES) for name in world.nodes}
+    public = {name: Identity.public_key_of(seed) for name, seed in seeds.items()}
+    ends = [link.endpoints for link in world.links.values()]
+    return {
+        name: Identity(
+            name,
+            seed,
+            {a if b == name else b: public[a if b == name else b] for a, b in ends if name in (a, b)},
+        )
+        for name, seed in seeds.items()
+    }
 
 
 def _chains(links: list[LinkDevices], start: str) -> dict[str, list[str]]:

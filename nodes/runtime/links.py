@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nodes.agreement import LinkAgreement
 from nodes.errors import DeadlinePassed, ProgramInvalid
 from nodes.ports import Bits, Clicks, Half, PairOutcomes, Qubit
 from nodes.runtime.halves import HeldHalves
@@ -18,6 +19,8 @@ from nodes.runtime.trains import SentTrain
 from nodes.trains import TrainClicks
 from shared_state.arguments import MAX_PAIRS
 
+_SINGLE_PHOTONS = LinkAgreement()
+
 
 @dataclass(frozen=True, slots=True)
 class FibreLink:
@@ -25,7 +28,7 @@ class FibreLink:
 
     ``link`` carries photons, ``source`` makes pairs: one and the same link, but where two nodes have several.
     ``source`` is empty where none makes pairs. Both ends meet under the same ``tag``; ``deadline`` bounds every
-    wait for the peer, until the outcome's own time has come, in wall seconds.
+    wait for the peer, until the outcome's own time has come, in wall seconds. ``agreement``: how keys are made here.
     """
 
     register: Register
@@ -34,6 +37,7 @@ class FibreLink:
     source: str
     peer: str
     deadline: float
+    agreement: LinkAgreement = _SINGLE_PHOTONS
 
     async def pair(self) -> Half:
         """Wait for the next heralded pair."""
@@ -57,7 +61,9 @@ class FibreLink:
                 await self._until(float(halves.heralded_at.max()), asked_at)
         return halves
 
-    async def measure_directly(self, count: int, bases: Bits | None = None) -> PairOutcomes:
+    async def measure_directly(
+        self, count: int, bases: Bits | None = None, angles: Sequence[float] = ()
+    ) -> PairOutcomes:
         """Wait for the outcomes of the next ``count`` pairs, measured on arrival; asked for in parts like ``pairs``."""
         if bases is not None and len(bases) != count:
             raise ProgramInvalid(f"{count} pairs take as many bases, and {len(bases)} were given")
@@ -67,7 +73,8 @@ class FibreLink:
             own = None if bases is None else bases[start : start + MAX_PAIRS]
             async with self._in_time(awaited := "its measuring of pairs"):
                 some = min(count - start, MAX_PAIRS)
-                part = client.measure_directly(asked_at := clock.now(), self.tag, source, some, own)
+                asked_at = clock.now()
+                part = client.measure_directly(asked_at, self.tag, source, some, own, angles=angles)
                 parts.append(await self._answered(part, awaited))
                 await self._until(float(parts[-1].times.max()), asked_at)
         measured, bits, times = zip(*parts, strict=True)

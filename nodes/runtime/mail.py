@@ -128,6 +128,7 @@ class PostOffice:
         self._arrived: dict[tuple[str, str, int], Envelope | None] = {}
         self._delivered: dict[tuple[str, str], int] = {}
         self._subscribers: dict[str, Subscriber] = {}
+        self._standing: dict[str, Callable[[Envelope], None]] = {}
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
 
     @property
@@ -180,6 +181,21 @@ class PostOffice:
         """Drop what comes for these sessions from now on."""
         self._subscribers.pop(prefix, None)
 
+    def stand(self, protocol: str, take: Callable[[Envelope], None]) -> None:
+        """Hand all mail of a protocol that belongs to no run to ``take`` as it comes, outside of emulated time."""
+        self._standing[protocol] = take
+
+    async def post(
+        self, recipient: str, protocol: str, session: str, kind: str, body: dict[str, Any], times: tuple[float, float]
+    ) -> None:
+        """Leave a message of a standing protocol to the dispatch; ``times`` are those of sending and of arrival.
+
+        Raise ``EnvelopeError`` for one that cannot travel.
+        """
+        envelope = Envelope(self._lab, self.name, recipient, protocol, session, 0, *times, kind, body)
+        encode(envelope)
+        await self._outbox.put(envelope)
+
     def _subscriber(self, session: str) -> Subscriber | None:
         return next((each for prefix, each in self._subscribers.items() if session.startswith(prefix)), None)
 
@@ -202,6 +218,8 @@ class PostOffice:
                 case Announcement(sender, channel, body) if channel == lag.CHANNEL:
                     if (figures := LagFigures.read(body)) is not None:
                         self._on_lag(sender, figures)
+                case Envelope(protocol=protocol) as envelope if protocol in self._standing:
+                    self._standing[protocol](envelope)
                 case Envelope() as envelope:
                     self._file(envelope)
                 case _:

@@ -46,6 +46,8 @@ class SwapPath:
 class RunOrder:
     """Play ``role`` of ``program`` (a name or an absolute path) for ``rounds`` rounds; an empty role only relays.
 
+    No rounds at all: a role that yields goes on until the run is called off.
+
     ``roles`` are (role, node) pairs; ``parameters`` is a JSON object; ``started_at`` is the emulated start time;
     ``deadline`` bounds every single wait in wall seconds. ``network``: the nodes that make pairs on demand in this run;
     one without a role has played its part at once and relays until the run is over.
@@ -61,6 +63,11 @@ class RunOrder:
     started_at: float
     deadline: float
     network: tuple[str, ...] = ()
+
+    @property
+    def endless(self) -> bool:
+        """Tell whether the run goes on until it is called off."""
+        return self.rounds == 0
 
     @property
     def members(self) -> frozenset[str]:

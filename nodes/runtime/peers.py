@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from nodes import codec
@@ -32,6 +32,10 @@ class BusPeer:
     protocol: str
     channel: Channel
     deadline: float
+
+    def conversation(self, name: str) -> BusPeer:
+        """Return a conversation beside this one, in a session below its own."""
+        return replace(self, session=f"{self.session}:{name}")
 
     async def send(self, message: object) -> None:
         """Send a message, stamped with the emulated times of its departure and its arrival."""

@@ -32,6 +32,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         pair_links=config.pair_links,
         memories=config.memories,
         cutoff=config.cutoff,
+        agreements=config.agreements,
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(

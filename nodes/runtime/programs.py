@@ -9,10 +9,13 @@ it needs, by annotation:
 ``bob: Peer``                                  the party that plays role ``bob``
 ``leaf: Peers``                                all that play the role ``leaf``, by role
 ``bob_link: QuantumLink``                      the fibre to the party that plays ``bob``
-``bob_secret: SharedSecret``                   the secret shared with that party
+``bob_secret: SharedSecret``                   the secret shared with that party, a neighbour
+``... | None``                                 of these two: None where no link connects the two nodes
+``bob_keys: SharedKeys``                       the keys in store with that party
 ``half: Annotated[Qubit, HalfWith("bob")]``    a fresh half of a pair with ``bob``, swapped along the path
 ``psi: Annotated[Qubit, Unknown()]``           a qubit in a random state that only the referee knows
 ``memory: Memory``, ``clock``, ``coin``        this node's memories, its ``Clock`` and its ``Coin``
+``identity: Identity``                         this node's signing key and its neighbours' public keys
 ``network: Network``                           pairs on demand with any role (``nodes.requests``)
 ``rounds: Rounds``                             how many rounds are to be played
 ``shots: int = 100``                           a parameter of the program (int, float, str or bool)
@@ -38,9 +41,11 @@ from types import ModuleType
 from typing import Any
 
 from nodes.errors import ProgramInvalid
+from nodes.identity import Identity
 from nodes.ports import (
     Clock,
     Coin,
+    Correspondent,
     HalfWith,
     Memory,
     Peer,
@@ -52,6 +57,7 @@ from nodes.ports import (
     Unknown,
 )
 from nodes.requests import Network
+from nodes.shared_keys import SharedKeys
 
 PROGRAMS: Mapping[str, str] = {
     "teleport": "nodes.apps.teleport",
@@ -63,7 +69,9 @@ PROGRAMS: Mapping[str, str] = {
     "chsh": "nodes.apps.chsh",
     "witness": "nodes.apps.witness",
     "tomography": "nodes.apps.tomography",
-    "bb84": "nodes.apps.key_distribution",
+    "qkd": "nodes.apps.key_distribution",
+    "keys": "nodes.apps.key_link",
+    "tunnel": "nodes.apps.tunnel",
     "send": "nodes.apps.secure_file",
 }
 """The programs that Bellwire brings, by name."""
@@ -73,7 +81,10 @@ Scalar = int | float | str | bool
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One argument of a role: what kind of thing, and the role at its other end where it has one."""
+    """One argument of a role: what kind of thing, and the role at its other end where it has one.
+
+    One that is ``optional`` is None where the lab has no such thing.
+    """
 
     name: str
     kind: typing.Literal[
@@ -81,18 +92,21 @@ class Need:
         "peers",
         "link",
         "secret",
+        "keys",
         "half",
         "unknown",
         "memory",
         "clock",
         "coin",
         "network",
+        "identity",
         "rounds",
         "parameter",
     ]
     role: str = ""
     type: type = object
     default: Scalar | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,20 +242,25 @@ def _needs(role: str, function: Callable[..., object]) -> tuple[Need, ...]:
 
 def _need(role: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Need:
     name, hint = parameter.name, hints.get(parameter.name)
+    optional = hint in (QuantumLink | None, SharedSecret | None)
+    if optional:
+        hint = typing.get_args(hint)[0]
     for mark in getattr(hint, "__metadata__", ()):
         if isinstance(mark, HalfWith):
             return Need(name, "half", role=mark.role)
         if isinstance(mark, Unknown):
             return Need(name, "unknown")
-    if hint is Peer:
+    if hint in (Peer, Correspondent):
         return Need(name, "peer", role=name)
     if hint == Peers:
         return Need(name, "peers", role=name)
     if hint is QuantumLink and name.endswith("_link"):
-        return Need(name, "link", role=name.removesuffix("_link"))
+        return Need(name, "link", role=name.removesuffix("_link"), optional=optional)
+    if hint is SharedKeys and name.endswith("_keys"):
+        return Need(name, "keys", role=name.removesuffix("_keys"))
     if hint is SharedSecret and name.endswith("_secret"):
-        return Need(name, "secret", role=name.removesuffix("_secret"))
-    if hint in (Memory, Clock, Coin, Network, Rounds):
+        return Need(name, "secret", role=name.removesuffix("_secret"), optional=optional)
+    if hint in (Memory, Clock, Coin, Network, Identity, Rounds):
         return Need(name, hint.__name__.lower())
     if hint in (int, float, str, bool) and parameter.default is not parameter.empty:
         return Need(name, "parameter", type=hint, default=parameter.default)
@@ -258,12 +277,13 @@ def _advice(name: str, hint: object) -> str:
         )
     if hint is QuantumLink:
         return f"name it after the role at the other end, such as 'bob_link', not '{name}'"
-    if hint is SharedSecret:
-        return f"name it after the role it is shared with, such as 'bob_secret', not '{name}'"
+    if hint in (SharedSecret, SharedKeys):
+        suffix = "secret" if hint is SharedSecret else "keys"
+        return f"name it after the role at the other end, such as 'bob_{suffix}', not '{name}'"
     if hint in (int, float, str, bool):
         return f"a parameter needs a default, such as '{name}: {getattr(hint, '__name__', hint)} = 1'"
     return (
-        "annotate it with Peer, QuantumLink, SharedSecret, Network, Memory, Clock, Coin, a Qubit, "
+        "annotate it with Peer, QuantumLink, SharedSecret, SharedKeys, Network, Memory, Clock, Coin, a Qubit, "
         "or a number with a default"
     )
 

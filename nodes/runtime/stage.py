@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nodes.agreement import LinkAgreement
 from nodes.errors import ProgramInvalid
+from nodes.identity import Identity
+from nodes.keys.store import KeyStore
 from nodes.network import swap
 from nodes.ports import Coin, Qubit, Rounds, SharedSecret
 from nodes.qkd.report import QkdReport
@@ -28,6 +31,7 @@ from nodes.runtime.peers import BusPeer
 from nodes.runtime.programs import Need, Role, numbered
 from nodes.runtime.qubits import Register
 from nodes.runtime.returns import pack
+from nodes.runtime.stored_keys import StoredKeys
 from shared_state.errors import PeerError, RequestError
 from shared_state.wire import Message
 
@@ -41,17 +45,22 @@ class Surroundings:
 
     ``shortest_delay`` in seconds is that of the lab's shortest link. ``pair_links`` has all links whose pairs are
     stored, by name, with who is at the other end; ``memories`` counts this node's own, which keep a qubit for
-    ``cutoff`` seconds."""
+    ``cutoff`` seconds. ``agreements``: how keys are made with each neighbour; ``keys``: where they are stored, and
+    ``reproducible`` whether a seed repeats them; ``identity``: what this node signs with."""
 
     name: str
     links: dict[str, str]
     sources: dict[str, str]
     channels: dict[str, Channel]
     secrets: dict[str, bytes] = field(repr=False)
+    keys: KeyStore
+    identity: Identity
+    reproducible: bool
     shortest_delay: float = inf
     pair_links: dict[str, str] = field(default_factory=dict)
     memories: int = 0
     cutoff: float = inf
+    agreements: dict[str, LinkAgreement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +122,12 @@ class Stage:
         async with aclosing(role.function(**arguments)) as performance:
             async for returned in performance:
                 played += 1
-                if played > self.order.rounds:
+                if self.order.endless:
+                    self._record_keys(returned, session)
+                elif played > self.order.rounds:
                     break
                 yield await pack(returned, unknown, self.register)
-        if played != self.order.rounds:
+        if played != self.order.rounds and not self.order.endless:
             raise ProgramInvalid(
                 f"role '{role.name}' yields {'more than ' if played > self.order.rounds else 'only '}"
                 f"{min(played, self.order.rounds)} times, and {self.order.rounds} rounds are to be played"
@@ -159,6 +170,8 @@ class Stage:
         return arguments | {name: task.result() for name, task in tasks.items()}
 
     def _simple(self, need: Need, session: str) -> object:
+        if need.optional and self._node(need.role) not in self.surroundings.links:
+            return None
         match need.kind:
             case "peer":
                 return self._peer(self._node(need.role), session, self.order.protocol)
@@ -170,6 +183,10 @@ class Stage:
                 }
             case "link":
                 return self._link(self._node(need.role), self.order.run)
+            case "keys":
+                return StoredKeys(self.surroundings.keys, self._node(need.role), self.surroundings.reproducible)
+            case "identity":
+                return self.surroundings.identity
             case "secret":
                 return SharedSecret(self._secret(self._node(need.role)), session)
             case "memory":
@@ -258,8 +275,15 @@ class Stage:
                 f"'{self.surroundings.name}' has no link with '{node}'; it has links with: "
                 f"{', '.join(self.surroundings.links) or 'nobody'}"
             )
-        links, sources = self.surroundings.links, self.surroundings.sources
-        return FibreLink(self.register, tag, links[node], sources.get(node, ""), node, self.order.deadline)
+        return FibreLink(
+            register=self.register,
+            tag=tag,
+            link=self.surroundings.links[node],
+            source=self.surroundings.sources.get(node, ""),
+            peer=node,
+            deadline=self.order.deadline,
+            agreement=self.surroundings.agreements.get(node, LinkAgreement()),
+        )
 
     def _secret(self, node: str) -> bytes:
         if node not in self.surroundings.secrets:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 import pytest
 
+from nodes.agreement import LinkAgreement
 from nodes.errors import NodeError, ProtocolViolation
 from nodes.ports import Bits, Clicks, Coin, Half, Halves, PairOutcomes, Peer, QuantumLink, Qubit
 from nodes.runtime.coin import make_coin as make_coin_of_stream
@@ -78,6 +79,7 @@ class PhotonLink:
 
     peer: str
     fibre: Fibre
+    agreement: LinkAgreement = field(default_factory=lambda: LinkAgreement(reconciliation="cascade"))
 
     async def send_pulses(self, bits: Bits, bases: Bits, intensities: Bits | None = None) -> None:
         assert intensities is None  # a source of single photons
@@ -99,7 +101,9 @@ class PhotonLink:
     async def pairs(self, count: int) -> Halves:
         self._only_pulses()
 
-    async def measure_directly(self, count: int, bases: Bits | None = None) -> PairOutcomes:
+    async def measure_directly(
+        self, count: int, bases: Bits | None = None, angles: Sequence[float] = ()
+    ) -> PairOutcomes:
         self._only_pulses()
 
     async def send(self, qubit: Qubit) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from math import comb, log, sqrt
 from typing import Any
 
@@ -13,18 +14,24 @@ from hypothesis import strategies as st
 
 from nodes.errors import KeyRefused, ProtocolViolation
 from nodes.ports import Coin, Peer
+from nodes.qkd.amplification import secret_length
 from nodes.qkd.bits import packed
 from nodes.qkd.estimation import (
     QBER_LIMIT,
+    CheckedBasis,
     Sample,
+    bound_failure,
     error_bound,
     estimated,
     probability_of_at_most,
     refuse_hopeless,
+    refuse_rates,
     sample_as_alice,
     sample_as_bob,
     sample_size,
+    worth_of,
 )
+from nodes.qkd.security import Security
 
 Connect = Callable[..., tuple[Peer, Peer]]
 Both = Callable[..., Awaitable[tuple[Any, Any]]]
@@ -152,3 +159,41 @@ async def test_bob_reveals_no_more_bits_than_agreed(connect: Connect) -> None:
     await bob.send(Sample(packed(greedy), packed(greedy)))
     with pytest.raises(ProtocolViolation, match="sampled 200 bits where 40"):
         await sample_as_bob(np.zeros(200, dtype=np.uint8), 0.2, 1e-10, alice)
+
+
+@given(st.integers(5, 30), st.integers(5, 30), st.data())
+def test_of_phase_errors_beyond_its_bound_a_check_basis_knows_nothing_too_often(
+    checks: int, key_bits: int, data: st.DataObject
+) -> None:
+    """Whichever pairs show an error in X: the bases choose at random which of them are the check."""
+    total = data.draw(st.integers(0, checks + key_bits))
+    security = Security(secrecy=0.4)
+    defying = sum(
+        comb(total, c) * comb(checks + key_bits - total, checks - c)
+        for c in range(max(0, total - key_bits), min(total, checks) + 1)
+        if CheckedBasis(key_bits, checks, c, 0, 0, security).worth(0, [0]).phase_error
+        < min(0.5, (total - c) / key_bits)
+    )
+    assert defying / comb(checks + key_bits, checks) <= bound_failure(security) + 1e-12
+
+
+@given(st.integers(1000, 10**6), st.floats(0.0, 0.3), st.integers(0, 1000), st.floats(-20, -1))
+def test_a_worth_is_the_leftover_hash_of_half_the_secrecy_after_tag_and_leak(
+    size: int, rate: float, leaked: int, exponent: float
+) -> None:
+    security = Security(10**exponent, 1e-15)
+    worth = worth_of(size, rate * size, leaked, security)
+    assert worth.length == secret_length(size, rate * size / size, leaked + 51, 10**exponent / 2)
+    assert worth.phase_error == pytest.approx(rate, abs=1e-12)
+    assert 2 * sqrt(bound_failure(security)) + 10**exponent / 2 == pytest.approx(10**exponent)
+
+
+@pytest.mark.parametrize(
+    ("qber", "phase_error", "refused"),
+    [(0.109, 0.109, False), (0.111, 0.111, True), (0.0, 0.45, False), (0.0, 0.5, True), (0.3, 0.02, True)],
+)
+def test_rates_are_refused_where_perfect_correction_leaves_nothing(
+    qber: float, phase_error: float, refused: bool
+) -> None:
+    with pytest.raises(KeyRefused) if refused else nullcontext():
+        refuse_rates(qber, phase_error)

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nodes.agreement import LinkAgreement
 from nodes.codec import decode
 from nodes.errors import NodeError, ProgramInvalid
 from nodes.ports import Clock, Coin, Peer, QuantumLink, SharedSecret
 from nodes.qkd.authentication import AuthenticatedPeer, Tagged
 from nodes.qkd.cascade import Questions
 from nodes.qkd.cascade_search import Search
-from nodes.qkd.entropy import binary_entropy
-from nodes.qkd.pipeline import Distilled, Settings, distil_as_alice, distil_as_bob
+from nodes.qkd.distillation import Distilled
+from nodes.qkd.pipeline import agreed, make_key_as_alice, make_key_as_bob
 from nodes.qkd.report import QkdReport
+from nodes.qkd.sifting import sifter_of_alice
 from nodes.qkd.verification import tag_length
 
 Connect = Callable[..., tuple[Peer, Peer]]
@@ -49,21 +51,22 @@ def distil(connect: Connect, lay_fibre: LayFibre, both: Both, make_coin: MakeCoi
     ) -> tuple[Any, Any]:
         bob, alice = connect(tamper)
         to_bob, to_alice = lay_fibre(seed, **imperfections)
-        settings = Settings(pulses=pulses)
         return await both(
-            distil_as_alice(
+            make_key_as_alice(
                 AuthenticatedPeer(bob, fresh_secret(), "alice", "bob"),
                 to_bob,
                 make_coin(seed, 1),
                 clock,
-                settings,
+                to_bob.agreement,
+                pulses,
             ),
-            distil_as_bob(
+            make_key_as_bob(
                 AuthenticatedPeer(alice, fresh_secret(), "bob", "alice"),
                 to_alice,
                 make_coin(seed, 2),
                 clock,
-                settings,
+                to_alice.agreement,
+                pulses,
             ),
             seconds,
         )
@@ -81,7 +84,7 @@ async def test_both_parties_get_the_same_key(
     )
     assert not alice.report.aborted
     assert alice.key == bob.key
-    assert alice.report == replace(bob.report, efficiency=None)
+    assert alice.report == bob.report
     assert len(alice.key) == alice.report.secret_bits >= 256
     assert 0.45 < np.mean(alice.key.bits()) < 0.55
 
@@ -107,13 +110,12 @@ async def test_what_leaked_is_the_parities_their_number_and_the_tag(distil: Dist
     alice, bob = await distil(2, tamper=listen, misalignment=0.02)
     report: QkdReport = alice.report
     corrected = report.sifted_bits - report.sampled_bits
-    assert report.leaked_bits == parities + ceil(log2(corrected + 1)) + tag_length(Settings().share)
-    assert report.leaked_bits == bob.report.leaked_bits
-    assert report.efficiency is None  # Alice does not know how much was wrong
-    assert bob.report.efficiency is not None
-    wrong = parities / (corrected * bob.report.efficiency)
-    assert binary_entropy(0.015) < wrong < binary_entropy(0.025)  # 24,000 bits: 4.9 sigma of 2 % are 0.45 %
-    assert 1.0 < bob.report.efficiency < 1.15
+    assert report.leaked_bits == parities + ceil(log2(corrected + 1)) + tag_length(LinkAgreement().correctness)
+    assert report == bob.report
+    assert report.efficiency is not None
+    assert report.key_errors is not None
+    assert 0.015 < report.key_errors / corrected < 0.025  # of 24,000 bits: 4.9 sigma of 2 % are 0.45 %
+    assert 1.0 < report.efficiency < 1.15
 
 
 async def test_without_noise_the_qber_is_exactly_zero(distil: Distil) -> None:
@@ -173,7 +175,7 @@ async def test_keys_that_still_differ_are_refused_by_both(
     monkeypatch.setattr(Search, "learn", learn_and_slip)
     alice, bob = await distil(6, misalignment=0.02)
     assert alice.key is bob.key is None
-    assert alice.report == replace(bob.report, efficiency=None)
+    assert alice.report == bob.report
     assert "differ after error correction" in alice.report.reason
 
 
@@ -255,19 +257,21 @@ async def test_who_fails_alone_tells_the_other(
     bob, alice = connect()
     to_bob, to_alice = lay_fibre(8)
     mine, his = await both(
-        distil_as_alice(
+        make_key_as_alice(
             AuthenticatedPeer(bob, fresh_secret(), "alice", "bob"),
             to_bob,
             make_coin(1),
             clock,
-            Settings(pulses=1000),
+            to_bob.agreement,
+            1000,
         ),
-        distil_as_bob(
+        make_key_as_bob(
             AuthenticatedPeer(alice, fresh_secret(), "bob", "alice"),
             to_alice,
             make_coin(2),
             clock,
-            Settings(pulses=2000),
+            to_alice.agreement,
+            2000,
         ),
     )
     assert isinstance(his, NodeError)
@@ -277,11 +281,19 @@ async def test_who_fails_alone_tells_the_other(
 
 
 @pytest.mark.parametrize(
-    "settings", [{"pulses": 0}, {"pulses": 10**9}, {"sample_fraction": 1.0}, {"failure": 0.0}]
+    "wish", [{"protocol": "b92"}, {"reconciliation": "winnow"}, {"block": -1}, {"block": 10**9}]
 )
-def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ProgramInvalid):
-        Settings(**settings)
+def test_what_no_link_can_agree_on_is_refused(wish: dict[str, Any]) -> None:
+    with pytest.raises(ProgramInvalid, match="choose"):
+        agreed(LinkAgreement(), **wish)
+
+
+def test_a_block_of_more_photons_than_can_be_stated_is_refused(
+    connect: Connect, lay_fibre: LayFibre, make_coin: MakeCoin
+) -> None:
+    bob, _ = connect()
+    with pytest.raises(ProgramInvalid, match="choose 1 to"):
+        sifter_of_alice(LinkAgreement(), lay_fibre(1)[0], bob, make_coin(1), 10**9)
 
 
 async def test_the_report_holds_no_bit_of_the_key(distil: Distil) -> None:

@@ -21,7 +21,7 @@ TWO = {"alice": "alice", "bob": "bob"}
 
 
 @pytest.mark.parametrize(
-    ("program", "rounds"), [("teleport", 60), ("swap", 60), ("entangle", 60), ("chsh", 60), ("bb84", 1)]
+    ("program", "rounds"), [("teleport", 60), ("swap", 60), ("entangle", 60), ("chsh", 60), ("qkd", 1)]
 )
 @pytest.mark.parametrize("seed", range(3))
 async def test_delays_duplicates_and_disorder_change_no_result(
@@ -29,9 +29,9 @@ async def test_delays_duplicates_and_disorder_change_no_result(
 ) -> None:
     world = chain("alice", "charlie", "bob", fidelity=0.9)
     roles = TWO | ({"charlie": "charlie"} if program == "swap" else {})
-    if program == "bb84":
+    if program == "qkd":
         roles = {"alice": "alice", "bob": "charlie"}
-    request = RunRequest(program, roles, rounds, {"pulses": 20_000} if program == "bb84" else {})
+    request = RunRequest(program, roles, rounds, {"pulses": 20_000} if program == "qkd" else {})
     chance = np.random.default_rng(seed)
 
     def disturbed(bus: Bus) -> Bus:
@@ -45,7 +45,7 @@ async def test_delays_duplicates_and_disorder_change_no_result(
     if program in ("teleport", "entangle"):
         # Every round's fidelity is the same whatever the outcomes: see the tests of the programs.
         assert result.figures["fidelity_mean"] == pytest.approx(expected.figures["fidelity_mean"], abs=1e-9)
-    if program == "bb84":
+    if program == "qkd":
         assert result.returned[0]["alice"]["aborted"] is False
         assert result.returned[0]["alice"]["qber"] == 0
 

@@ -123,7 +123,7 @@ async def test_of_parallel_links_photons_take_the_one_without_a_source(chain: Ch
     world = replace(world, links={"keys": keys, **world.links, "more": world.links["alice-bob"]})
     async with in_memory_lab(world) as lab:
         pairs = await lab.run(RunRequest("teleport", TWO, rounds=10))
-        photons = await lab.run(RunRequest("bb84", TWO, parameters={"pulses": 20_000}))
+        photons = await lab.run(RunRequest("qkd", TWO, parameters={"pulses": 20_000}))
     assert pairs.figures["fidelity_mean"] == pytest.approx(1.0, abs=1e-9)
     assert photons.returned[0]["alice"]["sifted_bits"] > 9000  # 300 km would let one in a million through
 

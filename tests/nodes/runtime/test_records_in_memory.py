@@ -21,7 +21,7 @@ CASES: dict[str, tuple[str, dict[str, str], int, dict[str, Any]]] = {
     "chsh": ("alice-bob", PAIR, 20, {}),
     "entangle": ("alice-charlie-bob", PAIR, 5, {}),
     "witness": ("alice-bob", PAIR, 5, {}),
-    "bb84": ("alice-bob", PAIR, 1, {"pulses": 20_000}),
+    "qkd": ("alice-bob", PAIR, 1, {"pulses": 20_000}),
 }
 
 
@@ -47,7 +47,7 @@ async def test_two_runs_with_one_seed_have_the_same_record_and_another_seed_anot
 
 
 async def test_every_message_that_is_sent_is_delivered_and_none_is_told_word_for_word(tmp_path: Path) -> None:
-    told = [json.loads(line) for line in (await record_of("bb84", tmp_path / "record")).splitlines()]
+    told = [json.loads(line) for line in (await record_of("qkd", tmp_path / "record")).splitlines()]
     sent = [event for event in told if event["event"] == "message.sent"]
     delivered = [event for event in told if event["event"] == "message.delivered"]
     key = ("session", "protocol", "kind", "sequence", "bytes")

@@ -1,0 +1,207 @@
+"""The certificates of one lab: an authority of its own, one certificate for each KME, one for each SAE.
+
+Names are uniform resource names in the extension subjectAltName, and nothing but these identifies anybody:
+
+    urn:bellwire:<lab>:kme:<node>      a key management entity; beside it DNS:localhost and IP:127.0.0.1
+    urn:bellwire:<lab>:sae:<SAE ID>    a secure application entity
+
+The profile is that of RFC 5280: key identifiers of authority and subject, key usage and extended key usage, so that
+clients that check strictly (OpenSSL's ``X509_V_FLAG_X509_STRICT``, rustls) accept them. The authority's private key is
+never written: when all are issued it is forgotten, and nobody can issue another one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from secrets import token_hex
+from typing import Final, Literal, TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+Algorithm: TypeAlias = Literal["ecdsa-p256", "ml-dsa-65"]
+PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | mldsa.MLDSA65PrivateKey
+
+LIFETIME: Final = timedelta(days=30)
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+_LOCAL: Final = ("localhost", "127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Where a certificate and its private key are, both in PEM."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """The directory with the certificates of one lab."""
+
+    path: Path
+
+    @property
+    def authority(self) -> Path:
+        """Return where the authority's own certificate is."""
+        return self.path / "ca.pem"
+
+    def kme(self, node: str) -> Credential:
+        """Return where the credential of a node's KME is."""
+        return Credential(self.path / f"kme-{node}.pem", self.path / f"kme-{node}.key")
+
+    def sae(self, sae: str) -> Credential:
+        """Return where an SAE's credential is."""
+        return Credential(self.path / f"sae-{sae}.pem", self.path / f"sae-{sae}.key")
+
+
+def kme_name(lab: str, node: str) -> str:
+    """Return the uniform resource name of a node's KME."""
+    return f"urn:bellwire:{lab}:kme:{node}"
+
+
+def sae_name(lab: str, sae: str) -> str:
+    """Return the uniform resource name of an SAE."""
+    return f"urn:bellwire:{lab}:sae:{sae}"
+
+
+def issue(
+    directory: Path,
+    lab: str,
+    kmes: Iterable[str],
+    saes: Iterable[str],
+    now: datetime,
+    lifetime: timedelta = LIFETIME,
+    algorithm: Algorithm = "ecdsa-p256",
+) -> Certificates:
+    """Issue certificates for the KMEs of some nodes and for some SAEs, valid from ``now`` for ``lifetime``.
+
+    Each file appears complete or not at all, private keys with mode 0600. What is there is replaced. Raise ``OSError``
+    where the directory does not allow it.
+    """
+    return Authority(lab, now, lifetime, algorithm).issue(directory, kmes, saes)
+
+
+class Authority:
+    """Signs the certificates of one lab, for as long as it is in memory. ``valid``: from when to when these are."""
+
+    def __init__(self, lab: str, now: datetime, lifetime: timedelta, algorithm: Algorithm) -> None:
+        self._lab = lab
+        self.valid = (now - _CLOCK_SKEW, now + lifetime)
+        self._algorithm = algorithm
+        self._key = _generate(algorithm)
+        self._name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"Bellwire lab {lab}")])
+        self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        builder = (
+            self._begin(self._name, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(issues=True), critical=True)
+        )
+        self.certificate = self._sign(builder)
+
+    def issue(self, directory: Path, kmes: Iterable[str], saes: Iterable[str]) -> Certificates:
+        """Issue what a lab needs; see the function of this name."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files = Certificates(directory)
+        _write(files.authority, _pem(self.certificate), mode=0o644)
+        for node in kmes:
+            local = [x509.DNSName(_LOCAL[0]), x509.IPAddress(ip_address(_LOCAL[1]))]
+            names = [*local, x509.UniformResourceIdentifier(kme_name(self._lab, node))]
+            self.certify(files.kme(node), f"KME {node}", names, ExtendedKeyUsageOID.SERVER_AUTH)
+        for sae in saes:
+            name = x509.UniformResourceIdentifier(sae_name(self._lab, sae))
+            self.certify(files.sae(sae), f"SAE {sae}", [name], ExtendedKeyUsageOID.CLIENT_AUTH)
+        return files
+
+    def certify(
+        self,
+        files: Credential,
+        subject: str,
+        names: Sequence[x509.GeneralName],
+        purpose: ObjectIdentifier,
+    ) -> None:
+        """Make a key and a certificate of ``names`` for it, and write both."""
+        key = _generate(self._algorithm)
+        name = x509.Name(
+            [*self._name, x509.NameAttribute(NameOID.COMMON_NAME, subject[:64])]  # 64: limit of X.520
+        )
+        builder = (
+            self._begin(name, key)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(issues=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        )
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        _write(files.key, private, mode=0o600)
+        _write(files.certificate, _pem(self._sign(builder)), mode=0o644)
+
+    def _begin(self, subject: x509.Name, key: PrivateKey) -> x509.CertificateBuilder:
+        begin, end = self.valid
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begin)
+            .not_valid_after(end)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier),
+                critical=False,
+            )
+        )
+
+    def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        return builder.sign(self._key, hashes.SHA256() if self._algorithm == "ecdsa-p256" else None)
+
+
+def _generate(algorithm: Algorithm) -> PrivateKey:
+    match algorithm:
+        case "ecdsa-p256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "ml-dsa-65":
+            return mldsa.MLDSA65PrivateKey.generate()
+
+
+def _usage(*, issues: bool) -> x509.KeyUsage:
+    """Return what a key is for: to sign certificates, or handshakes."""
+    return x509.KeyUsage(
+        digital_signature=not issues,
+        key_cert_sign=issues,
+        crl_sign=issues,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write(file: Path, content: bytes, mode: int) -> None:
+    """Write a file whole or not at all; it never has other rights than ``mode``."""
+    draft = file.with_name(f".{file.name}.{token_hex(4)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,269 @@
+"""``bellwire keys``: what the nodes of a lab that is up have in store, and keys out of it as applications get them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Annotated, Any, Final, Literal
+from urllib.parse import quote
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from deploy.cli.options import JsonOption, RunningOption
+from deploy.cli.screen import emit_json, out, print_table, quantity, say
+from deploy.cli.session import finish
+from deploy.control import RemoteLab
+from deploy.errors import ControlUnreachable, NotFound, UsageError
+from deploy.key_access import KeyAccess
+from deploy.key_pools import KeyPool
+from deploy.registry import LabDirectory, Registry
+from deploy.wording import unknown
+
+NAME: Final = "keys"
+HELP: Final = "Keys in store at the nodes of a lab that is up, and their delivery by ETSI GS QKD 014."
+
+Form = Literal["base64", "hex", "raw"]
+SaeArgument = Annotated[str, typer.Argument(metavar="SAE", help="The application (SAE) that asks.")]
+_COLUMNS: Final = (
+    *("node", "shared with", "from", "stored", "units", "reproducible", "delivered"),
+    *("QBER", "key rate", "SAE"),
+)
+
+
+def ls(running: RunningOption = None, json: JsonOption = False) -> None:
+    """List what each node has in store to share with others, and where it delivers.
+
+    A unit has 32 bytes. QBER and key rate are of the last block on the link between the two nodes.
+
+    Example: bellwire keys ls -l metro --json
+    """
+    directory = Registry().find(running)
+    pools = asyncio.run(RemoteLab(directory.socket).keys())
+    if json:
+        emit_json("keys", {"lab": directory.name, "pools": [asdict(pool) for pool in pools]})
+        return
+    if not pools:
+        say(f"Nothing is in store in lab [bold]{directory.name}[/].")
+        return
+    print_table("Keys in store", _COLUMNS, [_row(pool) for pool in pools])
+
+
+def watch(
+    running: RunningOption = None,
+    every: Annotated[
+        float, typer.Option("--every", metavar="SECONDS", min=0.05, help="Wall time between two looks.")
+    ] = 1.0,
+    looks: Annotated[
+        int | None, typer.Option("-n", "--looks", min=1, help="End after so many; else when the lab does.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Watch the stores fill and empty: a live table, a line per change, or with --json JSON Lines.
+
+    Example: bellwire keys watch --json --every 5
+    """
+    directory = Registry().find(running)
+    if json:
+        finish(_look(directory, every, looks, lambda pools: _emit(directory.name, pools)))
+    elif out.is_terminal:
+        with Live(console=out, auto_refresh=False) as live:
+            finish(_look(directory, every, looks, lambda pools: live.update(_table(pools), refresh=True)))
+    else:
+        shown: dict[tuple[str, str], list[str]] = {}
+        finish(_look(directory, every, looks, lambda pools: _print_changes(shown, pools)))
+
+
+def get(
+    sae: SaeArgument,
+    peer: Annotated[str, typer.Argument(metavar="PEER", help="The application that shares the keys.")],
+    number: Annotated[int | None, typer.Option("-n", "--number", min=1, help="How many keys.")] = None,
+    size: Annotated[int | None, typer.Option("--size", metavar="BITS", min=8, help="Size of a key.")] = None,
+    key_id: Annotated[
+        list[str] | None,
+        typer.Option("--id", metavar="UUID", help="A key that PEER has been given. Repeat for more."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the keys as well.")] = False,
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the keys to a new file for you alone.")
+    ] = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="Of a key: one per line, or raw bytes (--out only).")
+    ] = "base64",
+    running: RunningOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fetch keys as an application does, over HTTPS with its certificate; print their IDs.
+
+    With --id fetch the other half: keys that PEER has fetched for SAE. Every key is delivered once.
+
+    Example: bellwire keys get vpn-north vpn-dc --size 256, then: bellwire keys get vpn-dc vpn-north --id UUID --show
+    """
+    if key_id and (number or size):
+        raise UsageError("--id takes the keys as they are; leave --number and --size out")
+    if form == "raw" and (show or file is None):
+        raise UsageError("raw bytes are for a file; write --out FILE, or --format hex")
+    directory = Registry().find(running)
+    access = KeyAccess(directory.path, directory.name)
+    with ExitStack() as held:
+        # A key that has nowhere to go is lost: the file comes first.
+        stream = held.enter_context(_new_file(file)) if file else None
+        ids = key_id or ()
+        keys = (
+            access.get_key_with_ids(sae, peer, ids) if ids else access.get_key(sae, peer, number or 1, size)
+        )
+        if stream is not None:
+            stream.write(b"".join(_written(key, form) for key in keys))
+    _tell(keys, form if show else None, json)
+    if not show and file is None and not json:
+        say("The keys themselves are not shown without --show or --out FILE.")
+
+
+def curl(
+    sae: SaeArgument,
+    peer: Annotated[
+        str | None, typer.Argument(metavar="PEER", help="The other application. Default: every other one.")
+    ] = None,
+    running: RunningOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the calls of curl with which an application asks for status and keys.
+
+    Example: eval "$(bellwire keys curl vpn-north vpn-dc | grep enc_keys)"
+    """
+    directory = Registry().find(running)
+    access = KeyAccess(directory.path, directory.name)
+    address = access.of(sae)
+    if peer is not None and (peer == sae or peer not in access.saes()):
+        raise NotFound(unknown("other SAE", peer, set(access.saes()) - {sae}))
+    peers = [peer] if peer else [other for other in access.saes() if other != sae]
+    calls = [
+        access.curl(sae, f"{address.url}/api/v1/keys/{quote(other, safe='')}/{method}")
+        for other in peers
+        for method in ("status", "enc_keys?number=1", "dec_keys?key_ID=UUID")
+    ]
+    if json:
+        emit_json("keys-curl", {"sae": sae, "url": address.url, "commands": calls})
+        return
+    for call in calls:
+        out.print(shlex.join(call), markup=False, soft_wrap=True)
+
+
+async def _look(
+    directory: LabDirectory, every: float, looks: int | None, show: Callable[[list[KeyPool]], None]
+) -> None:
+    """Show what is in store again and again, until the lab is down or it was so often."""
+    lab, left = RemoteLab(directory.socket), looks
+    async with asyncio.TaskGroup() as group:
+        down = group.create_task(directory.released())
+        while not down.done():
+            try:
+                show(await lab.keys())
+            except ControlUnreachable:  # it goes down at this moment
+                break
+            left = None if left is None else left - 1
+            if left == 0:
+                break
+            await asyncio.wait([down], timeout=every)
+        down.cancel()
+    if left != 0:
+        say(f"Lab [bold]{directory.name}[/] is down.")
+
+
+def _row(pool: KeyPool) -> list[str]:
+    return [
+        pool.node,
+        pool.peer,
+        ", ".join(pool.origins) or "-",
+        quantity(pool.stored_bits, "bit"),
+        str(pool.stored_units),
+        str(pool.reproducible_units),
+        str(pool.delivered_keys),
+        "-" if pool.qber is None else f"{100 * pool.qber:.2f} %",
+        "-" if pool.secret_rate_bps is None else quantity(pool.secret_rate_bps, "bit/s"),
+        ", ".join(pool.sae) or "-",
+    ]
+
+
+def _table(pools: Sequence[KeyPool]) -> Table:
+    table = Table(title="Keys in store", title_justify="left", header_style="bold")
+    for column in _COLUMNS:
+        table.add_column(column)
+    for pool in pools:
+        table.add_row(*_row(pool))
+    return table
+
+
+def _print_changes(shown: dict[tuple[str, str], list[str]], pools: Sequence[KeyPool]) -> None:
+    """Print the pools that have changed, a tab-separated line each."""
+    for pool in pools:
+        row = _row(pool)
+        if shown.get((pool.node, pool.peer)) != row:
+            shown[pool.node, pool.peer] = row
+            sys.stdout.write("\t".join(row) + "\n")
+    sys.stdout.flush()
+
+
+def _emit(lab: str, pools: Sequence[KeyPool]) -> None:
+    emit_json("keys", {"lab": lab, "pools": [asdict(pool) for pool in pools]})
+    sys.stdout.flush()
+
+
+@contextmanager
+def _new_file(file: Path) -> Iterator[IO[bytes]]:
+    """Give the block a file that only its user can read; remove it when the block fails.
+
+    Raise ``UsageError`` where there is one already, or none can be.
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(f"{file} is there already; name a new file") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}; name another file") from error
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _written(key: dict[str, Any], form: Form) -> bytes:
+    secret = b64decode(key["key"])
+    match form:
+        case "raw":
+            return secret
+        case "hex":
+            return secret.hex().encode() + b"\n"
+    return b64encode(secret) + b"\n"
+
+
+def _tell(keys: Sequence[dict[str, Any]], form: Form | None, json: bool) -> None:
+    """Print the IDs of keys, and, in the form that is asked for, the keys."""
+    written = [None if form is None else _written(key, form).decode().strip() for key in keys]
+    if json:
+        told = [
+            {
+                "key_id": key["key_ID"],
+                "size_bits": 8 * len(b64decode(key["key"])),
+                "reproducible": key.get("key_extension", {}).get("bellwire_reproducible", False),
+            }
+            | ({} if text is None else {"key": text})
+            for key, text in zip(keys, written, strict=True)
+        ]
+        emit_json("keys-get", {"keys": told})
+        return
+    for key, text in zip(keys, written, strict=True):
+        sys.stdout.write(key["key_ID"] + ("" if text is None else f"\t{text}") + "\n")
+
+
+VERBS: Final[dict[str, Callable[..., None]]] = {"ls": ls, "get": get, "watch": watch, "curl": curl}

@@ -1,0 +1,122 @@
+"""The links that make keys block after block as long as the lab is up, and what has become of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from nodes.errors import RunFailed
+from nodes.runtime.conductor import Conductor, RunRequest
+
+PROGRAM: Final = "keys"
+_DEADLINE = 30.0
+_PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Wall seconds before a link begins again: the longer, the oftener it has failed without a block in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnds:
+    """A link that makes keys: its name, who sends the photons, who measures them."""
+
+    name: str
+    sender: str
+    receiver: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLinkStatus:
+    """What a link has done since the lab is up, and its last block. ``trouble`` says why it makes no keys now.
+
+    ``secret_rate_bps`` and ``qber`` are of the last block, None before there is one; ``epochs`` counts how often the
+    two ends have begun.
+    """
+
+    link: str
+    sender: str
+    receiver: str
+    epochs: int = 0
+    blocks: int = 0
+    refused: int = 0
+    secret_bits: int = 0
+    qber: float | None = None
+    secret_rate_bps: float | None = None
+    trouble: str = "not begun"
+
+
+class KeyLinks:
+    """Keeps ``links`` making keys: begins again after a cut, a restart of a node, a forged message.
+
+    ``note`` hears of every trouble and of its end.
+    """
+
+    def __init__(
+        self, conductor: Conductor, links: list[LinkEnds], note: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self._conductor = conductor
+        self._links = links
+        self._note = note
+        self._status = {link.name: KeyLinkStatus(link.name, link.sender, link.receiver) for link in links}
+
+    async def serve(self) -> None:
+        """Make keys on all links until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for link in self._links:
+                group.create_task(self._keep(link))
+
+    def status(self) -> list[KeyLinkStatus]:
+        """Tell what has become of each link."""
+        return list(self._status.values())
+
+    async def _keep(self, link: LinkEnds) -> None:
+        failures = 0
+        request = RunRequest(
+            PROGRAM, {"alice": link.sender, "bob": link.receiver}, rounds=0, deadline=_DEADLINE
+        )
+        while True:
+            await self._conductor.ready([link.sender, link.receiver])
+            blocks = self._status[link.name].blocks
+            self._update(link, epochs=self._status[link.name].epochs + 1)
+            try:
+                await self._conductor.stand(request, lambda role, told: self._hear(link, role, told))
+            except RunFailed as failure:
+                self._fail(link, str(failure))
+            failures = 0 if self._status[link.name].blocks > blocks else failures + 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSES[min(failures, len(_PAUSES) - 1)]):
+                    await self._conductor.change_of(link.sender, link.receiver)
+
+    def _hear(self, link: LinkEnds, role: str, told: Any) -> None:
+        """Take the report of a block, which both ends make: Bob's is counted."""
+        if role != "bob" or not isinstance(told, dict):
+            return
+        status = self._status[link.name]
+        aborted = bool(told["aborted"])
+        duration = told["duration_s"]
+        trouble = told["reason"] if aborted else ""
+        if trouble != status.trouble:
+            self._note(f"link '{link.name}' " + (f"makes no keys: {trouble}" if trouble else "makes keys"))
+        self._update(
+            link,
+            blocks=status.blocks + (not aborted),
+            refused=status.refused + aborted,
+            secret_bits=status.secret_bits + told["secret_bits"],
+            qber=told["qber"],
+            secret_rate_bps=told["secret_bits"] / duration if duration else None,
+            trouble=trouble,
+        )
+
+    def _fail(self, link: LinkEnds, why: str) -> None:
+        if why != self._status[link.name].trouble:
+            self._note(f"link '{link.name}' makes no keys: {why}")
+        self._update(link, secret_rate_bps=None, trouble=why)
+
+    def _update(self, link: LinkEnds, **changes: Any) -> None:
+        self._status[link.name] = replace(self._status[link.name], **changes)
+
+
+def status_document(statuses: list[KeyLinkStatus]) -> list[dict[str, Any]]:
+    """Return the JSON fields of what has become of links."""
+    return [asdict(status) for status in statuses]

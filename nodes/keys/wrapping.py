@@ -1,0 +1,103 @@
+"""How key lies on the disk: wrapped with AES-256-GCM (NIST SP 800-38D) under a key-encryption key.
+
+Every block has a wrapping key of its own, HKDF-SHA256 (RFC 5869) of the key-encryption key, a random salt and the
+block's name; the nonce is the unit's index. So no nonce serves twice, however many units are stored in the life of a
+key-encryption key (random nonces under one key would be used up after 2^32 units: twelve days at 1 Mbit/s). The name of
+the unit is authenticated, too: a wrapped unit put in the place of another, or in another pool, does not open.
+
+Destroying the key-encryption key destroys all that is stored. It lies in a file that only its owner can read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_bytes, token_hex
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from nodes.keys.errors import StoreCorrupted, WrongWrappingKey
+
+KEK_BYTES = 32
+SALT_BYTES = 16
+
+
+class Wrapper:
+    """Wraps the secrets of one context, such as a pool's block, each under its index."""
+
+    __slots__ = ("_cipher", "_label")
+
+    def __init__(self, key_encryption_key: bytes, salt: bytes, *context: str) -> None:
+        self._label = joined(*(name.encode() for name in context))
+        self._cipher = AESGCM(_derived(key_encryption_key, salt, b"wrapping" + self._label))
+
+    def wrap(self, index: int, secret: bytes) -> bytes:
+        """Return the ciphertext and its tag of 16 bytes. An index may serve only once."""
+        place = index.to_bytes(12, "big")
+        return self._cipher.encrypt(place, secret, self._label + place)
+
+    def unwrap(self, index: int, wrapped: bytes) -> bytes:
+        """Return what was wrapped. Raises ``StoreCorrupted`` for anything but what ``wrap`` gave for this place."""
+        place = index.to_bytes(12, "big")
+        try:
+            return self._cipher.decrypt(place, wrapped, self._label + place)
+        except InvalidTag as altered:
+            raise StoreCorrupted(
+                "a wrapped key does not open: the store's file was altered, or keys in it were exchanged"
+            ) from altered
+
+
+def new_salt() -> bytes:
+    """Draw the salt of a wrapper that was never used."""
+    return token_bytes(SALT_BYTES)
+
+
+def fingerprint(key_encryption_key: bytes) -> bytes:
+    """Return 32 bytes by which a key-encryption key is recognised and from which it cannot be computed."""
+    return _derived(key_encryption_key, b"", b"fingerprint")
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """Return the key-encryption key in the file ``path``; make both if there is none.
+
+    Raises ``WrongWrappingKey`` when others than its owner can read the file, or it is not of 32 bytes.
+    """
+    if not path.exists():
+        _create(path)
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        key = file.read(KEK_BYTES + 1)
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise WrongWrappingKey(f"others can read the key-encryption key in {path}; run 'chmod 600 {path}'")
+    if len(key) != KEK_BYTES:
+        raise WrongWrappingKey(f"{path} does not hold a key-encryption key of {KEK_BYTES} bytes")
+    return key
+
+
+def joined(*parts: bytes) -> bytes:
+    """Join parts such that different parts never give the same bytes: each goes behind its length."""
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def _create(path: Path) -> None:
+    """Write a fresh key such that the file is complete when it appears, and only the first of two writers wins."""
+    hidden = path.with_name(f".{path.name}.{token_hex(8)}")
+    descriptor = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(token_bytes(KEK_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(hidden)
+    finally:
+        hidden.unlink()
+
+
+def _derived(key: bytes, salt: bytes, label: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=b"bellwire key store: " + label).derive(key)

@@ -1,0 +1,110 @@
+"""One-way error correction with rate-adaptive low-density parity-check codes: Alice tells syndromes, Bob decodes.
+
+D. Elkouss, A. Leverrier, R. Alleaume and J. J. Boutros, arXiv:0901.2140, with codes of their own (``ldpc_codes``)
+whose rate is adapted while the key is corrected, as in blind reconciliation (J. Martinez-Mateo, D. Elkouss and V.
+Martin, Quantum Inf. Comput. 12 (2012) 791; E. O. Kiktenko et al., Phys. Rev. Applied 8 (2017) 044017): a frame that
+cannot be decoded gets more parities, never a new code::
+
+    Alice                                                 Bob
+      |--- 1 Interleaver: seed of the order of the bits ---->|  only after all photons are measured
+      |--- 2 Syndrome of each frame ------------------------>|
+      |<-- 3 Wishes: further rows for each frame, or all ----|
+      |--- 2 Syndrome of those rows, or all bits ----------->|  2 and 3 repeat
+      |<-- 3 Wishes, none: Bob is done ----------------------|
+
+Two messages and one answer when the error rate is what both expect. A long syndrome goes in several messages. A key
+for which parities are worth no more than bits is told bit by bit, and Bob wishes nothing.
+
+Bob returns a wrong key when a frame decodes to other errors with the same syndrome: rare, and left to verification.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from math import ceil, log2
+from typing import Final
+
+import numpy as np
+
+from nodes.errors import ProtocolViolation
+from nodes.ports import Bits, Coin, Peer
+from nodes.qkd.bits import packed, unpacked
+from nodes.qkd.ldpc_codes import Code, refine
+from nodes.qkd.ldpc_frames import WHOLE, Frame, Layout, lay_out, order
+from nodes.qkd.ldpc_syndrome import syndromes
+from nodes.qkd.reconciliation import Reconciled
+
+MOST_BITS: Final = 2**21
+"""The most bits in one message: they fill a quarter of a mebibyte."""
+
+SEED_BYTES: Final = 16
+_WISH = np.dtype("<u2")
+
+
+@dataclass(frozen=True, slots=True)
+class Interleaver:
+    """The seed of the order in which frames take the bits. Sent only after all photons are measured."""
+
+    seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Syndrome:
+    """Packed parities of Alice's frames, one frame after the other, or bits of hers; as many as Bob wished."""
+
+    bits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How many more rows Bob needs of each frame's code: little-endian 16-bit integers, 65535 for all its bits.
+
+    No wish at all says that Bob has finished.
+    """
+
+    rows: bytes
+
+
+async def answer(key: Bits, qber: float, bob: Peer, coin: Coin) -> Reconciled:
+    """Tell Bob the parities he needs; return Alice's key, unchanged."""
+    seed = coin.secret(SEED_BYTES)
+    await bob.send(Interleaver(seed))
+    layout, shuffled = await asyncio.to_thread(_prepared, key, qber, seed)
+    if layout.code is None:
+        await _tell(shuffled, bob)
+        return Reconciled(key, leakage(key.size, key.size))
+    frames = [ToldFrame(bits, layout.code) for bits in pieces(shuffled, layout.sizes)]
+    await _tell(await asyncio.to_thread(lambda: np.concatenate([frame.syndrome for frame in frames])), bob)
+    while any(wishes := _rows(await bob.receive(Wishes), len(frames))):
+        await _tell(await asyncio.to_thread(_answers, frames, wishes), bob)
+    return Reconciled(key, _leakage(frames, key.size))
+
+
+async def correct(key: Bits, qber: float, alice: Peer, coin: Coin) -> Reconciled:
+    """Correct Bob's key, in which about a fraction ``qber`` of the bits is wrong; return it."""
+    interleaver = await alice.receive(Interleaver)
+    layout, shuffled = await asyncio.to_thread(_prepared, key, qber, interleaver.seed)
+    if layout.code is None:
+        told = await _heard(key.size, alice)
+        return Reconciled(_restored(told, interleaver.seed), leakage(key.size, key.size))
+    checks = [layout.code.checks] * len(layout.sizes)
+    heard = pieces(await _heard(sum(checks), alice), checks)
+    frames = await asyncio.to_thread(_sought, layout, shuffled, heard)
+    while any(wishes := await asyncio.to_thread(_wishes, frames, qber)):
+        await alice.send(Wishes(np.array(wishes, dtype=_WISH).tobytes()))
+        await _learn(frames, wishes, alice)
+    await alice.send(Wishes(bytes(_WISH.itemsize * len(frames))))
+    corrected = np.concatenate([frame.bits for frame in frames])
+    return Reconciled(_restored(corrected, interleaver.seed), _leakage(frames, key.size))
+
+
+def leakage(told: int, size: int) -> int:
+    """Return how many bits the dialogue reveals of a key of ``size``: told + ceil(log2(size + 1)), at most all.
+
+    How much is told is not agreed beforehand: it depends on the keys, and the secret key's length follows it. The
+    second term charges for that as ``cascade.leakage`` does. Which frames had wishes is not charged: Bob decodes the
+    syndrome of the errors, not Alice's bits, and so his wishes say nothing of her bits as long as the errors do not
+    depend on them, which is assumed.
+    """
+    return min(size, told + ceil(log2(size + 1)))

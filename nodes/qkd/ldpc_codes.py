@@ -1,0 +1,184 @@
+"""Quasi-cyclic LDPC codes of any rate and length, made on the spot and the same on every machine.
+
+A base graph joins ``columns`` block columns and some block rows by edges; each edge stands for an identity matrix of
+``lift`` x ``lift`` bits, rotated by the edge's shift. The base graph grows edge by edge so that short cycles close
+late (progressive edge growth: X.-Y. Hu, E. Eleftheriou and D. M. Arnold, IEEE Trans. Inf. Theory 51 (2005) 386), and a
+shift is taken only when it closes no cycle of four edges (M. P. C. Fossorier, IEEE Trans. Inf. Theory 50 (2004)
+1788). What is drawn comes from SHAKE-256. The codes are public and need no secrecy.
+
+A code becomes one of a lower rate by cutting rows in two: who knows the parity of a row and is told that of one
+half knows both (D. Varodayan, A. Aaron and B. Girod, "Rate-adaptive codes for distributed source coding", Signal
+Processing 86 (2006) 3123, the other way round). No column changes and no cycle is added.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import shake_256
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nodes.qkd.ldpc_degrees import column_degrees
+
+_SEED = b"bellwire quasi-cyclic ldpc 1"
+_TRIES = 4
+"""How many times the lift's number of shifts are drawn before an edge is left out."""
+
+
+class Edge(NamedTuple):
+    """Bit ``j`` of a block row takes part in bit ``(j + shift) mod lift`` of the block column ``column``."""
+
+    column: int
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class Code:
+    """A parity-check matrix of ``len(rows)`` x ``columns`` blocks; the bits are counted column after column."""
+
+    columns: int
+    lift: int
+    rows: tuple[tuple[Edge, ...], ...]
+
+    @property
+    def size(self) -> int:
+        """Return the number of bits in a word."""
+        return self.columns * self.lift
+
+    @property
+    def checks(self) -> int:
+        """Return the number of parities of a word."""
+        return len(self.rows) * self.lift
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Return where in the list of all edges each row's begin, and where the last one's end."""
+        return np.cumsum([0, *map(len, self.rows)])
+
+    @cached_property
+    def edges(self) -> NDArray[np.int64]:
+        """Return column and shift of all edges, row after row: shape (edges, 2)."""
+        return np.array([edge for row in self.rows for edge in row], dtype=np.int64).reshape(-1, 2)
+
+
+class Refined(NamedTuple):
+    """A code some of whose rows were cut; ``parents[i]`` is the row that the i-th new row was cut from."""
+
+    code: Code
+    parents: tuple[int, ...]
+
+
+@lru_cache(maxsize=64)
+def code(columns: int, rows: int, lift: int) -> Code:
+    """Return the code of this shape, always the same one."""
+    words = _Words(_SEED, columns, rows, lift)
+    joined: list[list[Edge]] = [[] for _ in range(rows)]
+    used: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+    for column, neighbours in enumerate(_base_graph(columns, rows)):
+        placed: list[tuple[int, int]] = []
+        for row in neighbours:
+            shift = _shift(words, lift, row, placed, used)
+            if shift is not None:
+                placed.append((row, shift))
+                joined[row].append(Edge(column, shift))
+    return Code(columns, lift, tuple(map(tuple, joined)))
+
+
+def refine(coarse: Code, cuts: int) -> Refined:
+    """Cut the widest row in two, so many times, and append each second half as a row of its own.
+
+    Both halves take every other edge: columns are sorted by their degrees, so they are alike. Raises ``ValueError``
+    when no row has two edges left.
+    """
+    rows, parents = list(coarse.rows), []
+    for _ in range(cuts):
+        widest = max(range(len(rows)), key=lambda row: len(rows[row]))
+        edges = rows[widest]
+        if len(edges) < 2:
+            raise ValueError("a row of one edge cannot be cut in two")
+        rows[widest] = edges[0::2]
+        rows.append(edges[1::2])
+        parents.append(widest)
+    return Refined(Code(coarse.columns, coarse.lift, tuple(rows)), tuple(parents))
+
+
+class _Words:
+    """Integers from SHAKE-256: a stream of 32-bit words for each name."""
+
+    def __init__(self, seed: bytes, *name: int) -> None:
+        self._name = seed + ",".join(map(str, name)).encode()
+        self._block = 0
+        self._words: list[int] = []
+
+    def below(self, high: int) -> int:
+        """Draw from 0 .. high-1."""
+        if not self._words:
+            digest = shake_256(self._name + b"/" + str(self._block).encode()).digest(1 << 14)
+            self._words = np.frombuffer(digest, dtype="<u4").tolist()
+            self._block += 1
+        return self._words.pop() % high
+
+
+@lru_cache(maxsize=64)
+def _base_graph(columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
+    """Return the rows that each column is joined to."""
+    words = _Words(_SEED, columns, rows)
+    of_column: list[list[int]] = []
+    of_row: list[set[int]] = [set() for _ in range(rows)]
+    for column, degree in enumerate(column_degrees(columns, rows)):
+        mine: list[int] = []
+        of_column.append(mine)
+        for _ in range(degree):
+            far = _farthest(mine, of_row, of_column)
+            fewest = min(len(of_row[row]) for row in far)
+            candidates = [row for row in far if len(of_row[row]) == fewest]
+            row = candidates[words.below(len(candidates))]
+            mine.append(row)
+            of_row[row].add(column)
+    return tuple(map(tuple, of_column))
+
+
+def _farthest(mine: list[int], of_row: list[set[int]], of_column: list[list[int]]) -> list[int]:
+    """Return the rows that are farthest from those that a column is joined to; unreachable ones are farthest of all."""
+    reached, border = set(mine), set(mine)
+    while border:
+        beyond = {row for near in border for column in of_row[near] for row in of_column[column]} - reached
+        if len(reached) + len(beyond) == len(of_row):
+            return sorted(beyond)
+        reached |= beyond
+        border = beyond
+    return [row for row in range(len(of_row)) if row not in reached]
+
+
+def _shift(
+    words: _Words,
+    lift: int,
+    row: int,
+    placed: Iterable[tuple[int, int]],
+    used: defaultdict[tuple[int, int], set[int]],
+) -> int | None:
+    """Draw a shift that closes no cycle of four edges, or give up.
+
+    Two columns close one when they share two rows and the difference of their shifts there is the same.
+    """
+    for _ in range(_TRIES * lift):
+        shift = words.below(lift)
+        differences = [
+            ((row, other), (shift - there) % lift) if row < other else ((other, row), (there - shift) % lift)
+            for other, there in placed
+        ]
+        if all(difference not in used[pair] for pair, difference in differences):
+            for pair, difference in differences:
+                used[pair].add(difference)
+            return shift
+    return None
+
+
+def degrees(of: Code) -> Counter[int]:
+    """Return how many block columns there are of each degree."""
+    return Counter(Counter(column for row in of.rows for column, _ in row).values())

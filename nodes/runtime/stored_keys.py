@@ -1,0 +1,59 @@
+"""The ``SharedKeys`` of a role: this node's key store, seen by somebody who has keys with one peer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+
+from nodes.errors import ProgramInvalid
+from nodes.keys.store import KeyStore
+from nodes.keys.units import UNIT_BYTES, Unit
+from nodes.qkd.bits import packed
+from nodes.qkd.key import Key
+from nodes.shared_keys import KeyTicket, TakenKey
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKeys:
+    """The pool of ``peer`` in ``store``; what is put in is marked as ``reproducible`` where all dice have a seed."""
+
+    store: KeyStore
+    peer: str
+    reproducible: bool
+
+    async def put(self, block: str, key: Key) -> int:
+        """Store a fresh key under the name of its block; bits that fill no unit are dropped, alike at both ends."""
+        whole = packed(key.bits())[: len(key) // 8]
+        stored = await asyncio.to_thread(
+            self.store.deposit, self.peer, block, whole, "qkd", self.reproducible
+        )
+        return 8 * UNIT_BYTES * stored
+
+    async def take(self, bits: int) -> TakenKey:
+        """Take a key of so many bits out of the store."""
+        [taken] = await asyncio.to_thread(self.store.take, self.peer, _bytes(bits))
+        blocks, indices = tuple(unit.block for unit in taken.units), tuple(unit.index for unit in taken.units)
+        return TakenKey(_key(taken.secret.reveal()), KeyTicket(blocks, indices))
+
+    async def redeem(self, ticket: KeyTicket, bits: int) -> Key:
+        """Take the key that the peer has taken."""
+        units = tuple(map(Unit, ticket.blocks, ticket.indices))
+        taken = await asyncio.to_thread(self.store.redeem, self.peer, units, _bytes(bits))
+        return _key(taken.secret.reveal())
+
+    async def stored_bits(self) -> int:
+        """Tell how many bits are in store."""
+        levels = await asyncio.to_thread(self.store.levels)
+        return sum(8 * UNIT_BYTES * level.units for level in levels if level.pool == self.peer)
+
+
+def _bytes(bits: int) -> int:
+    if bits < 8 or bits % 8:
+        raise ProgramInvalid(f"a key of {bits} bits cannot be taken; ask for a multiple of 8")
+    return bits // 8
+
+
+def _key(secret: bytes) -> Key:
+    return Key(np.unpackbits(np.frombuffer(secret, dtype=np.uint8)))
