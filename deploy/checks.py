@@ -31,6 +31,7 @@ def check(lab: Value, file: Path) -> Iterator[Complaint]:
     yield from _kinds(lab)
     yield from check_nodes(lab)
     yield from check_links(lab)
+    yield from _trusted(lab)
     yield from _taps(lab)
     yield from _apps(lab, file.parent)
 
@@ -45,6 +46,13 @@ def _name(lab: Value, file: Path) -> Iterator[Complaint]:
         better = re.sub("[^A-Za-z0-9]+", "-", file.stem).strip("-")[:63] or "lab"
         what = f"the lab has no name, and the file's, {quoted(file.stem)}, cannot be one"
         yield Complaint((), f"{what}; write name: {better}")
+
+
+def _trusted(lab: Value) -> Iterator[Complaint]:
+    nodes = table(at(lab, "nodes"))
+    for place, name in enumerate(elements(at(lab, "keys", "compromised"))):
+        if isinstance(name, str) and name not in nodes:
+            yield Complaint(("keys", "compromised", place), unknown("node", name, nodes))
 
 
 def _links(lab: Value) -> Iterator[Complaint]:

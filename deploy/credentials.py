@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from broker.programs.program import BrokerConfig
+from deploy.certificates import Certificates, issue
+from deploy.key_access import KmeAddress, write_addresses
 from deploy.plan import NodePlan, Plan
+from nodes.identity import SEED_BYTES, Identity
 from nodes.runtime.config import Access, NodeConfig
+from nodes.runtime.keys_config import KeysConfig
+from nodes.runtime.kme_config import KmeConfig
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from shared_state.config import ServerConfig
 
@@ -27,6 +34,13 @@ class Credentials:
             name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL, CONTROLLER, MONITOR]
         }
         self._tokens = {name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL]}
+        self._identities = {name: secrets.token_bytes(SEED_BYTES) for name in plan.nodes}
+        self._public_keys = {
+            name: Identity.public_key_of(seed).hex() for name, seed in self._identities.items()
+        }
+        self._certificates: Certificates | None = None
+        self._ports: dict[str, int] = {}
+        self._wrapping = {name: secrets.token_hex(32) for name in plan.nodes}
         self._shared = {
             frozenset((node.name, end.peer)): secrets.token_hex(32)
             for node in plan.nodes.values()
@@ -64,8 +78,10 @@ class Credentials:
         """Return how the control party gets into the shared-state server."""
         return Access(_LOOPBACK, port, self._tokens[CONTROL])
 
-    def node_config(self, node: NodePlan, broker: tuple[str, int], state_port: int) -> NodeConfig:
-        """Return what the process of ``node`` is told.
+    def node_config(
+        self, node: NodePlan, broker: tuple[str, int], state_port: int, directory: Path
+    ) -> NodeConfig:
+        """Return what the process of ``node`` is told, with its key store in ``directory``.
 
         Of parallel links the first in the lab file serves; photons prefer one that makes no pairs.
         """
@@ -79,6 +95,7 @@ class Credentials:
             sources={end.peer: end.name for end in reversed(node.links) if end.makes_pairs},
             channels=node.channels,
             secrets={end.peer: self._shared[frozenset((node.name, end.peer))] for end in node.links},
+            keys=self._keys_config(node, directory),
             seed=self._plan.world.seed,
             shortest_delay=self._plan.shortest_delay,
             pair_links={end.name: end.peer for end in node.links if end.stores_pairs},
@@ -86,6 +103,69 @@ class Credentials:
             cutoff=self._plan.world.nodes[node.name].memories.cutoff,
             agreements={end.peer: end.qkd for end in reversed(for_photons)},
         )
+
+    def issue_certificates(self, directory: Path) -> None:
+        """Issue the certificates of all KMEs and applications of the lab, if any, and choose where KMEs listen."""
+        served = {node.name: node.key_service for node in self._plan.nodes.values() if node.key_service}
+        if not served:
+            return
+        now = datetime.now(UTC)
+        self._certificates = issue(directory / "certificates", self._plan.lab, served, self._plan.saes, now)
+        self._ports = {name: service.port or free_port() for name, service in served.items()}
+        write_addresses(directory, self.kme_addresses())
+
+    def kme_addresses(self) -> dict[str, KmeAddress]:
+        """Return where the KME of each node that has one listens."""
+        return {
+            name: KmeAddress(port, name, service.saes)
+            for name, port in self._ports.items()
+            if (service := self._plan.nodes[name].key_service) is not None
+        }
+
+    def _kme_config(self, node: NodePlan) -> KmeConfig | None:
+        service, files = node.key_service, self._certificates
+        if service is None or files is None:
+            return None
+        own = files.kme(node.name)
+        return KmeConfig(
+            lab=self._plan.lab,
+            node=node.name,
+            saes=self._plan.saes,
+            authority=files.authority,
+            certificate=own.certificate,
+            key=own.key,
+            port=self._ports[node.name],
+            limits=service.limits,
+            deliver_reproducible=service.deliver_reproducible,
+            tls=service.tls,
+        )
+
+    def _keys_config(self, node: NodePlan, directory: Path) -> KeysConfig:
+        links = {other.name: tuple(end.peer for end in other.links) for other in self._plan.nodes.values()}
+        return KeysConfig(
+            store=str(directory / f"{node.name}.sqlite"),
+            wrapping_key=self._wrapping[node.name],
+            identity_seed=self._identities[node.name].hex(),
+            public_keys={name: key for name, key in self._public_keys.items() if name != node.name},
+            links=links,
+            saes=self._plan.saes,
+            pairs=dict.fromkeys(self._partners(node.name), self._plan.keys.pair),
+            kme=self._kme_config(node),
+            compromised=node.name in self._plan.keys.compromised,
+        )
+
+    def _partners(self, node: str) -> set[str]:
+        """Return the nodes with which this one shares a pool for applications."""
+        served = set(self._plan.saes.values())
+        return served - {node} if node in served else set()
+
+
+def free_port() -> int:
+    """Return a port of the loopback address on which nobody listens: a process that is started again keeps it."""
+    with socket.socket() as listener:
+        listener.bind((_LOOPBACK, 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def is_external(broker: str) -> bool:

@@ -82,6 +82,8 @@ def _check_equipment(program: Program, roles: Mapping[str, str], job: Job, plan:
     for role in program.roles.values():
         for need in role.needs:
             node, other = roles[role.name], roles.get(need.role, "")
+            if need.optional:
+                continue
             if need.kind in ("link", "secret") and other not in [end.peer for end in plan.nodes[node].links]:
                 raise NotFound(f"no link connects '{node}' and '{other}'; this program needs one")
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from deploy.key_access import KmeAddress
+from deploy.key_links import KeyLinkStatus
+from deploy.plan import Plan
+from nodes.keys.units import UNIT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +19,7 @@ class KeyPool:
     ``stored_units`` of 32 bytes, ``reproducible_units`` of them made with the lab's seed; ``delivered_keys`` since the
     lab is up. ``origins``: where the stored key comes from, among qkd, relay, pqc, hybrid. ``sae``: the applications
     that the node serves, at ``kme_url``; None when it serves none. ``qber`` and ``secret_rate_bps`` are of the last
-    block on the link between the two, None when there is none.
+    block on the link between the two, None when there is none; ``trouble`` says why that makes no keys.
     """
 
     node: str
@@ -27,3 +33,39 @@ class KeyPool:
     kme_url: str | None = None
     qber: float | None = None
     secret_rate_bps: float | None = None
+    trouble: str = ""
+
+
+def pools(
+    plan: Plan,
+    told: Mapping[str, Mapping[str, Any]],
+    links: Sequence[KeyLinkStatus],
+    addresses: Mapping[str, KmeAddress],
+) -> list[KeyPool]:
+    """Return what nodes have ``told``, with the figures of the links between them; empty pools of links, too."""
+    by_ends = {frozenset((link.sender, link.receiver)): link for link in links}
+    found = []
+    for node in plan.nodes:
+        levels = {level["pool"]: level for level in told.get(node, {}).get("pools", ())}
+        peers = {end.peer for end in plan.nodes[node].links if end.qkd.continuous} | set(levels)
+        address = addresses.get(node)
+        for peer in sorted(peers):
+            level, link = levels.get(peer, {}), by_ends.get(frozenset((node, peer)))
+            units = level.get("units", 0)
+            found.append(
+                KeyPool(
+                    node=node,
+                    peer=peer,
+                    origins=tuple(level.get("origins", ())),
+                    stored_units=units,
+                    stored_bits=8 * UNIT_BYTES * units,
+                    reproducible_units=level.get("reproducible", 0),
+                    delivered_keys=told.get(node, {}).get("delivered", 0),
+                    sae=address.saes if address else (),
+                    kme_url=address.url if address else None,
+                    qber=link.qber if link else None,
+                    secret_rate_bps=link.secret_rate_bps if link else None,
+                    trouble=link.trouble if link else "",
+                )
+            )
+    return found

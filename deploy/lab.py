@@ -8,6 +8,7 @@ from typing import Literal
 
 from nodes.agreement import LinkAgreement
 from nodes.keys.service import Limits
+from nodes.keys.site import Pair
 from nodes.runtime.channel import Hop
 from nodes.runtime.kme_config import KmeTls
 from shared_state.config import ClockMode, LinkDevices, NodeDevices, TapConfig
@@ -112,6 +113,14 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyManagement:
+    """How keys reach applications: ``pair`` of every two nodes with applications; ``compromised`` trusted nodes."""
+
+    pair: Pair = field(default_factory=Pair)
+    compromised: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """One laboratory, read from ``file``. The dictionaries are keyed by name, in the order of the file.
 
@@ -127,3 +136,4 @@ class Lab:
     taps: dict[str, TapConfig]
     apps: dict[str, App]
     controller: Literal["built-in", "external"] = "built-in"
+    keys: KeyManagement = field(default_factory=KeyManagement)

@@ -85,6 +85,30 @@ class NetworkKeys(Section):
     )
 
 
+class KeyManagementKeys(Section):
+    """How keys reach applications at nodes that no link connects, and what protects them."""
+
+    source: Literal["qkd", "pqc", "hybrid"] | None = key(
+        "qkd: from links, and over trusted nodes. pqc: from ML-KEM alone. hybrid: both, combined so that either alone "
+        "protects. Default qkd.",
+        "hybrid",
+    )
+    parameters: Literal["ML-KEM-768", "ML-KEM-1024"] | None = key(
+        "Of the post-quantum key exchange, where source uses one. Default ML-KEM-768.", "ML-KEM-768"
+    )
+    stock: int | None = key(
+        "Keep so many keys of 256 bits in store for every two nodes with applications, by relay over trusted nodes or "
+        "by ML-KEM. Default 0: relay when keys are asked for; 64 where source is pqc.",
+        64,
+        ge=0,
+        le=1_000_000,
+    )
+    compromised: tuple[str, ...] | None = key(
+        "Trusted nodes into which somebody has broken, who reads every key that they relay. Default none.",
+        ["exchange"],
+    )
+
+
 class LabFile(Section):
     """A Bellwire lab."""
 
@@ -106,6 +130,7 @@ class LabFile(Section):
         examples=[[{"endpoints": ["alice", "bob"], "length": "20 km"}]],
     )
     network: NetworkKeys = section("The entanglement network.", {"controller": "built-in"}, NetworkKeys())
+    keys: KeyManagementKeys = section("Key management.", {"source": "hybrid"}, KeyManagementKeys())
     taps: dict[Name, TapKeys] = table(
         "Eavesdroppers.", {"eve": {"link": "alice-bob", "at": "10 km", "enabled": False}}
     )

@@ -29,6 +29,7 @@ from deploy.floors import mqtt_rate
 from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
 from deploy.key_links import KeyLinks
+from deploy.key_pools import KeyPool, pools
 from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
 from deploy.supervisor import Supervisor
@@ -86,7 +87,8 @@ class Laboratory:
     added. Entering raises ``ProcessDied`` with the log of the process
     that could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab
     lives on; where keys are made as long as it is up, the node is started again. The end of the broker or of the
-    shared-state server ends the lab; a shared-state server with a journal is started again. ``warn`` hears, in real time, that a node lags behind the clock by more than a message takes.
+    shared-state server ends the lab; a shared-state server with a journal is started again. ``warn`` hears, in real
+    time, that a node lags behind the clock by more than a message takes, and why a link makes no keys.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Laboratory:
         self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
+        self._told_of_keys: dict[str, dict[str, Any]] = {}
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -179,6 +182,8 @@ class Laboratory:
 
     async def _bring_up(self) -> None:
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)
+        (self.directory / "keys").mkdir(mode=0o700, exist_ok=True)
+        self._credentials.issue_certificates(self.directory)
         await self._resources.enter_async_context(self.supervisor)
         attend = await self._resources.enter_async_context(attendants())
         journal = self.directory / "journal" if self.plan.journal else None
@@ -200,7 +205,7 @@ class Laboratory:
         attend(self._note_trouble(self._key_links.serve()))
 
     def _start_node(self, node: NodePlan) -> None:
-        config = self._credentials.node_config(node, self._broker, self._state.port)
+        config = self._credentials.node_config(node, self._broker, self._state.port, self.directory / "keys")
         self.supervisor.start(node.name, NodePart(config))
 
     async def _start_broker(self) -> tuple[str, int]:
@@ -233,6 +238,7 @@ class Laboratory:
             self.plan.entanglement_route,
             list(self.plan.nodes),
             self._note_lag,
+            self._note_keys,
         )
 
     async def _take_routing(self, broker: tuple[str, int]) -> Coroutine[Any, Any, None] | None:
@@ -297,6 +303,15 @@ class Laboratory:
         lately = [time for time in self._deaths[name] if now - time < DEATHS_WITHIN]
         self._deaths[name] = [*lately, now]
         return len(lately) < MAX_DEATHS
+
+    async def keys(self) -> list[KeyPool]:
+        """Tell what every node has in store with every other one, as far as it has told."""
+        return pools(
+            self.plan, self._told_of_keys, self._key_links.status(), self._credentials.kme_addresses()
+        )
+
+    def _note_keys(self, node: str, told: dict[str, Any]) -> None:
+        self._told_of_keys[node] = told
 
     def _note_lag(self, node: str, figures: LagFigures) -> None:
         """Keep what a node has told of its lag; warn when it falls behind, and again when it does so anew."""

@@ -7,7 +7,7 @@ from math import inf
 
 from deploy.errors import NotFound
 from deploy.key_links import LinkEnds
-from deploy.lab import App, Lab
+from deploy.lab import App, KeyManagement, KeyService, Lab
 from deploy.routes import shortest_paths
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
@@ -34,12 +34,14 @@ class NodePlan:
     """What one node's process knows of the lab before any message has arrived.
 
     ``channels`` maps every other node that can be reached to the classical channels along the shortest path, from
-    here to there. A node without a path to this one is not in it: the two cannot talk.
+    here to there. A node without a path to this one is not in it: the two cannot talk. ``key_service``: how it delivers
+    keys to applications.
     """
 
     name: str
     links: tuple[LinkEnd, ...]
     channels: dict[str, tuple[Hop, ...]]
+    key_service: KeyService | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Plan:
     every event is written down. ``shortest_delay`` is the
     shortest classical delay of a link, in seconds: the order of events in a real-time lab that lags behind by more is
     not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``; to the
-    first of them links have ``weights``, by name.
+    first of them links have ``weights``, by name. ``keys``: how they reach applications.
     """
 
     lab: str
@@ -67,6 +69,17 @@ class Plan:
     shortest_delay: float = inf
     controller: str = "built-in"
     weights: dict[str, float] = field(default_factory=dict)
+    keys: KeyManagement = field(default_factory=KeyManagement)
+
+    @property
+    def saes(self) -> dict[str, str]:
+        """Return the applications that get keys by ETSI GS QKD 014, each with the node that serves it."""
+        return {
+            sae: node.name
+            for node in self.nodes.values()
+            if node.key_service is not None
+            for sae in node.key_service.saes
+        }
 
     @property
     def key_links(self) -> list[LinkEnds]:
@@ -133,6 +146,7 @@ def plan(
         journal=default_journal if lab.runtime.journal is None else lab.runtime.journal,
         record=lab.runtime.record is not False,
         controller=lab.controller,
+        keys=lab.keys,
         weights={link.name: link.weight for link in lab.links.values()},
         entanglement={
             (first, last): route.nodes
@@ -160,4 +174,5 @@ def _node_plan(lab: Lab, name: str) -> NodePlan:
         if end == name
     )
     routes = shortest_paths(name, lab.links.values())
-    return NodePlan(name, ends, {other: route.channels for other, route in routes.items()})
+    channels = {other: route.channels for other, route in routes.items()}
+    return NodePlan(name, ends, channels, lab.nodes[name].key_service)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.checks import is_file
-from deploy.lab import App, KeyService, Lab, Link, Node, Runtime
-from deploy.labfile import AppKeys, LabFile
+from deploy.lab import App, KeyManagement, KeyService, Lab, Link, Node, Runtime
+from deploy.labfile import AppKeys, KeyManagementKeys, LabFile
 from deploy.link_keys import LinkKeys, QkdKeys, SourceKeys, TapKeys
 from deploy.node_keys import Equipment, Etsi014Keys, MemoryKeys, NodeKeys
 from deploy.presets import MEMORIES, NODES, SCHEMES, SOURCES, Values
 from nodes.agreement import LinkAgreement
 from nodes.keys.service import Limits
+from nodes.keys.site import Pair
 from nodes.runtime.agreements import agreement_of
 from shared_state.config import (
     DetectorConfig,
@@ -30,6 +31,7 @@ from shared_state.config import (
 )
 
 _PULSES: Final = {field.name for field in fields(PulseConfig)} - {"detectors"}
+_PQC_STOCK: Final = 64
 FIBRES: Final = {"spool": 0.2, "deployed": 0.32, "urban": 0.5}
 """Attenuation in dB/km of the fibre presets: on a spool, in the ground between cities, in a city."""
 
@@ -47,7 +49,15 @@ def resolve(written: LabFile, file: Path) -> Lab:
         taps={name: _tap(tap) for name, tap in written.taps.items()},
         apps={name: _app(name, app, file.parent) for name, app in written.apps.items()},
         controller=written.network.controller or "built-in",
+        keys=_keys(written.keys),
     )
+
+
+def _keys(written: KeyManagementKeys) -> KeyManagement:
+    source = written.source or "qkd"
+    stock = written.stock if written.stock is not None else _PQC_STOCK * (source == "pqc")
+    pair = Pair(source, low_water=stock, **_given(parameters=written.parameters))
+    return KeyManagement(pair, tuple(written.compromised or ()))
 
 
 def _runtime(written: LabFile) -> Runtime:

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nodes.agreement import LinkAgreement
 from nodes.errors import ProgramInvalid
 from nodes.trains import Train, TrainClicks
 
@@ -122,8 +123,8 @@ class Clicks:
 class PairOutcomes:
     """What this end found of pairs measured on arrival; the peer's arrays have the same pairs in the same order.
 
-    ``bases`` (0 is Z, 1 is X, 2 is Y) and ``bits`` of each; at ``known_at``, in seconds, this end knew its bit and that
-    the other had its half.
+    ``bases`` (0 is Z, 1 is X, 2 is Y, or indices of the angles measured along) and ``bits`` of each; at ``known_at``,
+    in seconds, this end knew its bit and that the other had its half.
     """
 
     bases: Bits
@@ -169,17 +170,25 @@ class QuantumLink(Protocol):
     def peer(self) -> str:
         """Name the node at the other end."""
 
+    @property
+    def agreement(self) -> LinkAgreement:
+        """Tell how keys are made on this link, as its two ends have agreed."""
+
     async def pair(self) -> Half:
         """Wait for the next heralded pair, in |Phi+> up to the link's noise. The peer must ask for it, too."""
 
     async def pairs(self, count: int) -> Halves:
         """Wait for the next ``count`` heralded pairs, all of them. The peer must ask for as many."""
 
-    async def measure_directly(self, count: int, bases: Bits | None = None) -> PairOutcomes:
+    async def measure_directly(
+        self, count: int, bases: Bits | None = None, angles: Sequence[float] = ()
+    ) -> PairOutcomes:
         """Wait for the next ``count`` heralded pairs and measure half i on its arrival in ``bases[i]``.
 
-        No half enters a memory: neither its noise nor its size matters. Without bases this end's device draws them,
-        Z or X. The peer must ask for as many. Raises ``ProgramInvalid`` unless there is a basis for each.
+        No half enters a memory: neither its noise nor its size matters. With ``angles`` in radians, at most 64, a basis
+        is the index of one of them, and the angle a is that of cos(a) Z + sin(a) X. Without bases this end's device
+        draws them: Z as often as the link says, or X; of angles each alike. The peer must ask for as many. Raises
+        ``ProgramInvalid`` unless there is a basis for each.
         """
 
     async def send(self, qubit: Qubit) -> None:
@@ -197,8 +206,11 @@ class QuantumLink(Protocol):
     async def measure_pulses(self, bases: Bits) -> Clicks:
         """Measure the peer's next train of pulses, pulse i in ``bases[i]`` (0 is Z, 1 is X)."""
 
-    async def emit_train(self, count: int) -> Train:
-        """Emit ``count`` pulses whose bits, bases and intensities the transmitter draws; only detections cost time."""
+    async def emit_train(self, count: int, *, ahead: bool = False) -> Train:
+        """Emit ``count`` pulses whose bits, bases and intensities the transmitter draws; only detections cost time.
+
+        Return when the last has left; ``ahead`` of that, when they are on order: they follow those ordered before.
+        """
 
     async def measure_train(self, count: int) -> TrainClicks:
         """Measure the peer's next train of ``count`` drawn pulses; the receiver draws the bases."""
@@ -216,6 +228,16 @@ class Peer(Protocol):
 
     async def receive(self, kind: type[MessageT]) -> MessageT:
         """Wait for the peer's next message, which must be of ``kind``."""
+
+
+class Correspondent(Peer, Protocol):
+    """A peer with whom several conversations can be held side by side. Annotate: ``bob: Correspondent``."""
+
+    def conversation(self, name: str) -> Peer:
+        """Return another conversation with the same party: its messages come in an order of their own.
+
+        The party must take part under the same name: a letter, then letters, digits or hyphens.
+        """
 
 
 Peers: TypeAlias = Mapping[str, Peer]

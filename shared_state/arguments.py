@@ -149,6 +149,15 @@ def angles(value: Message) -> list[float]:
     raise ValueError("a list of angles in radians")
 
 
+def directions(value: Message) -> list[float]:
+    """Read the angles in radians from +z towards +x of directions to measure along; none for the bases Z, X and Y."""
+    if isinstance(value, list) and len(value) <= MAX_QUBITS:
+        numbers = [float(item) for item in value if type(item) in (float, int) and abs(item) < inf]  # type: ignore[arg-type]  # a bool is no angle
+        if len(numbers) == len(value):
+            return numbers
+    raise ValueError(f"a list of at most {MAX_QUBITS} finite angles in radians")
+
+
 def basis(value: Message) -> str:
     """Read a measurement basis."""
     if isinstance(value, str) and value in ("X", "Y", "Z"):
@@ -168,11 +177,6 @@ def codes(value: Message) -> Bits:
     if isinstance(value, bytes) and (not value or max(value) <= 2):
         return np.frombuffer(value, dtype=np.uint8)
     raise ValueError("bytes of the basis codes 0, 1 and 2")
-
-
-def bases_or_none(value: Message) -> Bits | None:
-    """Read one basis code per byte, or nothing."""
-    return None if value is None else codes(value)
 
 
 def indices(value: Message) -> NDArray[np.uint32]:
@@ -213,12 +217,12 @@ def unpack_bits(value: Message) -> Bits:
 
 
 def codes_or_none(value: Message) -> Bits | None:
-    """Read one byte per pulse, or nothing."""
+    """Read one byte per pulse or pair, or nothing."""
     if value is None:
         return None
     if isinstance(value, bytes):
         return np.frombuffer(value, dtype=np.uint8)
-    raise ValueError("bytes, one for each pulse, or nil")
+    raise ValueError("bytes, one for each pulse or pair, or nil")
 
 
 def pack_bits(bits: Bits) -> list[Message]:

@@ -160,15 +160,18 @@ class NodeClient(Party):
         count: int,
         bases: Bits | None = None,
         *,
+        angles: Sequence[float] = (),
         alpha: float | None = None,
     ) -> PairOutcomes:
         """Wait for the outcomes of ``count`` pairs measured on arrival, half i in ``bases[i]``; no memory is needed.
 
-        The other end must ask for as many, under the same run. Without bases this end's device draws them, Z or X.
-        ``alpha`` as for ``pair``.
+        The other end must ask for as many, under the same run. A basis is a code, 0 for Z, 1 for X and 2 for Y, or,
+        where there are ``angles`` in radians, at most 64, the index of the angle a of cos(a) Z + sin(a) X. Without
+        bases this end's device draws them: Z or X, or any angle alike. ``alpha`` as for ``pair``.
         """
         codes = None if bases is None else np.asarray(bases, dtype=np.uint8).tobytes()
-        answer = fields(await self._line.ask("measure_directly", at, run, link, count, codes, alpha))
+        asked = self._line.ask("measure_directly", at, run, link, count, codes, alpha, list(angles))
+        answer = fields(await asked)
         measured = np.frombuffer(binary(answer[0]), dtype=np.uint8)
         return PairOutcomes(measured, unpack_bits(answer[1]), np.frombuffer(binary(answer[2])))
 
@@ -255,7 +258,9 @@ class NodeClient(Party):
         Raises BadRequest for indices that do not ascend or are not of the train; then it is remembered still.
         """
         ends = np.cumsum([0, *(count for _, count in train.parts)])
-        if len(indices) and (indices[0] < 0 or indices[-1] >= ends[-1] or (np.diff(indices) <= 0).any()):
+        if len(indices) and (
+            indices[0] < 0 or indices[-1] >= ends[-1] or (indices[1:] <= indices[:-1]).any()
+        ):
             raise BadRequest(
                 f"the indices must ascend, each once, and be below {ends[-1]}, the train's length."
             )

@@ -248,6 +248,12 @@ class TapConfig(InRange):
     ``photon-number-splitting`` keeps one photon of ``fraction`` of those pulses that have several, and blocks the
     share ``blocking`` of those that have one; ``beam-splitting`` takes the share ``fraction`` of the light
     out of every pulse.
+
+    The photons by which a source makes pairs are pulses of one photon. One from a pair source in the fibre meets the
+    taps between the source and its end, one that is sent to a heralding station those between its end and the station;
+    of a ``WernerSource`` one photon of each pair meets all taps. A single-click photon is there or not, and that is
+    its state: whoever measures it, in any basis, or its number, finds out which end has emitted, and loses or
+    resends it accordingly.
     """
 
     link: str

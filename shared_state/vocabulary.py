@@ -12,12 +12,12 @@ from typing import Any, Final, Literal, TypeAlias
 from shared_state.arguments import (
     alpha_or_none,
     angles,
-    bases_or_none,
     basis,
     codes,
     codes_or_none,
     despatches,
     details,
+    directions,
     flag,
     indices,
     matrix,
@@ -89,7 +89,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "pair": Operation({**_ON_LINK, "alpha": alpha_or_none}),
     "pairs": Operation({**_ON_LINK, "count": qubit, "alpha": alpha_or_none}),
     "measure_directly": Operation(
-        {**_ON_LINK, "count": qubit, "bases": bases_or_none, "alpha": alpha_or_none}
+        {**_ON_LINK, "count": qubit, "bases": codes_or_none, "alpha": alpha_or_none, "angles": directions}
     ),
     "transmit": Operation({**_ON_LINK, "qubit": qubit}),
     "receive": Operation(_ON_LINK),

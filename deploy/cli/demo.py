@@ -84,7 +84,8 @@ class Demo:
     async def eavesdrop(self) -> list[Line]:
         """Do the same with Eve on the fibre."""
         source, target = self._directory / "letter.bin", self._directory / "intercepted.bin"
-        job = Job("send", parameters={"source": str(source), "destination": str(target)}, tap="eve")
+        files = {"source": str(source), "destination": str(target)}
+        job = Job("send", parameters=files | {"fresh": "true"}, tap="eve")
         result = await self._do("The same with Eve on the fibre", job)
         returned = result.returned[0]["bob"]
         qkd = summed([returned["qkd"]])

@@ -1,4 +1,4 @@
-"""``bellwire send``: a file from one node to another, under a key made by QKD."""
+"""``bellwire send``: a file from one node to another, under a key from the stores or made by QKD."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from deploy.cli.screen import emit_json, out
 from deploy.cli.session import finish
 from deploy.errors import CheckFailed, NotFound, UsageError
 from deploy.jobs import Job
-from nodes.qkd.pipeline import MOST_PULSES
 
 NAME = "send"
 
@@ -43,8 +42,14 @@ def command(
         ),
     ] = None,
     pulses: Annotated[
-        int, typer.Option("--pulses", min=1, max=MOST_PULSES, help="Photons spent on the key.")
-    ] = 100_000,
+        int,
+        typer.Option(
+            "--pulses", min=0, help="Photons spent on a key that must be made; 0: the link's block."
+        ),
+    ] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Make a new key, even when there is one in store.")
+    ] = False,
     lab: LabOption = None,
     running: RunningOption = None,
     seed: SeedOption = None,
@@ -54,15 +59,17 @@ def command(
     deadline: DeadlineOption = 30.0,
     json: JsonOption = False,
 ) -> None:
-    """Make a key by QKD, send a file under it with AES-256-GCM over MQTT, and verify it on arrival.
+    """Send a file with AES-256-GCM over MQTT under a key from the stores of both nodes, and verify it on arrival.
 
-    Exit code 7 when the key is refused; then nothing is sent.
+    When there is no key in store, one is made by QKD over the link between them. Exit code 7 when it is refused; then
+    nothing is sent.
 
     Example: bellwire send alice bob report.pdf --lab alice-bob --out /tmp/report.pdf
     """
     source = readable(file)
     with destination(target, receiver, source.name) as arrives:
-        parameters = {"source": str(source), "destination": str(arrives), "pulses": str(pulses)}
+        files = {"source": str(source), "destination": str(arrives)}
+        parameters = files | {"pulses": str(pulses), "fresh": str(fresh).lower()}
         job = Job("send", {"alice": sender, "bob": receiver}, 1, parameters, deadline, tap)
         result = finish(run_job(job, lab, running, seed, clock, record))
     returned = result.returned[0]["bob"]
@@ -75,15 +82,20 @@ def command(
             f"  {document['size_bytes']} bytes, SHA-256 {document['sha256']}, verified by {receiver}",
             soft_wrap=True,
         )
-        out.print(f"  under a key of {document['secret_bits']} secret bits, QBER {document['qber']:.3%}")
+        if document["key"] == "made":
+            out.print(f"  under a key of {document['secret_bits']} secret bits, QBER {document['qber']:.3%}")
+        else:
+            out.print("  under a key from the stores of both nodes")
     if document["aborted"]:
         raise CheckFailed(f"the key was refused and nothing was sent: {document['reason']}")
 
 
 def send_document(returned: dict[str, Any], arrives: Path) -> dict[str, Any]:
-    """Return the JSON fields of a transfer: those of the key, and the file's where one arrived."""
+    """Return the JSON fields of a transfer: where the key is from, how it was made, and the file that arrived."""
+    made = [returned["qkd"]] if returned["qkd"] else []
     transfer = returned["transfer"] or {"name": None, "size_bytes": 0, "sha256": None, "chunks": 0}
-    return summed([returned["qkd"]]) | transfer | {"out": str(arrives) if returned["transfer"] else None}
+    where = {"key": "made" if made else "store", "out": str(arrives) if returned["transfer"] else None}
+    return summed(made) | transfer | where
 
 
 def readable(file: Path) -> Path:

@@ -54,9 +54,13 @@ async def alice(
     clock: Clock,
     source: str = "",
     pulses: int = 0,
+    fresh: bool = False,
 ) -> SecureFileReport:
-    """Send Bob the file at the path ``source``; make a key with him first when there is none in store."""
-    taken, report = await _taken(bob_keys), None
+    """Send Bob the file at the path ``source``; make a key with him first when there is none in store.
+
+    ``fresh``: make one in any case.
+    """
+    taken, report = None if fresh else await _taken(bob_keys), None
     await bob.send(UnderKey(taken.ticket if taken else None))
     if taken is None:
         link, secret = _able(bob.name, bob_link, bob_secret)
@@ -80,6 +84,7 @@ async def bob(
     clock: Clock,
     destination: str = "",
     pulses: int = 0,
+    fresh: bool = False,
 ) -> SecureFileReport:
     """Write Alice's file to the path ``destination``; make a key with her first when she has none in store."""
     under, report = await alice.receive(UnderKey), None

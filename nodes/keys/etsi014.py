@@ -24,9 +24,9 @@ from nodes.keys.errors import KeyManagementError, KeyRequestInvalid, KeysUnavail
 from nodes.keys.etsi014_requests import (
     EXTENSION_UNMET,
     REPRODUCIBLE,
+    CallRefused,
     KeyRequest,
     Query,
-    CallRefused,
     key_ids_of_body,
     key_ids_of_query,
     key_request_of_body,

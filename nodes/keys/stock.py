@@ -165,9 +165,10 @@ class Stock:
         """Tell what is stored, by pool."""
         rows = cursor.execute(
             "SELECT pool, sum(remaining * ready), sum(remaining * ready * reproducible), "
-            "sum(remaining * (1 - ready)) FROM blocks WHERE remaining>0 GROUP BY pool ORDER BY pool"
+            "sum(remaining * (1 - ready)), group_concat(DISTINCT origin) "
+            "FROM blocks WHERE remaining>0 GROUP BY pool ORDER BY pool"
         )
-        return [PoolLevel(*row) for row in rows]
+        return [PoolLevel(*row, tuple(sorted(origins.split(",")))) for *row, origins in rows]
 
     def _shortage(
         self, cursor: sqlite3.Cursor, pool: str, wanted: int, found: int

@@ -33,6 +33,11 @@ class KeyStore:
         self._stock = Stock(key_encryption_key)
         self._held = HeldKeys(key_encryption_key)
 
+    @property
+    def revision(self) -> int:
+        """Count the changes made by this object: what has not changed need not be read again."""
+        return self._database.revision
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()

@@ -60,6 +60,7 @@ class Database:
     def __init__(self, path: Path | None, key_encryption_key: bytes) -> None:
         self._path = path
         self._lock = Lock()
+        self.revision = 0
         if path is not None:
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))  # SQLite's own files follow its mode
@@ -85,6 +86,7 @@ class Database:
             try:
                 yield cursor
                 cursor.execute("COMMIT")
+                self.revision += 1
             except BaseException:
                 if self._connection.in_transaction:
                     cursor.execute("ROLLBACK")

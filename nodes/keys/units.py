@@ -74,13 +74,14 @@ class PoolLevel:
     """What is shared with the node ``pool``, in units.
 
     ``units`` can be taken, ``reproducible`` of them were made with the lab's seed; ``unconfirmed`` wait until the peer
-    has them, too.
+    has them, too. ``origins`` tells where they come from.
     """
 
     pool: str
     units: int
     reproducible: int
     unconfirmed: int
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from nodes.ports import Bits
-from nodes.qkd.cascade_passes import Flags, Frames, Integers, Ranges
+from nodes.qkd.cascade_passes import Flags, Frames, Integers, Order, Ranges
 
 
 def segments_at(frames: Frames, cuts: Flags, row: Integers, place: Integers) -> tuple[Integers, Integers]:
@@ -26,7 +26,7 @@ def smallest(frames: Frames, segments: Ranges) -> Flags:
     if chosen.size and segments.row[0] // frames.count != segments.row[-1] // frames.count:
         by_frame = segments.row % frames.count * frames.size + segments.end - segments.start
         ascending = np.argsort(by_frame, kind="stable")
-        _smallest(frames.size, frames.count, frames.orders, *segments, ascending, chosen)
+        _smallest(frames.count, frames.orders, frames.places, *segments, ascending, chosen)
     return chosen
 
 
@@ -37,7 +37,10 @@ def corrected_parities(frames: Frames, corrected: Flags, ranges: Ranges) -> Bits
     return parities
 
 
+_SHORT = 256  # bits: up to here a segment's own are looked through, however few the smaller ones have
+
 _COLUMN = "int64[::1]"
+_PASSES = "int32[:, ::1], int32[:, ::1]"
 _COLUMNS = f"{_COLUMN}, {_COLUMN}, {_COLUMN}"
 
 
@@ -67,27 +70,57 @@ def _segments_at(
         start[i], end[i] = low, high
 
 
-@njit(f"void(int64, int64, int64[:, ::1], {_COLUMNS}, {_COLUMN}, boolean[::1])", cache=True, nogil=True)
-def _smallest(
-    size: int,
+@njit(f"boolean(int64, {_PASSES}, {_COLUMNS}, int64, int64)", cache=True, nogil=True)
+def _overlap(
     count: int,
-    orders: Integers,
+    orders: Order,
+    places: Order,
+    row: Integers,
+    start: Integers,
+    end: Integers,
+    one: int,
+    other: int,
+) -> bool:
+    """Tell whether two segments of a frame share a bit. It takes a look at each bit of the first at most."""
+    order, place = orders[row[one] // count], places[row[other] // count]
+    low, high = start[other], end[other]
+    shared = False
+    for at in range(start[one], end[one]):
+        if low <= place[order[at]] < high:
+            shared = True
+            break
+    return shared
+
+
+@njit(f"void(int64, {_PASSES}, {_COLUMNS}, {_COLUMN}, boolean[::1])", cache=True, nogil=True)
+def _smallest(
+    count: int,
+    orders: Order,
+    places: Order,
     row: Integers,
     start: Integers,
     end: Integers,
     ascending: Integers,
     chosen: Flags,
 ) -> None:
-    taken = np.zeros(
-        size, np.int64
-    )  # by which frame last; one frame comes after the other, and each fits the cache
-    for i in ascending:
-        number, frame = row[i] // count, row[i] % count + 1
-        for place in range(start[i], end[i]):
-            bit = orders[number, place]
-            if taken[bit] == frame:
-                chosen[i] = False
-            taken[bit] = frame
+    taken = np.zeros(orders.shape[1], np.int32)  # by a segment of which frame last, counted from 1
+    frame, first, covered = -1, 0, 0
+    for rank, i in enumerate(ascending):
+        order, size = orders[row[i] // count], end[i] - start[i]
+        if row[i] % count != frame:
+            frame, first, covered = row[i] % count, rank, 0
+        if size > covered + _SHORT:  # to look through the smaller ones takes less time
+            covered = -_SHORT  # nor will a longer one to come be looked through
+            for other in ascending[first:rank]:
+                if _overlap(count, orders, places, row, start, end, other, i):
+                    chosen[i] = False
+                    break
+        else:
+            covered += size
+            for at in range(start[i], end[i]):
+                if taken[order[at]] == frame + 1:
+                    chosen[i] = False
+                taken[order[at]] = frame + 1
 
 
 @njit(f"void(int64, boolean[::1], {_COLUMNS}, uint8[::1])", cache=True, nogil=True)

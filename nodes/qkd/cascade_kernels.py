@@ -27,16 +27,19 @@ def segments_at(frames: Frames, cuts: Flags, row: Integers, place: Integers) -> 
 
 
 def smallest(frames: Frames, segments: Ranges) -> Flags:
-    """Tell which segments share no bit with a smaller one, or with one as small that comes before it."""
+    """Tell which segments share no bit with a smaller one, or with one as small that comes before it.
+
+    They come in the order of their rows, and those of a row share no bit.
+    """
     number, frame = np.divmod(segments.row, frames.count)
-    if segments.row.size == 0 or number[0] == number[-1]:  # sorted by pass; those of one pass share no bit
+    if segments.row.size == 0 or number[0] == number[-1]:
         return np.ones(segments.row.size, dtype=np.bool_)
     descending = np.argsort(segments.end - segments.start, kind="stable")[::-1]
     lengths = (segments.end - segments.start)[descending]
     first = np.cumsum(lengths) - lengths
     place = np.arange(lengths.sum()) + np.repeat(segments.start[descending] - first, lengths)
-    bit = frames.orders[np.repeat(number[descending], lengths), place]
-    bit += np.repeat(frame[descending] * frames.size, lengths)
+    bit = np.repeat(frame[descending] * frames.size, lengths)
+    bit += frames.orders[np.repeat(number[descending], lengths), place]
     rank = np.repeat(np.arange(lengths.size), lengths)
     owner = np.empty(frames.count * frames.size, dtype=np.int64)
     owner[bit] = rank  # of several ranks for a bit the last one stays, which is that of the smallest segment

@@ -27,6 +27,7 @@ _MOST_OFTEN_ODD = 0.467
 _HIGHEST_QBER = 0.25
 
 Integers = NDArray[np.int64]
+Order = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
 
@@ -58,8 +59,8 @@ class Frames:
 
     count: int
     size: int
-    orders: Integers
-    places: Integers
+    orders: Order
+    places: Order
     blocks: Integers
 
     @property
@@ -82,7 +83,7 @@ def cut(size: int, qber: float, seed: bytes) -> Frames:
     passes = PASSES if length > 1 else length
     orders = _orders(seed, length, passes)
     places = np.empty_like(orders)
-    np.put_along_axis(places, orders, np.arange(length)[np.newaxis], axis=1)
+    np.put_along_axis(places, orders, np.arange(length, dtype=np.int32)[np.newaxis], axis=1)
     return Frames(count, length, orders, places, block_counts(length, qber)[:passes])
 
 
@@ -112,12 +113,12 @@ def block_sizes(size: int, qber: float) -> tuple[int, int, int]:
     return first, max(first, second), max(first, second, _THIRD_BLOCK)
 
 
-def _orders(seed: bytes, size: int, passes: int) -> Integers:
+def _orders(seed: bytes, size: int, passes: int) -> Order:
     """Return the order of each pass: as the bits come in the first, shuffled by ``seed`` in the others.
 
     The shuffle sorts by 64-bit words of SHAKE-256, which are the same on every machine and for ever.
     """
-    orders = np.empty((passes, size), dtype=np.int64)
+    orders = np.empty((passes, size), dtype=np.int32)
     orders[:1] = np.arange(size)
     for number in range(1, passes):
         words = np.frombuffer(shake_256(seed + bytes([number])).digest(8 * size), dtype="<u8")

@@ -18,6 +18,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Final
 
 import numpy as np
 
@@ -25,6 +26,10 @@ from nodes.errors import ProtocolViolation
 from nodes.ports import Bits
 from nodes.qkd import cascade_kernels
 from nodes.qkd.cascade_passes import LARGE_BLOCKS_FROM, Flags, Frames, Integers, Ranges, joined, selected
+
+
+COMPILED_FROM: Final = 100_000
+"""The number of bits from which compiled kernels are used, where numba is installed: loading them takes a second."""
 
 
 @lru_cache(maxsize=1)
@@ -38,10 +43,10 @@ class Search:
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
-        self._kernels = fastest_kernels()
-        flags = frames.passes * frames.count * frames.size
-        self._cuts = np.zeros(flags, dtype=np.bool_)
-        self._corrected = np.zeros(flags, dtype=np.bool_)
+        bits = frames.count * frames.size
+        self._kernels = fastest_kernels() if bits >= COMPILED_FROM else cascade_kernels
+        self._cuts = np.zeros(frames.passes * bits, dtype=np.bool_)
+        self._corrected = np.zeros(frames.passes * bits, dtype=np.bool_)
         self._opened = np.zeros(frames.count, dtype=np.int64)
         self._odd: Integers = np.empty(
             0, dtype=np.int64
@@ -133,7 +138,7 @@ class Search:
         )  # passes may find the same
         frame, bit = np.divmod(bits, frames.size)
         passes = np.arange(frames.passes)[:, np.newaxis]
-        row, place = passes * frames.count + frame, frames.places[:, bit]
+        row, place = passes * frames.count + frame, frames.places[:, bit].astype(np.int64)
         self._corrected[row * frames.size + place] = True
         opened = passes < self._opened[frame]
         row = row[opened]

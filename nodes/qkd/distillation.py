@@ -26,7 +26,7 @@ import numpy as np
 from nodes.agreement import LinkAgreement
 from nodes.errors import AuthenticationFailed, KeyRefused, ProtocolViolation
 from nodes.ports import Clock, Coin
-from nodes.qkd import amplification, cascade, verification
+from nodes.qkd import amplification, cascade, ldpc, verification
 from nodes.qkd.authentication import AuthenticatedPeer, PeerWithdrew
 from nodes.qkd.block import SiftedBlock
 from nodes.qkd.entropy import binary_entropy
@@ -37,7 +37,7 @@ from nodes.qkd.report import QkdReport
 FEWEST_KEY_BITS: Final = 256
 """A shorter key is refused: it could not fill an AES-256 key."""
 
-ENGINES: Final[dict[str, ModuleType]] = {"cascade": cascade, "ldpc": cascade}
+ENGINES: Final[dict[str, ModuleType]] = {"cascade": cascade, "ldpc": ldpc}
 
 
 @dataclass(frozen=True, slots=True)

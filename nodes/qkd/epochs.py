@@ -44,7 +44,7 @@ from nodes.errors import AuthenticationFailed, ProgramInvalid, ProtocolViolation
 from nodes.identity import Identity
 from nodes.ports import Coin, Peer
 from nodes.qkd.pads import PAD_BYTES
-from nodes.qkd.reserve import DEFAULT_PADS, AuthenticationReserve
+from nodes.qkd.reserve import DEFAULT_PADS, MASK_BYTES, AuthenticationReserve
 
 VERSION = 1
 NONCE_BYTES = 32
@@ -188,7 +188,8 @@ class Epoch:
         self._conversations.add(conversation)
         size = PAD_BYTES * (self._pads + 1)
         alices, bobs = (self._derived(f"pads of {role} in {conversation}", size) for role in _ROLES)
-        return AuthenticationReserve(f"epoch {self.name}, {conversation}", _ROLES, (alices, bobs))
+        mask = self._derived(f"mask of {conversation}", MASK_BYTES)
+        return AuthenticationReserve(f"epoch {self.name}, {conversation}", _ROLES, (alices, bobs), mask)
 
     def confirmation(self, role: str, identity: Identity) -> Confirmation:
         """Sign the transcript in a role and prove that the secrets are known."""

@@ -21,6 +21,7 @@ Bob returns a wrong key when a frame decodes to other errors with the same syndr
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Final
@@ -30,9 +31,9 @@ import numpy as np
 from nodes.errors import ProtocolViolation
 from nodes.ports import Bits, Coin, Peer
 from nodes.qkd.bits import packed, unpacked
-from nodes.qkd.ldpc_codes import Code, refine
-from nodes.qkd.ldpc_frames import WHOLE, Frame, Layout, lay_out, order
-from nodes.qkd.ldpc_syndrome import syndromes
+from nodes.qkd.ldpc_codes import Code
+from nodes.qkd.ldpc_frames import Frame, SoughtFrame, ToldFrame
+from nodes.qkd.ldpc_layout import Layout, lay_out, order, pieces
 from nodes.qkd.reconciliation import Reconciled
 
 MOST_BITS: Final = 2**21
@@ -75,7 +76,7 @@ async def answer(key: Bits, qber: float, bob: Peer, coin: Coin) -> Reconciled:
         await _tell(shuffled, bob)
         return Reconciled(key, leakage(key.size, key.size))
     frames = [ToldFrame(bits, layout.code) for bits in pieces(shuffled, layout.sizes)]
-    await _tell(await asyncio.to_thread(lambda: np.concatenate([frame.syndrome for frame in frames])), bob)
+    await _tell(await asyncio.to_thread(_syndromes, frames), bob)
     while any(wishes := _rows(await bob.receive(Wishes), len(frames))):
         await _tell(await asyncio.to_thread(_answers, frames, wishes), bob)
     return Reconciled(key, _leakage(frames, key.size))
@@ -88,12 +89,14 @@ async def correct(key: Bits, qber: float, alice: Peer, coin: Coin) -> Reconciled
     if layout.code is None:
         told = await _heard(key.size, alice)
         return Reconciled(_restored(told, interleaver.seed), leakage(key.size, key.size))
-    checks = [layout.code.checks] * len(layout.sizes)
-    heard = pieces(await _heard(sum(checks), alice), checks)
-    frames = await asyncio.to_thread(_sought, layout, shuffled, heard)
+    sizes = [layout.code.checks] * len(layout.sizes)
+    heard = pieces(await _heard(sum(sizes), alice), sizes)
+    frames = await asyncio.to_thread(_sought, layout.code, pieces(shuffled, layout.sizes), heard)
     while any(wishes := await asyncio.to_thread(_wishes, frames, qber)):
         await alice.send(Wishes(np.array(wishes, dtype=_WISH).tobytes()))
-        await _learn(frames, wishes, alice)
+        sizes = [frame.answer_size(wish) for frame, wish in zip(frames, wishes, strict=True)]
+        answers = pieces(await _heard(sum(sizes), alice), sizes)
+        await asyncio.to_thread(_learn, frames, wishes, answers)
     await alice.send(Wishes(bytes(_WISH.itemsize * len(frames))))
     corrected = np.concatenate([frame.bits for frame in frames])
     return Reconciled(_restored(corrected, interleaver.seed), _leakage(frames, key.size))
@@ -108,3 +111,60 @@ def leakage(told: int, size: int) -> int:
     depend on them, which is assumed.
     """
     return min(size, told + ceil(log2(size + 1)))
+
+
+def _leakage(frames: Sequence[Frame], size: int) -> int:
+    return leakage(sum(frame.leaked for frame in frames), size)
+
+
+def _prepared(key: Bits, qber: float, seed: bytes) -> tuple[Layout, Bits]:
+    """Return the layout, and the key in the order in which the frames take its bits."""
+    return lay_out(key.size, qber), key[order(seed, key.size)]
+
+
+def _restored(corrected: Bits, seed: bytes) -> Bits:
+    """Put corrected bits back into the order of the key."""
+    key = np.empty_like(corrected)
+    key[order(seed, corrected.size)] = corrected
+    return key
+
+
+def _syndromes(frames: list[ToldFrame]) -> Bits:
+    return np.concatenate([frame.syndrome for frame in frames])
+
+
+def _answers(frames: list[ToldFrame], wishes: list[int]) -> Bits:
+    return np.concatenate([frame.answer(wish) for frame, wish in zip(frames, wishes, strict=True) if wish])
+
+
+def _sought(code: Code, parts: list[Bits], heard: list[Bits]) -> list[SoughtFrame]:
+    return [SoughtFrame(bits, code, syndrome) for bits, syndrome in zip(parts, heard, strict=True)]
+
+
+def _wishes(frames: list[SoughtFrame], qber: float) -> list[int]:
+    return [frame.wish(qber) for frame in frames]
+
+
+def _learn(frames: list[SoughtFrame], wishes: list[int], answers: list[Bits]) -> None:
+    for frame, wish, told in zip(frames, wishes, answers, strict=True):
+        frame.learn(wish, told)
+
+
+def _rows(wishes: Wishes, frames: int) -> list[int]:
+    if len(wishes.rows) != _WISH.itemsize * frames:
+        raise ProtocolViolation(f"the peer wished {len(wishes.rows)} bytes for {frames} frames")
+    rows: list[int] = np.frombuffer(wishes.rows, dtype=_WISH).tolist()
+    return rows
+
+
+async def _tell(bits: Bits, bob: Peer) -> None:
+    """Send bits, in portions when they are many."""
+    for start in range(0, bits.size, MOST_BITS):
+        await bob.send(Syndrome(packed(bits[start : start + MOST_BITS])))
+
+
+async def _heard(count: int, alice: Peer) -> Bits:
+    """Receive so many bits."""
+    portions = [min(MOST_BITS, count - start) for start in range(0, count, MOST_BITS)]
+    received = [unpacked((await alice.receive(Syndrome)).bits, portion) for portion in portions]
+    return np.concatenate([np.empty(0, dtype=np.uint8), *received])

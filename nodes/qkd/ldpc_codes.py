@@ -13,8 +13,7 @@ Processing 86 (2006) 3123, the other way round). No column changes and no cycle 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import shake_256
@@ -78,12 +77,15 @@ def code(columns: int, rows: int, lift: int) -> Code:
     """Return the code of this shape, always the same one."""
     words = _Words(_SEED, columns, rows, lift)
     joined: list[list[Edge]] = [[] for _ in range(rows)]
-    used: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+    taken = [[set[int]() for _ in range(rows)] for _ in range(rows)]
     for column, neighbours in enumerate(_base_graph(columns, rows)):
         placed: list[tuple[int, int]] = []
         for row in neighbours:
-            shift = _shift(words, lift, row, placed, used)
+            shift = _shift(words, lift, placed, taken[row])
             if shift is not None:
+                for other, there in placed:
+                    taken[row][other].add((shift - there) % lift)
+                    taken[other][row].add((there - shift) % lift)
                 placed.append((row, shift))
                 joined[row].append(Edge(column, shift))
     return Code(columns, lift, tuple(map(tuple, joined)))
@@ -126,55 +128,47 @@ class _Words:
 
 @lru_cache(maxsize=64)
 def _base_graph(columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
-    """Return the rows that each column is joined to."""
+    """Return the rows that each column is joined to: one after the other, as far from the others as there is one."""
     words = _Words(_SEED, columns, rows)
-    of_column: list[list[int]] = []
-    of_row: list[set[int]] = [set() for _ in range(rows)]
-    for column, degree in enumerate(column_degrees(columns, rows)):
+    width = [0] * rows
+    near: list[set[int]] = [set() for _ in range(rows)]  # the rows with which a row shares a column
+    joined = []
+    for degree in column_degrees(columns, rows):
         mine: list[int] = []
-        of_column.append(mine)
         for _ in range(degree):
-            far = _farthest(mine, of_row, of_column)
-            fewest = min(len(of_row[row]) for row in far)
-            candidates = [row for row in far if len(of_row[row]) == fewest]
+            far = _farthest(mine, near)
+            least = min(width[row] for row in far)
+            candidates = [row for row in far if width[row] == least]
             row = candidates[words.below(len(candidates))]
+            for other in mine:
+                near[row].add(other)
+                near[other].add(row)
             mine.append(row)
-            of_row[row].add(column)
-    return tuple(map(tuple, of_column))
+            width[row] += 1
+        joined.append(tuple(mine))
+    return tuple(joined)
 
 
-def _farthest(mine: list[int], of_row: list[set[int]], of_column: list[list[int]]) -> list[int]:
+def _farthest(mine: list[int], near: list[set[int]]) -> list[int]:
     """Return the rows that are farthest from those that a column is joined to; unreachable ones are farthest of all."""
-    reached, border = set(mine), set(mine)
+    reached = border = set(mine)
     while border:
-        beyond = {row for near in border for column in of_row[near] for row in of_column[column]} - reached
-        if len(reached) + len(beyond) == len(of_row):
-            return sorted(beyond)
-        reached |= beyond
-        border = beyond
-    return [row for row in range(len(of_row)) if row not in reached]
+        beyond = set().union(*(near[row] for row in border)) - reached
+        if len(reached) + len(beyond) == len(near):
+            return sorted(beyond) if beyond else [row for row in range(len(near)) if row not in mine]
+        reached, border = reached | beyond, beyond
+    return [row for row in range(len(near)) if row not in reached]
 
 
-def _shift(
-    words: _Words,
-    lift: int,
-    row: int,
-    placed: Iterable[tuple[int, int]],
-    used: defaultdict[tuple[int, int], set[int]],
-) -> int | None:
+def _shift(words: _Words, lift: int, placed: list[tuple[int, int]], taken: list[set[int]]) -> int | None:
     """Draw a shift that closes no cycle of four edges, or give up.
 
-    Two columns close one when they share two rows and the difference of their shifts there is the same.
+    Two columns close one when they share two rows and their shifts there differ by the same: ``taken[other]`` are the
+    differences to another row that columns before have. ``placed`` are rows and shifts of this column.
     """
     for _ in range(_TRIES * lift):
         shift = words.below(lift)
-        differences = [
-            ((row, other), (shift - there) % lift) if row < other else ((other, row), (there - shift) % lift)
-            for other, there in placed
-        ]
-        if all(difference not in used[pair] for pair, difference in differences):
-            for pair, difference in differences:
-                used[pair].add(difference)
+        if all((shift - there) % lift not in taken[other] for other, there in placed):
             return shift
     return None
 

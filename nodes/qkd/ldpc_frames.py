@@ -50,7 +50,8 @@ class Frame:
         return self._parities(self.code)
 
     def _parities(self, code: Code, first: int = 0) -> Bits:
-        return syndromes(self._word[np.newaxis], code, first)[0]
+        parities: Bits = syndromes(self._word[np.newaxis], code, first)[0]
+        return parities
 
 
 class ToldFrame(Frame):
@@ -63,7 +64,9 @@ class ToldFrame(Frame):
         """
         rows = len(self.code.rows)
         if wish and (self._whole or (wish != WHOLE and rows + wish > self.code.columns)):
-            raise ProtocolViolation(f"the peer wished for {wish} more rows of a frame of which {rows} are told")
+            raise ProtocolViolation(
+                f"the peer wished for {wish} more rows of a frame of which {rows} are told"
+            )
         if wish == WHOLE:
             self._whole = True
             return self.bits

@@ -7,7 +7,7 @@ is filled up with bits that both parties know; these cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import shake_256
 from math import ceil
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from nodes.ports import Bits
 from nodes.qkd.ldpc_codes import Code, code
-from nodes.qkd.ldpc_rates import parities_per_bit
+from nodes.qkd.ldpc_rates import fewest_parities_per_bit, parities_per_bit
 
 LARGEST_FRAME: Final = 2**19
 SMALLEST_KEY: Final = 256
 """No code is worth its parities for a key that is shorter."""
 COLUMNS: Final = 512
-SMALLEST_LIFT: Final = 32
+SMALLEST_LIFT: Final = 8
 FEWEST_ROWS: Final = 6
 """A code with fewer rows has too few edges to grow into one for a higher error rate."""
 WORTH: Final = 0.9
@@ -47,7 +47,8 @@ def lay_out(size: int, qber: float) -> Layout:
     columns = ceil(sizes[0] / lift)
     if size < SMALLEST_KEY:
         return Layout(sizes, None)
-    rows = max(FEWEST_ROWS, ceil(columns * parities_per_bit(qber, sizes[0])))
+    share = max(parities_per_bit(qber, sizes[0]), fewest_parities_per_bit(sizes[0]))
+    rows = max(FEWEST_ROWS, ceil(columns * share))
     return Layout(sizes, code(columns, rows, lift) if rows * lift < WORTH * sizes[-1] else None)
 
 
@@ -61,6 +62,6 @@ def order(seed: bytes, size: int) -> NDArray[np.int64]:
     return (np.sort(words | np.arange(size, dtype=np.uint64)) & low).astype(np.int64)
 
 
-def pieces(bits: Bits, sizes: tuple[int, ...]) -> Iterator[Bits]:
+def pieces(bits: Bits, sizes: Sequence[int]) -> list[Bits]:
     """Cut bits into consecutive pieces of these sizes."""
-    yield from np.split(bits, np.cumsum(sizes)[:-1])
+    return np.split(bits, np.cumsum(sizes)[:-1])

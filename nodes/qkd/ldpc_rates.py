@@ -15,10 +15,11 @@ from nodes.ports import Bits
 from nodes.qkd.entropy import binary_entropy
 from nodes.qkd.ldpc_codes import Code
 
-EFFICIENCY: Final = ((0.0, 1.30), (0.03, 1.26), (0.05, 1.20), (0.07, 1.17), (0.10, 1.15), (0.15, 1.13), (0.5, 1.09))
-"""Parities that the codes need, over those that Shannon's limit demands, by the latter per bit."""
+LIMITS: Final = (0.01, 0.02, 0.04, 0.06, 0.09, 0.14, 0.30, 0.50)
+EFFICIENCIES: Final = (1.32, 1.26, 1.18, 1.15, 1.13, 1.115, 1.11, 1.12)
+"""Parities that the codes need over those of Shannon's limit, where the latter are so many per bit."""
 
-DEVIATIONS: Final = 1.5
+DEVIATIONS: Final = 1.0
 """A frame is given parities for an error rate that is so many standard deviations above what is expected."""
 
 
@@ -27,15 +28,24 @@ def parities_per_bit(qber: float, size: int) -> float:
     likely = min(qber, 0.5)
     unlucky = min(likely + DEVIATIONS * sqrt(likely * (1 - likely) / size), 0.5)
     limit = binary_entropy(unlucky)
-    return limit * float(np.interp(limit, *zip(*EFFICIENCY, strict=True)))
+    return limit * float(np.interp(limit, LIMITS, EFFICIENCIES))
+
+
+def fewest_parities_per_bit(size: int) -> float:
+    """Return the least share to be told of a frame of ``size`` bits, however few errors are expected.
+
+    So many checks have two pairs for each pair of checks that a bit of degree 3 joins, and no two bits may join the
+    same pair. With fewer, bits have fewer checks, and patterns of few errors have the same syndrome.
+    """
+    return sqrt(12 / size)
 
 
 def estimated_qber(difference: Bits, code: Code, size: int) -> float:
     """Return the error rate for which as many checks are expected to fail as do.
 
-    ``difference`` is the syndrome of the errors among the first ``size`` bits of a word. Where nearly half of all checks
-    fail, any higher error rate may be the true one: the result is then the lowest that cannot be told from 1/2, by
-    four standard deviations.
+    ``difference`` is the syndrome of the errors among the first ``size`` bits of a word. Where nearly half of all
+    checks fail, any higher error rate may be the true one: the result is then the lowest that cannot be told from
+    1/2, by four standard deviations.
     """
     failed = min(float(np.count_nonzero(difference)), code.checks / 2 - 2 * sqrt(code.checks))
     widths = np.diff(code.starts) * (size / code.size)

@@ -13,6 +13,9 @@ one end makes the other checks, whatever is under way. After a block that gave a
 (``KeyRefused``), that is so; after any other end (a withdrawal, a forgery, a deadline) it may not be, and a new epoch
 is due.
 
+What is put back is masked by a stream of the epoch's secret. That takes nothing from key that is uniform, guards key
+that is not quite, and lets no pad come again when the key does: in the next run of a lab with the same seed.
+
 The reserve lives in memory only. A node that restarts begins a new epoch with a new reserve, agreed on by signatures;
 were it stored, a copy of the file or a write lost in a crash could bring a pad a second time, and two tags under one
 pad give the point away, and with it every later tag.
@@ -24,6 +27,8 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from nodes.errors import NodeError, ProgramInvalid
 from nodes.qkd.bits import packed
@@ -33,6 +38,8 @@ from nodes.qkd.pads import PAD_BYTES, OneTimeKey
 LANES = 2
 UNIT_BYTES = LANES * PAD_BYTES
 """What is put back comes in multiples of this: a pad for each lane."""
+
+MASK_BYTES = 32
 
 DEFAULT_PADS = 64
 """Pads in a full lane: ten blocks of six tags that yield no key, before the link must stop."""
@@ -46,13 +53,15 @@ class AuthenticationReserve:
     """The ``Pads`` of one conversation of an epoch: a lane of key for each direction. Its ``repr`` shows no key.
 
     ``roles`` are the two ends' roles in the same order at both ends, ``lanes`` the derived filling of each one's
-    lane: a point and the pads of a full lane, 16 bytes each.
+    lane: a point and the pads of a full lane, 16 bytes each. ``mask`` is the 32-byte key of the stream that masks what
+    is put back.
     """
 
-    def __init__(self, epoch: str, roles: tuple[str, str], lanes: tuple[bytes, bytes]) -> None:
+    def __init__(self, epoch: str, roles: tuple[str, str], lanes: tuple[bytes, bytes], mask: bytes) -> None:
         self.epoch = epoch
         self.pads = len(lanes[0]) // PAD_BYTES - 1
         self._lanes = {role: _Lane(filling) for role, filling in zip(roles, lanes, strict=True)}
+        self._masked = Cipher(ChaCha20(mask, nonce=bytes(16)), mode=None).encryptor()
 
     def __repr__(self) -> str:
         return f"<AuthenticationReserve of {self.epoch}: {self.remaining()} of {self.pads} pads>"
@@ -103,9 +112,9 @@ class AuthenticationReserve:
         """
         if len(key) % UNIT_BYTES:
             raise ProgramInvalid(f"{len(key)} bytes are no multiple of {UNIT_BYTES}, a pad for each lane")
-        half = len(key) // LANES
+        masked, half = self._masked.update(key), len(key) // LANES
         for index, lane in enumerate(self._lanes.values()):
-            lane.append(key[index * half : (index + 1) * half])
+            lane.append(masked[index * half : (index + 1) * half])
 
 
 class Split(NamedTuple):

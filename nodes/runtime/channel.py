@@ -65,6 +65,11 @@ class Channel:
         self._latest = 0.0
 
     @property
+    def hops(self) -> tuple[Hop, ...]:
+        """Return the links on the way."""
+        return self._hops
+
+    @property
     def delay(self) -> float:
         """Return the seconds that every message takes at least."""
         return sum(hop.delay for hop in self._hops)

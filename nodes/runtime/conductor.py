@@ -63,7 +63,7 @@ class RunResult:
 class Conductor:
     """Runs programs on the ``nodes`` of a lab over ``bus``; ``oracle`` is the referee's view of the quantum world.
 
-    ``on_lag`` hears, in real time, how far each node lags behind the lab's clock.
+    ``on_lag`` hears, in real time, how far each node lags behind the lab's clock, ``on_keys`` what it has in store.
     """
 
     def __init__(
@@ -74,11 +74,12 @@ class Conductor:
         route: Route,
         nodes: Sequence[str],
         on_lag: Callable[[str, LagFigures], None] = lambda node, figures: None,
+        on_keys: Callable[[str, dict[str, Any]], None] = lambda node, told: None,
     ) -> None:
         self._oracle = oracle
         self._route = route
         self._nodes = tuple(nodes)
-        self._office = PostOffice(bus, lab, self._note_status, on_lag)
+        self._office = PostOffice(bus, lab, self._note_status, on_lag, on_keys=on_keys)
         self._states: dict[str, str] = {}
         self._state_changed = asyncio.Event()
         self._runs = 0

@@ -7,6 +7,7 @@ from math import inf
 
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
+from nodes.runtime.keys_config import KeysConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class NodeConfig:
     ``seed`` None takes the dice from the operating system. ``pair_links``: all links whose pairs are stored, by
     name, with who is at the other end; ``memories``: how many this node has, and
     ``cutoff``: for how many seconds each keeps a qubit. ``agreements``: how keys are made with each neighbour.
+    ``keys``: where they go.
     """
 
     lab: str
@@ -39,6 +41,7 @@ class NodeConfig:
     sources: dict[str, str]
     channels: dict[str, tuple[Hop, ...]]
     secrets: dict[str, str] = field(repr=False)
+    keys: KeysConfig
     seed: int | None = None
     shortest_delay: float = inf
     pair_links: dict[str, str] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from nodes.runtime.channel import Hop, open_channel
 from nodes.runtime.conductor import Conductor
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.ensemble import follow
+from nodes.runtime.keys_config import KeysConfig
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.node import Node
 from nodes.runtime.orders import CONTROL, CONTROLLER
@@ -139,6 +140,9 @@ def _surroundings(
         memories=memories.count,
         cutoff=memories.cutoff,
         keys=KeyStore(None, os.urandom(32)),
+        key_service=KeysConfig(
+            "", "", "", links={each: tuple(_neighbours(world, each)) for each in world.nodes}
+        ),
         identity=identities[name],
         reproducible=world.seed is not None,
         agreements={
@@ -146,6 +150,10 @@ def _surroundings(
             for peer, title in links.items()
         },
     )
+
+
+def _neighbours(world: WorldConfig, name: str) -> list[str]:
+    return [_other_end(link, name) for link in world.links.values() if name in link.endpoints]
 
 
 def _identities(world: WorldConfig) -> dict[str, Identity]:

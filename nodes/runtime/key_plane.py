@@ -31,7 +31,7 @@ from nodes.keys.relay import Relay, Relayed
 from nodes.runtime.channel import Channel
 from nodes.runtime.mail import PostOffice
 
-PROTOCOL: Final = "keys"
+PROTOCOL: Final = "key-plane"
 REQUESTS: Final[Mapping[str, type[object]]] = {
     kind.__name__: kind for kind in (Reserve, Withdraw, Announce, AskLevel, Relay, KemOffer)
 }

@@ -79,7 +79,18 @@ async def serve_kme(
         finally:
             server.close()
     finally:
-        await runner.cleanup()
+        await _close(runner)
+
+
+async def _close(runner: web.AppRunner) -> None:
+    """Answer what is under way, and close all connections, whether or not the clients say goodbye in turn."""
+    assert runner.server is not None
+    transports = [connection.transport for connection in runner.server.connections]
+    await runner.cleanup()
+    for transport in transports:
+        if transport is not None:
+            transport.abort()
+    await asyncio.sleep(0)  # in which they are closed
 
 
 async def _listen(config: KmeConfig, runner: web.AppRunner) -> asyncio.Server:

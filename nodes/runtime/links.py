@@ -110,11 +110,12 @@ class FibreLink:
             await self._until(detection.time, asked_at)
         return Clicks(detection.clicked, detection.bits)
 
-    async def emit_train(self, count: int) -> SentTrain:
+    async def emit_train(self, count: int, *, ahead: bool = False) -> SentTrain:
         """Emit pulses whose settings the transmitter draws."""
         clock, client = self.register.clock, self.register.client
         sent = await client.emit_train(asked_at := clock.now(), self.tag, self.link, count)
-        await self._until(sent.time, asked_at)
+        if not ahead:
+            await self._until(sent.time, asked_at)
         return SentTrain(client, self.tag, sent)
 
     async def measure_train(self, count: int) -> TrainClicks:

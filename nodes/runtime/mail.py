@@ -24,6 +24,8 @@ from nodes.runtime.presence import Presence
 from shared_state.arguments import Despatch
 from shared_state.wire import Message
 
+KEYS = "keys"
+"""The channel on which a node tells what it has in store: numbers, no key."""
 _OUTSIDE = (CONTROL, CONTROLLER)
 """Parties that stand outside of emulated time: what they say is there as soon as it comes."""
 _IN_FLIGHT = 16
@@ -102,7 +104,8 @@ class PostOffice:
     """Sorts what arrives on the bus into mailboxes; numbers and dispatches what leaves.
 
     What the lab's control party sends goes to ``orders`` instead. ``on_status`` hears of every party's state,
-    ``on_lag`` of what a node tells of its lag, and ``on_arrival`` of each message from another node, in real time.
+    ``on_lag`` of what a node tells of its lag, ``on_arrival`` of each message from another node, in real time, and
+    ``on_keys`` of what a node tells of the keys that it has in store.
     """
 
     def __init__(
@@ -112,12 +115,14 @@ class PostOffice:
         on_status: Callable[[str, str], None] = lambda party, state: None,
         on_lag: Callable[[str, LagFigures], None] = lambda party, figures: None,
         on_arrival: Callable[[Envelope], None] = lambda envelope: None,
+        on_keys: Callable[[str, dict[str, Any]], None] = lambda party, told: None,
     ) -> None:
         self._bus = bus
         self._lab = lab
         self._on_status = on_status
         self._on_lag = on_lag
         self._on_arrival = on_arrival
+        self._on_keys = on_keys
         self._runs: dict[str, _RunMail] = {}
         self._ended: dict[str, None] = {}
         self._unread: Counter[str] = Counter()
@@ -182,7 +187,10 @@ class PostOffice:
         self._subscribers.pop(prefix, None)
 
     def stand(self, protocol: str, take: Callable[[Envelope], None]) -> None:
-        """Hand all mail of a protocol that belongs to no run to ``take`` as it comes, outside of emulated time."""
+        """Hand all mail of a protocol that belongs to no run to ``take`` as it comes, outside of emulated time.
+
+        Its sessions have no colon, as those of runs do.
+        """
         self._standing[protocol] = take
 
     async def post(
@@ -218,7 +226,11 @@ class PostOffice:
                 case Announcement(sender, channel, body) if channel == lag.CHANNEL:
                     if (figures := LagFigures.read(body)) is not None:
                         self._on_lag(sender, figures)
-                case Envelope(protocol=protocol) as envelope if protocol in self._standing:
+                case Announcement(sender, channel, body) if channel == KEYS:
+                    self._on_keys(sender, body)
+                case Envelope(protocol=protocol, session=session) as envelope if (
+                    protocol in self._standing and ":" not in session
+                ):
                     self._standing[protocol](envelope)
                 case Envelope() as envelope:
                     self._file(envelope)

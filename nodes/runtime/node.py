@@ -14,8 +14,10 @@ from nodes.network.memories import MemoryBudget
 from nodes.runtime import lag
 from nodes.runtime.calm import Calm
 from nodes.runtime.causes import name_of, root_cause, story
+from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RealTimeClock, RunClock, VirtualClock
 from nodes.runtime.coin import make_coin
+from nodes.runtime.key_service import KeyService
 from nodes.runtime.lag import LagMeter
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.network import Locality, NetworkStack
@@ -76,6 +78,20 @@ class Node:
         self._office = PostOffice(bus, lab, on_arrival=self._measure_arrival)
         self._parts: dict[str, _Part] = {}
         self._memories = MemoryBudget(surroundings.memories)
+        self._keys = KeyService(
+            surroundings.key_service,
+            surroundings.keys,
+            surroundings.identity,
+            self._office,
+            bus,
+            RealTimeClock(client.now, client.scale, self._lag.note),
+            {
+                name: Channel(channel.hops, make_coin(seed, surroundings.name, name, "keys"))
+                for name, channel in surroundings.channels.items()
+            },
+            seed,
+            sink,
+        )
         self._turns: TurnTaker | None = None
         if client.recorded:
             self._office.keep_record(client.note)
@@ -95,6 +111,7 @@ class Node:
             group.create_task(self._tell_lag())
             if self._turns is not None:
                 group.create_task(self._turns.serve())
+            group.create_task(self._keys.serve())
             await self._bus.announce("status", {"state": "ready"})
             self._note("node.ready")
             while True:

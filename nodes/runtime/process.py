@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from broker.mqtt import MqttBus
 from broker.telemetry import Sink
+from nodes.identity import Identity
+from nodes.keys.store import KeyStore
 from nodes.runtime.channel import open_channel
 from nodes.runtime.config import NodeConfig
 from nodes.runtime.ensemble import follow
@@ -20,6 +23,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
     Raise ``AdmissionError`` or ``BrokerRefused`` when a credential is wrong, ``ServerLost`` or ``BrokerLost`` when a
     connection cannot be had or is gone for good.
     """
+    keys = config.keys
     surroundings = Surroundings(
         name=config.name,
         links=config.links,
@@ -33,6 +37,14 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         memories=config.memories,
         cutoff=config.cutoff,
         agreements=config.agreements,
+        keys=KeyStore(Path(keys.store) if keys.store else None, bytes.fromhex(keys.wrapping_key)),
+        key_service=keys,
+        identity=Identity(
+            config.name,
+            bytes.fromhex(keys.identity_seed),
+            {node: bytes.fromhex(key) for node, key in keys.public_keys.items()},
+        ),
+        reproducible=config.seed is not None,
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(

@@ -70,6 +70,7 @@ PROGRAMS: Mapping[str, str] = {
     "witness": "nodes.apps.witness",
     "tomography": "nodes.apps.tomography",
     "qkd": "nodes.apps.key_distribution",
+    "network-qkd": "nodes.apps.network_key",
     "keys": "nodes.apps.key_link",
     "tunnel": "nodes.apps.tunnel",
     "send": "nodes.apps.secure_file",

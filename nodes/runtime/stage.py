@@ -23,6 +23,7 @@ from nodes.qkd.report import QkdReport
 from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RunClock
 from nodes.runtime.desk import RequestDesk
+from nodes.runtime.keys_config import KeysConfig
 from nodes.runtime.links import FibreLink
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.network import NetworkStack
@@ -46,7 +47,8 @@ class Surroundings:
     ``shortest_delay`` in seconds is that of the lab's shortest link. ``pair_links`` has all links whose pairs are
     stored, by name, with who is at the other end; ``memories`` counts this node's own, which keep a qubit for
     ``cutoff`` seconds. ``agreements``: how keys are made with each neighbour; ``keys``: where they are stored, and
-    ``reproducible`` whether a seed repeats them; ``identity``: what this node signs with."""
+    delivered as ``key_service`` says, ``reproducible`` whether a seed repeats them; ``identity``: what this node signs
+    with."""
 
     name: str
     links: dict[str, str]
@@ -54,6 +56,7 @@ class Surroundings:
     channels: dict[str, Channel]
     secrets: dict[str, bytes] = field(repr=False)
     keys: KeyStore
+    key_service: KeysConfig
     identity: Identity
     reproducible: bool
     shortest_delay: float = inf

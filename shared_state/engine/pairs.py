@@ -7,6 +7,7 @@ T[i, j] sigma_i (x) sigma_j / 4 and T[0, 0] = 1. ``side`` 0 is the first qubit, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -20,6 +21,11 @@ from shared_state.engine.channels import Channel
 Tensors: TypeAlias = NDArray[np.float64]
 Numbers: TypeAlias = NDArray[np.float64]
 Side: TypeAlias = Literal[0, 1]
+Axes: TypeAlias = NDArray[np.float64]
+"""Unit vectors to measure along, shape (k, 3), columns x, y, z."""
+
+BASES: Final[Axes] = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""The axes of the basis codes: Z, X, Y."""
 
 _PAULIS: Final = np.array([np.eye(2), gates.X, gates.Y, gates.Z])
 _ROW: Final = np.array([3, 1, 2])
@@ -71,6 +77,11 @@ def dephase(tensors: Tensors, side: Side, factors: Numbers) -> Tensors:
     return _scaled(tensors, side, np.stack([factors, factors, np.ones_like(factors)], axis=1))
 
 
+def shrink(tensors: Tensors, side: Side, factors: tuple[float, float, float]) -> Tensors:
+    """Let <X>, <Y> and <Z> of one qubit of every pair shrink to ``factors`` of themselves: a Pauli channel."""
+    return _scaled(tensors, side, np.broadcast_to(factors, (len(tensors), 3)))
+
+
 def relax(
     tensors: Tensors,
     side: Side,
@@ -108,10 +119,28 @@ def measure(tensors: Tensors, side: Side, bases: Codes, uniforms: Numbers) -> tu
     return bits.astype(np.uint8), other[:, 1:] / other[:, :1]
 
 
-def measure_both(tensors: Tensors, first: Codes, second: Codes, uniforms: Numbers) -> tuple[Codes, Codes]:
-    """Measure both qubits, the first before the second, in these bases; ``uniforms`` has shape (n, 2)."""
-    bits, bloch = measure(tensors, 0, first, uniforms[:, 0])
-    return bits, measure(alone(bloch, 0), 0, second, uniforms[:, 1])[0]
+def in_plane(angles: Sequence[float]) -> Axes:
+    """Return the directions sin(a) x + cos(a) z of ``angles`` a in radians, shape (k, 3)."""
+    return np.stack([np.sin(angles), np.zeros(len(angles)), np.cos(angles)], axis=1)
+
+
+def measure_alike(
+    tensor: Tensors, axes: tuple[Axes, Axes], first: Codes, second: Codes, uniforms: Numbers
+) -> tuple[Codes, Codes]:
+    """Measure both qubits of many pairs in one and the same state, the first before the second.
+
+    ``tensor``: shape (4, 4). Pair i is measured along the unit vectors ``axes[0][first[i]]`` and
+    ``axes[1][second[i]]``; ``uniforms`` has shape (n, 2), and selects outcomes as in ``measure``.
+    """
+    hers, his = axes
+    along = hers @ tensor[1:]
+    zero = _certain((1 + along[:, 0]) / 2)
+    # the second qubit given each outcome, unnormalised: of an outcome that is never drawn it may be anything
+    other = tensor[0] + np.array([1.0, -1.0])[:, np.newaxis] * along[:, np.newaxis]
+    weight = np.where(other[..., :1] > 0, other[..., :1], 1.0)
+    then = _certain((1 + other[..., 1:] @ his.T / weight) / 2)
+    bits = (uniforms[:, 0] >= zero[first]).astype(np.uint8)
+    return bits, (uniforms[:, 1] >= then[first, bits, second]).astype(np.uint8)
 
 
 def alone(bloch: Bloch, side: Side) -> Tensors:
@@ -139,6 +168,13 @@ def swap(left: Tensors, right: Tensors, uniforms: Numbers) -> tuple[Tensors, Cod
     joint = (left * _BELL[outcomes][:, np.newaxis, :]) @ right
     joint /= joint[:, :1, :1].copy()
     return joint, (outcomes >> 1).astype(np.uint8), (outcomes & 1).astype(np.uint8)
+
+
+def _certain(probabilities: Numbers) -> Numbers:
+    """Put what is 0 or 1 up to a rounding error out of the reach of a uniform number in [0, 1]."""
+    return np.where(
+        probabilities < ROUNDING, -1.0, np.where(probabilities > 1 - ROUNDING, 2.0, probabilities)
+    )
 
 
 def _scaled(tensors: Tensors, side: Side, factors: Numbers) -> Tensors:

@@ -26,7 +26,11 @@ def markdown(found: Mapping[str, Findings], seed: int) -> str:
     """Return the report of these sections."""
     parts = [_opening(found, seed)]
     for section, findings in found.items():
-        lines = [f"## {section.capitalize()}", "", "| formula | source | points | furthest off | where | |"]
+        lines = [
+            f"## {section.capitalize().replace('-', ' ')}",
+            "",
+            "| formula | source | points | furthest off | where | |",
+        ]
         lines.append("|---|---|---|---|---|---|")
         lines += [_row(summary) for summary in summaries(findings.comparisons)]
         for plot in findings.plots:
@@ -49,7 +53,9 @@ which any change of the physics should be followed by. The command exits with 7 
 
 *Measured* comes out of the quantum world itself: the server's core with a client for every node, and its oracle where
 a state is looked at. The *reference* is a closed form, written down for this comparison and independent of the
-server's code. In the plots lines are theory and points are measured.
+server's code. In the plots lines are theory and points are measured. Among the published rates it is the other way
+round: *measured* is what the key rates of `nodes/qkd` come to, *reference* what the paper prints, its points
+included.
 
 A calculated number must agree to {EXACT:.0e}, or to the tolerance that is given where the formula is an expansion. A
 sampled one fails if a deviation like its own has a probability below {LEVEL:.0e}: for shares by Chernoff's bound, for

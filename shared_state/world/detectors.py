@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
-from math import ceil
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,14 +10,18 @@ from numpy.typing import NDArray
 
 from shared_state.config import DetectorConfig, PulseConfig
 from shared_state.engine.batch import Codes
-from shared_state.world.positions import distinct
-from shared_state.world.pulses import PulseTrain, thin
+from shared_state.world.drawn_trains import draw_bases
+from shared_state.world.positions import coins, distinct, tosses
+from shared_state.world.pulses import Photons, PulseTrain, thin
+from shared_state.world.recovery import pulses_of, recover
 
 X: Final = 1
 BOTH: Final = 3
 """Which detectors fire in a pulse: 1 the one of outcome 0, 2 that of outcome 1, 3 both."""
 REMEMBERED: Final = 1024
 """So many recoveries are remembered; the oldest count as over."""
+_MEASURED: Final = 4
+"""Added to which detectors fire: the basis in which a lit pulse was measured, so many times one more than its code."""
 
 
 class Seen(NamedTuple):
@@ -33,16 +35,25 @@ class Seen(NamedTuple):
 class Clicks(NamedTuple):
     """The pulses in which something fired, sorted, and the bit of each; ``blind_until`` as in ``Seen``."""
 
-    indices: NDArray[np.int64]
+    indices: NDArray[np.uint32]
+    bits: Codes
+    blind_until: float | None
+
+
+class DrawnClicks(NamedTuple):
+    """As ``Clicks``, and the basis that the receiver drew for each."""
+
+    indices: NDArray[np.uint32]
+    bases: Codes
     bits: Codes
     blind_until: float | None
 
 
 class _Fired(NamedTuple):
-    """Pulses, sorted, and which detectors fire in each."""
+    """Pulses, sorted; of each which detectors fire and, where it was lit, the basis (see ``_MEASURED``)."""
 
-    indices: NDArray[np.int64]
-    detectors: Codes
+    indices: NDArray[np.uint32]
+    codes: Codes
 
 
 def detect(
@@ -76,38 +87,95 @@ def click(
     where not. Where both fire the bit is a fair coin (squashing; Luetkenhaus, Phys. Rev. A 59, 3301, 1999). The work
     is that of the lit pulses and the dark counts, however long the train.
     """
-    fired = _light(train, measured, pulses, rng)
+    fired, until = _fire(train, measured, pulses, pulses.detectors.efficiency, rng, blind_until)
+    return Clicks(fired.indices, _bits(fired.codes, rng), until)
+
+
+def click_drawn(
+    train: PulseTrain, pulses: PulseConfig, rng: np.random.Generator, blind_until: float | None = None
+) -> DrawnClicks:
+    """Measure a train, as ``click`` does, in bases that the receiver draws; all photons that come are detected."""
+    measured = draw_bases(len(train.indices), pulses, rng)
+    fired, until = _fire(train, measured, pulses, 1.0, rng, blind_until)
+    # that of a pulse without light makes no difference before it is asked for
+    bases = (fired.codes >= 2 * _MEASURED).view(np.uint8)
+    unknown = np.flatnonzero(fired.codes < _MEASURED)
+    bases[unknown] = draw_bases(len(unknown), pulses, rng)
+    return DrawnClicks(fired.indices, bases, _bits(fired.codes, rng), until)
+
+
+def _fire(
+    train: PulseTrain,
+    measured: Codes,
+    pulses: PulseConfig,
+    efficiency: float,
+    rng: np.random.Generator,
+    blind_until: float | None,
+) -> tuple[_Fired, float | None]:
+    fired = _light(train, measured, pulses, efficiency, rng)
     dark = pulses.detectors.dark_count_probability
     for detector in (1, 2):
         fired = _add(fired, distinct(len(train), rng.binomial(len(train), dark), rng), detector)
-    fired, blind_until = _recover(fired, train, pulses.detectors, rng, blind_until)
-    tossed = rng.integers(0, 2, len(fired.indices), dtype=np.uint8)
-    bits = np.where(fired.detectors == BOTH, tossed, fired.detectors >> 1).astype(np.uint8)
-    return Clicks(fired.indices, bits, blind_until)
+    return _recover(fired, train, pulses.detectors, rng, blind_until)
 
 
-def _light(train: PulseTrain, measured: Codes, pulses: PulseConfig, rng: np.random.Generator) -> _Fired:
+def _light(
+    train: PulseTrain, measured: Codes, pulses: PulseConfig, efficiency: float, rng: np.random.Generator
+) -> _Fired:
     """Return which detectors fire by the light alone."""
+    photons, in_x = train.photons, measured == X
     time_bin = pulses.encoding == "time-bin"
-    # the interferometer sends half of the light into the side peaks
-    arrives = np.where(time_bin & (measured == X), 0.5, 1.0)
-    photons = thin(train.photons, pulses.detectors.efficiency * arrives, rng)
-    error = np.where(time_bin & (measured == X), (1 - pulses.visibility) / 2, pulses.misalignment)
-    wrong = thin(photons, np.where(train.bases == measured, error, 0.5), rng)
-    detectors = ((photons > wrong) * (1 + train.bits)) | ((wrong > 0) * (2 - train.bits))
-    seen = np.flatnonzero(detectors)
-    return _Fired(train.indices[seen].astype(np.int64), detectors[seen].astype(np.uint8))
+    if time_bin:
+        # the interferometer sends half of the light into the side peaks
+        photons = thin(photons, np.where(in_x, 0.5 * efficiency, efficiency), rng)
+    elif efficiency < 1:
+        photons = thin(photons, efficiency, rng)
+    errors = (pulses.misalignment, (1 - pulses.visibility) / 2 if time_bin else pulses.misalignment)
+    codes = _outcomes(photons, train.bits, train.bases == measured, in_x, errors, rng)
+    codes += _MEASURED * (1 + in_x.view(np.uint8))
+    if time_bin or efficiency < 1:
+        lit = np.flatnonzero(photons)
+        return _Fired(train.indices[lit], codes[lit])
+    return _Fired(train.indices, codes)
 
 
-def _add(fired: _Fired, indices: NDArray[np.int64], detector: int) -> _Fired:
+def _outcomes(
+    photons: Photons,
+    bits: Codes,
+    agree: NDArray[np.bool_],
+    in_x: NDArray[np.bool_],
+    errors: tuple[float, float],
+    rng: np.random.Generator,
+) -> Codes:
+    """Return which detectors fire: each photon goes astray with the error of its basis, or half the time."""
+    count = len(photons)
+    in_z_wrong, in_x_wrong = errors
+    astray = tosses(count, in_z_wrong, rng)
+    if in_x_wrong != in_z_wrong:
+        astray = np.where(in_x, tosses(count, in_x_wrong, rng), astray)
+    wrong = np.where(agree, astray.view(np.uint8), coins(count, rng))
+    codes: Codes = 1 + (bits ^ wrong)
+    # nearly all pulses have one photon, and a coin is cheaper than a binomial number
+    several = np.flatnonzero(photons > 1)
+    numbers, their_bits = photons[several], bits[several]
+    probabilities = np.where(agree[several], np.where(in_x[several], in_x_wrong, in_z_wrong), 0.5)
+    went_astray = rng.binomial(numbers, probabilities)
+    codes[several] = ((numbers > went_astray) * (1 + their_bits)) | ((went_astray > 0) * (2 - their_bits))
+    return codes
+
+
+def _add(fired: _Fired, positions: NDArray[np.int64], detector: int) -> _Fired:
     """Let a detector fire in more pulses."""
-    if not len(indices):
+    if not len(positions):
         return fired
-    several = np.concatenate([fired.indices, indices])
-    order = np.argsort(several, kind="stable")
-    merged, starts = np.unique(several[order], return_index=True)
-    codes = np.concatenate([fired.detectors, np.full(len(indices), detector, dtype=np.uint8)])[order]
-    return _Fired(merged, np.bitwise_or.reduceat(codes, starts))
+    indices, codes = fired
+    places = np.searchsorted(indices, positions)
+    there = places < len(indices)
+    there[there] = indices[places[there]] == positions[there]
+    codes[places[there]] |= detector
+    absent = ~there
+    indices = np.insert(indices, places[absent], positions[absent])
+    return _Fired(indices, np.insert(codes, places[absent], detector))
 
 
 def _recover(
@@ -118,33 +186,31 @@ def _recover(
     blind_until: float | None,
 ) -> tuple[_Fired, float | None]:
     """Return what is seen of ``fired`` by a receiver that is blind after a click, after-pulses included."""
-    # a pulse at the very end of the dead time is seen, whatever rounding made of it
-    blind = max(1, ceil(detectors.dead_time / train.period - 1e-6))
+    blind = max(1, pulses_of(detectors.dead_time, train.period))
     echoes = detectors.afterpulse_probability
     if blind == 1 and echoes == 0 and blind_until is None:
         return fired, None
-    candidates, codes = fired.indices.tolist(), fired.detectors.tolist()
-    indices: list[int] = []
-    seen: list[int] = []
-    ready, cursor, echo = 0, 0, blind_until is not None
-    if blind_until is not None:
-        ready = max(0, ceil((blind_until - train.arrives_at) / train.period - 1e-6))
-    while ready < len(train):
-        cursor = bisect_left(candidates, ready, cursor)
-        more = cursor < len(candidates)
-        if echo and echoes > 0 and rng.random() < echoes:
-            own = codes[cursor] if more and candidates[cursor] == ready else 0
-            clicked, code = ready, own | (1 + int(rng.integers(2)))
-        elif more:
-            clicked, code = candidates[cursor], codes[cursor]
-        else:
-            echo = False
-            break
-        indices.append(clicked)
-        seen.append(code)
-        ready, echo = clicked + blind, True
-    left = train.arrives_at + ready * train.period if echo else None
-    return _Fired(np.array(indices, dtype=np.int64), np.array(seen, dtype=np.uint8)), left
+    ready = 0 if blind_until is None else max(0, pulses_of(blind_until - train.arrives_at, train.period))
+    seen = recover(fired.indices, len(train), blind, echoes, rng, ready, blind_until is not None)
+    codes = (
+        fired.codes.take(seen.sources, mode="wrap")
+        if len(fired.codes)
+        else np.zeros(len(seen.sources), dtype=np.uint8)
+    )
+    if len(seen.echoes):
+        codes[seen.sources < 0] = 0
+        codes[seen.echoes] |= 1 + coins(len(seen.echoes), rng)
+    left = train.arrives_at + seen.ready * train.period if seen.after_click else None
+    return _Fired(seen.indices, codes), left
+
+
+def _bits(codes: Codes, rng: np.random.Generator) -> Codes:
+    """Return the bit of each click."""
+    detectors = codes & BOTH
+    bits: Codes = np.right_shift(detectors, 1, dtype=np.uint8)
+    both = np.flatnonzero(detectors == BOTH)
+    bits[both] = coins(len(both), rng)
+    return bits
 
 
 class Recoveries:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,20 +39,23 @@ class DirectPairs:
         count: int,
         bases: Codes | None,
         alpha: float | None = None,
+        angles: Sequence[float] = (),
     ) -> None:
         """Ask for the outcomes of ``count`` pairs, half i in ``bases[i]``; the other end must ask for as many.
 
-        Codes are 0 for Z, 1 for X and 2 for Y. Without bases this end's device draws them like those of a train: Z
-        with the link's ``basis_probability``, or X. ``alpha`` as for ``PairLinks.pair``. Raises BadRequest, LinkDown,
+        Codes are 0 for Z, 1 for X and 2 for Y. With ``angles`` they are indices into these, and the angle a is that of
+        cos(a) Z + sin(a) X. Without bases this end's device draws them: Z with the link's ``basis_probability``, or X,
+        like those of a train; of angles each alike. ``alpha`` as for ``PairLinks.pair``. Raises BadRequest, LinkDown,
         LimitExceeded and who has gone.
         """
         peer = self._ends.peer(node, run, link)
         self._sources.scheme(link, alpha)
         check_count(count)
-        if bases is not None and len(bases) != count:
-            raise BadRequest(f"{count} pairs take as many bases, and {len(bases)} were given.")
+        if bases is not None:
+            _check_bases(bases, count, angles)
         self._ends.nature.presence.check_peer(peer, run)
-        ask = Ask(ticket, node, at, Place("outcomes", link, run, ""), bases, count, alpha=alpha)
+        place = Place("outcomes", link, run, "")
+        ask = Ask(ticket, node, at, place, bases, count, alpha=alpha, angles=tuple(angles))
         check_awaited(self._ends.queues, ask)
         both = self._ends.meet(ask)
         if both is not None:
@@ -65,10 +70,10 @@ class DirectPairs:
         asks, place, nature = (first, second), first.place, self._ends.nature
         at = max(first.at, second.at)
         scheme, draw, _ = self._sources.generate(first, at)
-        states = np.repeat(pairs.from_density(scheme.state[np.newaxis]), first.count, axis=0)
+        (tensor,) = pairs.from_density(scheme.state[np.newaxis])
         bases = [self._bases(ask) for ask in asks]
         uniforms = nature.rng(f"link/{place.link}/source", place.run).random((first.count, 2))
-        measured = pairs.measure_both(states, bases[0], bases[1], uniforms)
+        measured = pairs.measure_alike(tensor, (_axes(first), _axes(second)), bases[0], bases[1], uniforms)
         for side, ask in enumerate(asks):
             gates = nature.world.nodes[ask.node].gates
             bits = read_out(measured[side], gates, nature.rng(f"node/{ask.node}", place.run))
@@ -83,4 +88,19 @@ class DirectPairs:
             return ask.bases
         place = ask.place
         rng = self._ends.nature.rng(f"link/{place.link}/detectors/{ask.node}", place.run)
+        if ask.angles:
+            return rng.integers(0, len(ask.angles), ask.count, dtype=np.uint8)
         return draw_bases(ask.count, self._ends.links[place.link].pulses, rng)
+
+
+def _axes(ask: Ask) -> pairs.Axes:
+    return pairs.in_plane(ask.angles) if ask.angles else pairs.BASES
+
+
+def _check_bases(bases: Codes, count: int, angles: Sequence[float]) -> None:
+    if len(bases) != count:
+        raise BadRequest(f"{count} pairs take as many bases, and {len(bases)} were given.")
+    if angles and bases.max() >= len(angles):
+        raise BadRequest(f"there is no angle number {bases.max()} among {len(angles)}.")
+    if not angles and bases.max() > 2:
+        raise BadRequest("the basis codes are 0 for Z, 1 for X and 2 for Y.")

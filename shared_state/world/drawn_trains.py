@@ -19,7 +19,7 @@ from shared_state.engine.batch import Codes
 from shared_state.world.fibre import transmission
 from shared_state.world.path import Path
 from shared_state.world.photon_census import Census, emit_census, meet_census, thin_census
-from shared_state.world.positions import distinct
+from shared_state.world.positions import coins, ranks, scattered, tosses
 from shared_state.world.pulses import PulseTrain
 
 MAX_TRAIN: Final = 2**28
@@ -62,18 +62,20 @@ class SentTrain:
 
     def recall(self, indices: NDArray[np.uint32], rng: np.random.Generator) -> Settings:
         """Return the settings at ``indices``, which ascend strictly; what nobody knew yet is drawn; ask once."""
-        known = np.isin(indices, self.indices, assume_unique=True)
-        places = np.searchsorted(self.indices, indices[known])
-        bits = rng.integers(0, 2, len(indices), dtype=np.uint8)
-        bits[known] = self.bits[places]
-        settings = np.empty(len(indices), dtype=np.uint16)
-        settings[known] = self.settings[places]
+        known = np.zeros(len(indices), dtype=np.bool_)
+        bits, settings = np.zeros(len(indices), dtype=np.uint8), np.zeros(len(indices), dtype=np.uint16)
+        if len(self.indices):
+            places = np.minimum(ranks(self.indices, indices), len(self.indices) - 1)
+            known = self.indices[places] == indices
+            bits, settings = self.bits.take(places), self.settings.take(places)
+        unknown = np.flatnonzero(~known)
+        bits[unknown] = coins(len(unknown), rng)
         # some of the dark pulses, any as likely as others: without replacement from all of them
-        drawn = rng.multivariate_hypergeometric(self.dark, int((~known).sum()), method="marginals")
+        drawn = rng.multivariate_hypergeometric(self.dark, len(unknown), method="marginals")
         others = np.repeat(np.arange(len(drawn)), drawn)
         rng.shuffle(others)
-        settings[~known] = others
-        return Settings(bits, (settings % 2).astype(np.uint8), (settings // 2).astype(np.uint8))
+        settings[unknown] = others
+        return Settings(bits, (settings & 1).astype(np.uint8), (settings >> 1).astype(np.uint8))
 
 
 def longest(pulses: PulseConfig, path: Path) -> int:
@@ -103,22 +105,22 @@ def draw_train(
     chances = np.outer(_weights(pulses), (in_z, 1 - in_z)).ravel()
     settings = rng.multinomial(count, chances)
     census = _carry(settings, pulses, path, rng)
-    *cells, photons = np.nonzero(census[..., 1:])
-    order = np.repeat(np.arange(len(photons)), census[*cells, photons + 1])
-    rng.shuffle(order)
-    setting, basis, spoiled = (cell[order] for cell in cells)
-    indices = distinct(count, len(order), rng).astype(np.uint32)
-    sent, tossed = rng.integers(0, 2, (2, len(order)), dtype=np.uint8)
-    bits = np.where(spoiled, tossed, sent)
-    bases, numbers = basis.astype(np.uint8), (photons[order] + 1).astype(np.uint32)
-    train = PulseTrain(count, indices, bits, bases, numbers, at, 1 / pulses.pulse_rate, path.delay)
+    setting, basis, spoiled, photons = np.nonzero(census[..., 1:])
+    numbers = census[setting, basis, spoiled, photons + 1]
+    indices, kinds = scattered(count, numbers, rng)
+    sent = coins(len(indices), rng)
+    bits = sent
+    if spoiled.any():
+        bits = np.where(spoiled.astype(np.bool_)[kinds], coins(len(indices), rng), sent)
+    bases, lit = basis.astype(np.uint8).take(kinds), (photons + 1).astype(np.uint32).take(kinds)
+    train = PulseTrain(count, indices, bits, bases, lit, at, 1 / pulses.pulse_rate, path.delay)
     dark = census[..., 0].sum(axis=(1, 2))
-    return train, SentTrain(count, indices, sent, setting.astype(np.uint16), dark)
+    return train, SentTrain(count, indices, sent, setting.astype(np.uint16).take(kinds), dark)
 
 
 def draw_bases(count: int, pulses: PulseConfig, rng: np.random.Generator) -> Codes:
     """Draw bases as the devices do: 0, which is Z, with ``basis_probability``."""
-    return (rng.random(count) >= pulses.basis_probability).astype(np.uint8)
+    return tosses(count, 1 - pulses.basis_probability, rng).view(np.uint8)
 
 
 def _carry(settings: NDArray[np.int64], pulses: PulseConfig, path: Path, rng: np.random.Generator) -> Census:

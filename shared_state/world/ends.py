@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.config import LinkDevices
+from shared_state.config import LinkDevices, TapConfig
 from shared_state.engine.batch import Codes
 from shared_state.errors import BadRequest, LinkDown, SharedStateError
 from shared_state.world.nature import Nature
@@ -105,13 +105,21 @@ class Ends:
     def path(self, link: str, sender: str, run: str) -> Path:
         """Return the way of light of a run from the sender to the other end, past the taps that are enabled."""
         rng = self.nature.rng(f"link/{link}/fibre/{sender}", run)
-        taps = {
+        taps = self.taps(link, run)
+        devices = self.links[link]
+        return path_of(darkened(devices) if link in self.down else devices, sender, taps, rng)
+
+    def taps(self, link: str, run: str) -> dict[str, Tap]:
+        """Return the taps of a link that are enabled, with their dice for a run."""
+        return {
             name: Tap(tap, self.nature.rng(f"tap/{name}", run), self._reports[name])
             for name, tap in self._taps.items()
             if tap.link == link and tap.enabled
         }
-        devices = self.links[link]
-        return path_of(darkened(devices) if link in self.down else devices, sender, taps, rng)
+
+    def attached(self, link: str) -> tuple[TapConfig, ...]:
+        """Return the taps of a link that are enabled, in the order of ``taps``."""
+        return tuple(tap for tap in self._taps.values() if tap.link == link and tap.enabled)
 
     def check_link(self, name: str) -> None:
         """Raise BadRequest unless the lab has a link of this name."""

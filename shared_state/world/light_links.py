@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
-
-import numpy as np
 
 from shared_state.engine.batch import Codes
 from shared_state.errors import BadRequest, PulseMismatch
-from shared_state.world.detectors import Recoveries, click, detect
-from shared_state.world.drawn_trains import draw_bases
+from shared_state.world.detectors import Recoveries, click_drawn, detect
 from shared_state.world.ends import Arrived, Detected, DetectedTrain, Ends
 from shared_state.world.limits import check_awaited, check_count, check_in_flight
 from shared_state.world.occupancy import Occupancy
@@ -159,15 +155,8 @@ class LightLinks:
                 f"{len(train)} of them have passed."
             )
         rng = self._ends.nature.rng(f"link/{place.link}/detectors/{place.receiver}", place.run)
-        receiver, pulses = f"{place.link}/{place.receiver}", self._ends.links[place.link].pulses
-        # their efficiency is part of the loss that a drawn train has had
-        perfect = replace(pulses, detectors=replace(pulses.detectors, efficiency=1.0))
-        lit = draw_bases(len(train.indices), pulses, rng)
-        clicks = click(train, lit, perfect, rng, self._blind.take(receiver, place.run))
+        receiver = f"{place.link}/{place.receiver}"
+        blind_until = self._blind.take(receiver, place.run)
+        clicks = click_drawn(train, self._ends.links[place.link].pulses, rng, blind_until)
         self._blind.keep(receiver, place.run, clicks.blind_until)
-        bases = draw_bases(len(clicks.indices), pulses, rng)
-        _, of_clicks, of_lit = np.intersect1d(clicks.indices, train.indices, True, return_indices=True)
-        bases[of_clicks] = lit[of_lit]
-        return DetectedTrain(
-            len(train), clicks.indices.astype(np.uint32), bases, clicks.bits, train.complete_at
-        )
+        return DetectedTrain(len(train), clicks.indices, clicks.bases, clicks.bits, train.complete_at)

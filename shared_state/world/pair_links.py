@@ -8,7 +8,7 @@ from typing import Final
 
 from shared_state.arguments import MAX_PAIRS
 from shared_state.clock import MAX_LEAP
-from shared_state.config import SingleClickSource, SourceConfig
+from shared_state.config import SingleClickSource, SourceConfig, TapConfig
 from shared_state.errors import BadRequest, LimitExceeded
 from shared_state.ledger import Holding
 from shared_state.world.ends import Delivered, Ends
@@ -19,6 +19,10 @@ from shared_state.world.schemes.scheme import Draw, Scheme
 
 MAX_SCHEMES: Final = 1024
 """So many schemes are kept, of links at some alpha; others are computed again."""
+
+
+MAX_COUNTED: Final = 2**62
+"""Attempts, so that they fit into an int64; no eavesdropper's books show the difference."""
 
 
 def check_count(count: int) -> None:
@@ -32,7 +36,7 @@ class PairLinks:
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
-        self._schemes: dict[tuple[str, float | None], Scheme] = {}
+        self._schemes: dict[tuple[str, float | None, tuple[TapConfig, ...]], Scheme] = {}
         self._pairs: Counter[str] = Counter()
         self._busy = Occupancy(ends.nature.clock.story)
 
@@ -54,17 +58,20 @@ class PairLinks:
         """Return what the link's source amounts to, its emitters at ``alpha`` instead of the link's own.
 
         Of a single-click source, alpha is the bright-state population of both ends' emitters: pairs are the more, and
-        the worse, the higher it is. Raises BadRequest where no pair can be made, and for an alpha of any other source.
+        the worse, the higher it is. The taps that are attached now are part of it. Raises BadRequest where no pair can
+        be made, and for an alpha of any other source.
         """
-        kept = self._schemes.get((link, alpha))
+        taps = self._ends.attached(link)
+        kept = self._schemes.get((link, alpha, taps))
         if kept is not None:
             return kept
         devices = self._ends.links[link]
         if devices.source is None:
             raise BadRequest(f"link {link!r} has no source of pairs; give it one, or swap over other links.")
         title = f"the source of link {link!r}" + ("" if alpha is None else f" at alpha {alpha!r}")
+        title += ", with the taps on the fibre," if taps else ""
         try:
-            scheme = scheme_of(_at_alpha(devices.source, link, alpha), devices.fibre)
+            scheme = scheme_of(_at_alpha(devices.source, link, alpha), devices.fibre, taps)
         except ValueError as error:
             raise BadRequest(f"{title} makes no pairs: {error}") from error
         if scheme.process.mean > MAX_LEAP:
@@ -74,7 +81,7 @@ class PairLinks:
             )
         if len(self._schemes) >= MAX_SCHEMES:
             del self._schemes[next(iter(self._schemes))]
-        self._schemes[link, alpha] = scheme
+        self._schemes[link, alpha, taps] = scheme
         return scheme
 
     def check_source(self, link: str, alpha: float | None) -> None:
@@ -96,6 +103,7 @@ class PairLinks:
         self._ends.nature.clock.observe(last + max(scheme.heralded_after))
         first = self._pairs[link] + 1
         self._pairs[link] += count
+        self._tell_taps(link, run, scheme, draw)
         if scheme.process.cycle > 0 and scheme.memories:  # a detector disturbs no memory
             attempts, pair = int(draw.attempts.sum()), f"{link}/{first}"
             for node, stored in zip(self._ends.links[link].endpoints, scheme.stored_after, strict=True):
@@ -103,6 +111,16 @@ class PairLinks:
                     node, run, start + stored, scheme.process.cycle, attempts, pair
                 )
         return scheme, draw, first
+
+    def _tell_taps(self, link: str, run: str, scheme: Scheme, draw: Draw) -> None:
+        """Let the eavesdroppers note what they have had of the photons of these attempts."""
+        pairs, chance = len(draw.times), scheme.process.probability
+        for tap, met in zip(self._ends.taps(link, run).values(), scheme.encounters, strict=True):
+            # a Poisson process counts delivered pairs only: before each some were kept
+            attempts = int(min(draw.attempts.sum(), MAX_COUNTED)) or pairs + int(
+                tap.rng.negative_binomial(pairs, chance)
+            )
+            tap.note_pairs(met, attempts, pairs, chance)
 
     def interrupt(self, link: str, at: float) -> None:
         """Let the source of a link make nothing after ``at`` of what it has been asked for."""

@@ -28,8 +28,9 @@ class Place(NamedTuple):
 class Ask:
     """A request of ``node``, made under a ticket, for something at a place.
 
-    ``bases`` only where the nodes state them, for pulses and for pairs measured on arrival; of pulses whose settings
-    the devices draw ``pulses`` says how many are expected from now on. ``count``: so many qubits or pairs. ``alpha``:
+    ``bases`` only where the nodes state them, for pulses and for pairs measured on arrival; the latter may be measured
+    along ``angles``, of which bases are then the indices. Of pulses whose settings the devices draw ``pulses`` says how
+    many are expected from now on. ``count``: so many qubits or pairs. ``alpha``:
     the bright-state population that the emitters of a single-click source shall have, None for the link's own.
     """
 
@@ -41,6 +42,7 @@ class Ask:
     count: int = 1
     pulses: int = 0
     alpha: float | None = None
+    angles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,21 @@ class TapReport:
     pulses: int = 0
     kept: int = 0
     resent: int = 0
+
+
+class Encounter(NamedTuple):
+    """How a tap meets the photons by which a source makes pairs, as probabilities of an attempt.
+
+    A photon comes by with ``reaching``, and is then taken with ``share``: measured where the eavesdropper ``resends``
+    it, kept elsewhere. With a photon that has come by the attempt succeeds with ``passed``, with a taken one with
+    ``taken``.
+    """
+
+    reaching: float
+    share: float
+    passed: float
+    taken: float
+    resends: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,26 @@ class Tap:
         lost = bool(self.rng.random() < taken)
         self.report.kept += lost
         return not lost
+
+    def note_pairs(self, met: Encounter, attempts: int, pairs: int, success: float) -> None:
+        """Book the photons of so many attempts, ``pairs`` of which succeeded, as each does with ``success``.
+
+        What becomes of pairs whose photons are attacked is part of their state already; what is drawn here is what
+        the eavesdropper saw of it, given how many pairs there were.
+        """
+        seen = np.array([met.reaching * (1 - met.share), met.reaching * met.share])
+        heralded = seen * [met.passed, met.taken]
+        cases = ((pairs, heralded, success), (attempts - pairs, seen - heralded, 1 - success))
+        for number, weights, whole in cases:
+            if number > 0 and whole > 0:
+                shares = np.clip(weights / whole, 0.0, 1.0)
+                shares /= max(1.0, shares.sum())
+                left, taken, _ = self.rng.multinomial(
+                    number, [*shares, max(0.0, 1.0 - shares.sum())]
+                ).tolist()
+                self.report.pulses += left + taken
+                self.report.kept += taken
+                self.report.resent += taken if met.resends else 0
 
     def _intercept(self, train: PulseTrain) -> PulseTrain:
         """Measure ``fraction`` of the pulses and send on one photon each, in the state that was found.

@@ -89,7 +89,7 @@ class PhotonLink:
         bits, prepared = await self.fibre.trains.get()
         return self.fibre.detect(bits, prepared, bases)
 
-    async def emit_train(self, count: int) -> Train:
+    async def emit_train(self, count: int, *, ahead: bool = False) -> Train:
         self._only_stated()
 
     async def measure_train(self, count: int) -> TrainClicks:

@@ -64,10 +64,10 @@ async def test_bits_agree_without_noise_and_eve_makes_a_quarter_of_them_differ(
     file = tmp_path / "tapped.yaml"
     file.write_text(TAPPED)
     async with lab(file, broker) as running:
-        quiet = (await running.run(Job("bb84"))).returned[0]["bob"]
+        quiet = (await running.run(Job("qkd"))).returned[0]["bob"]
         assert quiet["sampled_bits"] > 1000
         assert quiet["qber"] == 0.0
-        tapped = (await running.run(Job("bb84", tap="eve"))).returned[0]["bob"]
+        tapped = (await running.run(Job("qkd", tap="eve"))).returned[0]["bob"]
         # five standard deviations, both sides: 5.7e-7
         assert abs(tapped["qber"] - 0.25) < 5 * sqrt(0.25 * 0.75 / tapped["sampled_bits"])
         assert tapped["aborted"]
@@ -76,7 +76,7 @@ async def test_bits_agree_without_noise_and_eve_makes_a_quarter_of_them_differ(
 
 async def test_nothing_is_left_of_any_program(lab: Lab) -> None:
     async with lab("alice-charlie-bob") as running:
-        for job in (Job("entangle", rounds=70), Job("swap", rounds=70), Job("chsh", rounds=70), Job("bb84")):
+        for job in (Job("entangle", rounds=70), Job("swap", rounds=70), Job("chsh", rounds=70), Job("qkd")):
             await running.run(job)
             assert await nothing_is_left(running)
 

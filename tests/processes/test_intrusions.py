@@ -78,7 +78,7 @@ async def test_a_node_cannot_publish_under_anothers_name(lab: Lab, broker: str) 
                 if "/to/bob/chat" in str(message.topic):
                     assert str(message.topic) == f"{name}/charlie/to/bob/chat"
                     break
-        result = await running.run(Job("bb84"))
+        result = await running.run(Job("qkd"))
         assert not result.returned[0]["bob"]["aborted"]
 
 

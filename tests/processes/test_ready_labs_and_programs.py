@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 
 JOBS = {
-    "alice-bob": [Job("teleport", rounds=5), Job("bb84")],
+    "alice-bob": [Job("teleport", rounds=5), Job("qkd")],
     "alice-charlie-bob": [
         Job("teleport"),
         Job("swap"),
@@ -28,7 +28,7 @@ JOBS = {
         Job("chsh", rounds=20),
         Job("witness", rounds=20),
         Job("tomography", rounds=20),
-        Job("bb84"),
+        Job("qkd"),
         Job("send", parameters={"source": __file__}),
     ],
     "delft-thehague": [Job("entangle", {"alice": "delft", "bob": "thehague"}, rounds=5)],
@@ -49,7 +49,7 @@ JOBS = {
     "ring-6": [Job("entangle", {"alice": "n1", "bob": "n4"}, rounds=2)],
     "grid-3x3": [Job("entangle", {"alice": "n11", "bob": "n33"}, rounds=2)],
     "grid-10x10": [Job("entangle", {"alice": "n00", "bob": "n22"}, rounds=2)],
-    "metro-decoy": [Job("bb84", {"alice": "sender", "bob": "receiver"}, parameters={"pulses": "1000000"})],
+    "metro-decoy": [Job("qkd", {"alice": "sender", "bob": "receiver"}, parameters={"pulses": "1000000"})],
 }
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.processes
 JOBS = {
     "teleport": ("run", "teleport", "--lab", "alice-bob", "-n", 5),
     "entangle": ("entangle", "alice", "bob", "--lab", "alice-charlie-bob", "-n", 5),
-    "bb84": ("qkd", "alice", "bob", "--lab", "alice-bob", "--pulses", 20_000),
+    "qkd": ("qkd", "alice", "bob", "--lab", "alice-bob", "--pulses", 20_000),
     "send": ("send", "alice", "bob", "letter.txt", "--lab", "alice-bob", "--out", "arrived.txt"),
 }
 

@@ -24,7 +24,7 @@ REFUSED = {
     "a role that the program lacks": (2, ["run", "teleport", *ON, "--role", "eve=bob"], "no role 'eve'; its roles:"),
     "a node in two roles": (2, ["run", "teleport", *ON, "--role", "alice=bob"], "cannot play both"),
     "a parameter that it lacks": (2, ["run", "teleport", *ON, "--param", "p=1"], "no parameter 'p'; it takes none"),
-    "a parameter of another type": (2, ["run", "bb84", *ON, "--param", "pulses=many"], "of type int, not 'many'"),
+    "a parameter of another type": (2, ["run", "qkd", *ON, "--param", "pulses=many"], "of type int, not 'many'"),
     "a file and a running lab": (2, ["run", "teleport", *ON, "-l", "x"], "either --lab FILE or -l NAME"),
     "a seed for a running lab": (2, ["run", "teleport", "--seed", "1"], "--seed goes with --lab"),
     "too few rounds": (2, ["bench", "--rounds", "1"], "'--rounds'"),

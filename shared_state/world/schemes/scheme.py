@@ -9,6 +9,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from shared_state.world.taps import Encounter
+
 State: TypeAlias = NDArray[np.complex128]
 
 
@@ -55,10 +57,14 @@ class Trials:
 
 @dataclass(frozen=True, slots=True)
 class Poisson:
-    """Pairs at random times, ``rate`` per second. Raises ValueError unless the rate is positive."""
+    """Pairs at random times, ``rate`` per second, each of which has come past all taps with ``probability``.
+
+    Raises ValueError unless the rate is positive.
+    """
 
     rate: float
     cycle: float = 0.0
+    probability: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.rate > 0:
@@ -81,7 +87,7 @@ class Scheme:
     ``state``: shape (4, 4), of the heralded pair in the frame of Phi+, the first endpoint's qubit first.
     ``stored_after`` and ``heralded_after``: seconds from the beginning of the successful attempt until the first
     and the second end's memory holds its half, and until that end knows. ``memories`` false: the photons are
-    measured on arrival.
+    measured on arrival. ``encounters``: how the taps that were given meet its photons, in their order.
     """
 
     state: State
@@ -89,6 +95,7 @@ class Scheme:
     stored_after: tuple[float, float] = (0.0, 0.0)
     heralded_after: tuple[float, float] = (0.0, 0.0)
     memories: bool = True
+    encounters: tuple[Encounter, ...] = ()
 
     def draw(self, count: int, start: float, rng: np.random.Generator) -> Draw:
         """Draw the next ``count`` pairs of a source that is free from ``start``.

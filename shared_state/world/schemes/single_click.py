@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import exp, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shared_state.config import FibreConfig, SingleClickSource
+from shared_state.config import FibreConfig, SingleClickSource, TapConfig
+from shared_state.engine.pairs import Side
 from shared_state.world.schemes.arms import arms, cycle
 from shared_state.world.schemes.clicks import double, no_photon, one_photon, single
 from shared_state.world.schemes.scheme import Scheme, State, Trials, in_frame_of_phi
+from shared_state.world.schemes.tapped import disturbed, met
 
 
 def single_click_pair(source: SingleClickSource, eta: tuple[float, float]) -> tuple[State, float]:
@@ -22,7 +27,38 @@ def single_click_pair(source: SingleClickSource, eta: tuple[float, float]) -> tu
     Raises ValueError where no attempt can succeed.
     """
     (a, b), (eta_a, eta_b), pd = source.alpha, eta, source.dark_count_probability
-    populations = np.array(
+    coherence = sqrt(source.visibility * a * (1 - a) * b * (1 - b) * eta_a * eta_b) * one_photon(pd)
+    # dephasing with p/2 on each of the two spins
+    coherence *= exp(-(source.phase_deviation**2) / 2) * (1 - source.double_excitation) ** 2
+    return in_frame_of_phi(_populations(source, eta), coherence)
+
+
+def single_click(source: SingleClickSource, fibre: FibreConfig, taps: Sequence[TapConfig] = ()) -> Scheme:
+    """Return what a single-click source amounts to on a fibre with taps.
+
+    Who measures whether there is a photon, and sends one on if so, tells |0> from |1>: that dephases, and no more.
+    Raises ValueError where no attempt can succeed.
+    """
+    link = arms(fibre, source.midpoint, taps)
+    eta = link.detection(source.emission)
+    state, probability = single_click_pair(source, eta)
+    stored, heralded = link.meeting()
+    period = cycle(source.attempt_rate, heralded, multiplexed=source.multiplexed)
+    (a, b), (one, other) = source.alpha, source.emission
+
+    def success(side: Side, eta: tuple[float, float]) -> float:
+        bright = replace(source, alpha=(a, 1.0) if side else (1.0, b))
+        return float(_populations(bright, eta).sum())
+
+    encounters = met(link.stops, (a * one, b * other), eta, (1.0, 1.0), success)
+    trials = Trials(probability, period)
+    left = disturbed(state, link.stops, of_number=True)
+    return Scheme(left, trials, stored, heralded, encounters=encounters)
+
+
+def _populations(source: SingleClickSource, eta: tuple[float, float]) -> NDArray[np.float64]:
+    (a, b), (eta_a, eta_b), pd = source.alpha, eta, source.dark_count_probability
+    return np.array(
         [
             (1 - a) * (1 - b) * no_photon(pd),
             (1 - a) * b * single(eta_b, pd),
@@ -30,16 +66,3 @@ def single_click_pair(source: SingleClickSource, eta: tuple[float, float]) -> tu
             a * b * double(eta_a, eta_b, source.visibility, pd),
         ]
     )
-    coherence = sqrt(source.visibility * a * (1 - a) * b * (1 - b) * eta_a * eta_b) * one_photon(pd)
-    # dephasing with p/2 on each of the two spins
-    coherence *= exp(-(source.phase_deviation**2) / 2) * (1 - source.double_excitation) ** 2
-    return in_frame_of_phi(populations, coherence)
-
-
-def single_click(source: SingleClickSource, fibre: FibreConfig) -> Scheme:
-    """Return what a single-click source amounts to on a fibre. Raises ValueError where no attempt can succeed."""
-    link = arms(fibre, source.midpoint)
-    state, probability = single_click_pair(source, link.detection(source.emission))
-    stored, heralded = link.meeting()
-    period = cycle(source.attempt_rate, heralded, multiplexed=source.multiplexed)
-    return Scheme(state, Trials(probability, period), stored, heralded)

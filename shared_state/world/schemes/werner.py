@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from shared_state.config import WernerSource
+from shared_state.config import TapConfig, WernerSource
 from shared_state.engine.measures import bell_state
 from shared_state.world.schemes.scheme import Poisson, Scheme, State
+from shared_state.world.schemes.tapped import Stop, disturbed, met, passed
 
 
 def werner_state(fidelity: float) -> State:
@@ -21,6 +24,15 @@ def werner_state(fidelity: float) -> State:
     return w * np.outer(phi, phi.conj()) + (1 - w) / 4 * np.eye(4)
 
 
-def werner(source: WernerSource) -> Scheme:
-    """Return the Poisson process of an abstract source: the herald comes with the pair."""
-    return Scheme(werner_state(source.fidelity), Poisson(source.rate))
+def werner(source: WernerSource, taps: Sequence[TapConfig] = ()) -> Scheme:
+    """Return the Poisson process of an abstract source: the herald comes with the pair.
+
+    One photon of every pair comes by all taps, and what they let pass of the source's rate is delivered; which makes
+    no difference to a Werner pair. Raises ValueError where no pair is delivered.
+    """
+    stops = [
+        Stop(tap, 1, passed(taps[:number]), passed(taps[number + 1 :])) for number, tap in enumerate(taps)
+    ]
+    encounters = met(stops, (1.0, 1.0), (1.0, 1.0), (1.0, 1.0), lambda _, eta: eta[1])
+    process = Poisson(source.rate * passed(taps), probability=passed(taps))
+    return Scheme(disturbed(werner_state(source.fidelity), stops), process, encounters=encounters)

@@ -11,6 +11,7 @@ from nodes.codec import encode
 from nodes.errors import AuthenticationFailed, ProgramInvalid, ProtocolViolation, TransferFailed
 from nodes.ports import Peer, SharedSecret
 from nodes.qkd.authentication import AuthenticatedPeer, PeerWithdrew, Tagged
+from nodes.qkd.reserve import AuthenticationReserve, ReserveExhausted
 
 Connect = Callable[..., tuple[Peer, Peer]]
 
@@ -203,3 +204,34 @@ async def test_giving_up_on_a_peer_that_is_gone_raises_nothing(connect: Connect)
 
     bob, _ = wrapped(connect(gone))
     await bob.give_up(TransferFailed("the disk is full"))
+
+
+def reserve(epoch: str = "epoch 1", pads: int = 2) -> AuthenticationReserve:
+    lanes = (b"a" * 16 * (pads + 1), b"b" * 16 * (pads + 1))
+    return AuthenticationReserve(epoch, ("alice", "bob"), lanes, b"m" * 32)
+
+
+async def test_a_reserve_authenticates_as_many_messages_as_it_has_pads(connect: Connect) -> None:
+    to_bob, to_alice = connect()
+    bob = AuthenticatedPeer(to_bob, reserve(), "alice", "bob")
+    alice = AuthenticatedPeer(to_alice, reserve(), "bob", "alice")
+    for value in range(2):
+        await bob.send(Number(value))
+        assert await alice.receive(Number) == Number(value)
+    with pytest.raises(ReserveExhausted, match="no pad of 'alice' is left in epoch 1"):
+        await bob.send(Number(2))
+    await bob.give_up(TransferFailed("nothing can be told any more"))
+
+
+async def test_the_name_of_the_epoch_is_under_the_tag(connect: Connect) -> None:
+    """The same pads in another epoch, which cannot be, would not authenticate either."""
+    to_bob, to_alice = connect()
+    await AuthenticatedPeer(to_bob, reserve("epoch 1"), "alice", "bob").send(Number(1))
+    with pytest.raises(AuthenticationFailed):
+        await AuthenticatedPeer(to_alice, reserve("epoch 2"), "bob", "alice").receive(Number)
+
+
+async def test_a_reserve_serves_its_two_roles_only(connect: Connect) -> None:
+    to_bob, _ = connect()
+    with pytest.raises(ProgramInvalid, match="'charlie' is neither"):
+        await AuthenticatedPeer(to_bob, reserve(), "charlie", "bob").send(Number(1))

@@ -1,24 +1,22 @@
-"""Cascade corrects every error and leaks what Martinez-Mateo et al. 2015, table 3, say it does."""
+"""The dialogue of Cascade: what is said, what is charged, and what is refused."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nodes.errors import ProtocolViolation
 from nodes.ports import Bits, Coin, Peer
 from nodes.qkd import cascade
 from nodes.qkd.bits import packed
-from nodes.qkd.cascade import Parities, Questions, Shuffle, answer, correct, leakage
-from nodes.qkd.cascade_passes import block_sizes, orders, shuffled_parities
+from nodes.qkd.cascade import Parities, Shuffle, answer, correct, leakage
 from nodes.qkd.cascade_search import Search
-from nodes.qkd.entropy import binary_entropy
 
 Connect = Callable[..., tuple[Peer, Peer]]
 Both = Callable[..., Awaitable[tuple[Any, Any]]]
@@ -31,120 +29,96 @@ def noisy(size: int, qber: float, seed: int) -> tuple[Bits, Bits]:
     return alice, alice ^ (rng.random(size) < qber).astype(np.uint8)
 
 
-def corrected(alice: Bits, bob: Bits, qber: float, seed: bytes = b"seed") -> tuple[Bits, int, int]:
-    """Run the search against an oracle of parities; return Bob's key, the parities asked and the rounds."""
-    shuffles = orders(seed, alice.size)
-    oracle = shuffled_parities(alice, shuffles)
-    search = Search(bob, qber, shuffles)
-    leaked = rounds = 0
-    while asked := search.questions():
-        answers = [oracle[number][start] ^ oracle[number][end] for number, start, end in asked]
-        search.learn(np.array(answers, dtype=np.uint8))
-        leaked, rounds = leaked + len(asked), rounds + 1
-    return search.key, leaked, rounds
+@pytest.mark.parametrize("size", [1, 2, 100, 5000, 50_000])
+async def test_bob_ends_with_the_key_of_alice(
+    size: int, connect: Connect, both: Both, make_coin: MakeCoin
+) -> None:
+    alice_key, bob_key = noisy(size, 0.03, size)
+    before = bob_key.copy()
+    bob, alice = connect()
+    mine, his = await both(
+        answer(alice_key, 0.03, bob, make_coin(0)), correct(bob_key, 0.03, alice, make_coin(1))
+    )
+    assert mine.key is alice_key
+    assert np.array_equal(his.key, alice_key)
+    assert np.array_equal(bob_key, before)
+    assert mine.leaked == his.leaked
 
 
-@pytest.mark.parametrize(
-    ("qber", "published"),
-    [(0.01, 1.0422), (0.02, 1.0401), (0.03, 1.0390), (0.05, 1.0431), (0.08, 1.0547)],
-)
-def test_the_leakage_is_that_of_martinez_mateo_2015(qber: float, published: float) -> None:
-    """Mean of 4 keys of 40,000 bits, whose spread is 0.006; 4.9 sigma (false alarm 1e-6) are 0.015."""
-    efficiencies = []
-    for seed in range(4):
-        alice, bob = noisy(40_000, qber, seed)
-        key, leaked, _ = corrected(alice, bob, qber)
-        assert np.array_equal(key, alice)
-        efficiencies.append(leaked / (alice.size * binary_entropy(float(np.mean(alice != bob)))))
-    assert np.mean(efficiencies) < published + 0.02
-    assert np.mean(efficiencies) > 1.0
+async def test_no_bits_are_equal_without_a_word(connect: Connect, both: Both, make_coin: MakeCoin) -> None:
+    nothing = np.zeros(0, dtype=np.uint8)
+    bob, alice = connect()
+    coin = make_coin(1)
+    for reconciled in await both(answer(nothing, 0.03, bob, coin), correct(nothing, 0.03, alice, coin)):
+        assert (reconciled.key.size, reconciled.leaked) == (0, 0)
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.integers(20, 700), st.floats(0.0, 0.11), st.integers(0, 2**32 - 1))
-def test_short_keys_are_corrected(size: int, qber: float, seed: int) -> None:
-    alice, bob = noisy(size, qber, seed)
-    key, leaked, rounds = corrected(alice, bob, qber)
-    # what stays wrong has even parity in every block of every pass: rare, and left to verification
-    shuffles = orders(b"seed", size)
-    for order, block in zip(shuffles, block_sizes(size, qber), strict=True):
-        differ = (key != alice)[order]
-        assert all(differ[start : start + block].sum() % 2 == 0 for start in range(0, size, block))
-    assert leaked > 0
-    assert rounds > 0
+async def test_both_ends_charge_the_parities_that_were_told(
+    connect: Connect, both: Both, make_coin: MakeCoin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    def noted(bits: Bits) -> bytes:
+        told.append(bits.size)
+        return packed(bits)
+
+    monkeypatch.setattr(cascade, "packed", noted)
+    alice_key, bob_key = noisy(10_000, 0.04, 5)
+    bob, alice = connect()
+    coin = make_coin(1)
+    mine, his = await both(answer(alice_key, 0.04, bob, coin), correct(bob_key, 0.04, alice, coin))
+    assert np.array_equal(his.key, alice_key)
+    assert mine.leaked == his.leaked == leakage(sum(told) // 2, 10_000)  # either end tells as many
 
 
-def test_equal_keys_cost_few_parities() -> None:
-    alice, _ = noisy(40_000, 0.0, 1)
-    key, leaked, rounds = corrected(alice, alice, 0.0)
-    assert np.array_equal(key, alice)
-    assert leaked < 50
-    assert rounds <= 4
-
-
-def test_an_estimate_that_is_far_off_costs_parities_but_no_errors() -> None:
-    alice, bob = noisy(20_000, 0.05, 2)
-    for estimate in (0.0, 0.005, 0.2, 0.5):
-        key, _, _ = corrected(alice, bob, estimate)
-        assert np.array_equal(key, alice)
-
-
-def test_round_trips_are_few() -> None:
-    """Asked one by one, the 4,100 or so parities of this key would be as many round trips."""
-    alice, bob = noisy(20_000, 0.03, 3)
-    _, leaked, rounds = corrected(alice, bob, 0.03)
-    assert rounds < leaked / 8
-
-
-@pytest.mark.parametrize(
-    ("qber", "first", "second"), [(0.005, 256, 1024), (0.02, 64, 512), (0.03, 32, 512), (0.05, 16, 256)]
-)
-def test_block_sizes_are_those_of_the_paper(qber: float, first: int, second: int) -> None:
-    assert block_sizes(2**14, qber) == [first, second, 4096] + [2**13] * 11
-
-
-async def test_both_ends_charge_the_parities_that_were_heard(
+async def test_each_end_tells_the_parities_of_the_same_ranges_once(
     connect: Connect, both: Both, make_coin: MakeCoin
 ) -> None:
-    asked: list[int] = []
+    """Their messages are of the same lengths, and in all take less than three bytes an error."""
+    sizes: dict[str, list[int]] = {"alice": [], "bob": []}
 
     def listen(sender: str, number: int, message: object) -> list[object]:
-        if isinstance(message, Questions):
-            asked.append(len(message.starts) // 4)
+        if isinstance(message, Parities):
+            sizes[sender].append(len(message.parities))
         return [message]
 
-    alice_key, bob_key = noisy(10_000, 0.04, 5)
+    alice_key, bob_key = noisy(100_000, 0.02, 6)
     bob, alice = connect(listen)
-    mine, his = await both(answer(alice_key, bob), correct(bob_key, 0.04, alice, make_coin(1)))
-    assert np.array_equal(mine.key, alice_key)
-    assert np.array_equal(his.key, alice_key)
-    assert mine.parities == his.parities == sum(asked)
-    assert asked[-1] == 0
+    coin = make_coin(1)
+    mine, _ = await both(answer(alice_key, 0.02, bob, coin), correct(bob_key, 0.02, alice, coin))
+    assert sizes["alice"] == sizes["bob"]
+    assert sum(sizes["alice"]) * 8 >= mine.leaked - 17 > sum(sizes["alice"]) * 8 - 8 * len(sizes["alice"])
+    assert sum(sizes["alice"]) + sum(sizes["bob"]) < 3 * np.count_nonzero(alice_key != bob_key)
 
 
-async def test_many_questions_go_in_portions_and_cost_nothing_more(
+async def test_many_parities_go_in_portions_and_cost_nothing_more(
     connect: Connect, both: Both, make_coin: MakeCoin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dialogue: list[tuple[str, int]] = []
 
     def listen(sender: str, number: int, message: object) -> list[object]:
-        dialogue.append((sender, len(message.starts) // 4 if isinstance(message, Questions) else 0))
+        dialogue.append((sender, len(message.parities) if isinstance(message, Parities) else 0))
         return [message]
 
     alice_key, bob_key = noisy(10_000, 0.04, 5)
     told = []
-    for most in (10_000, 50):
-        monkeypatch.setattr(cascade, "MOST_RANGES", most)
+    for most in (10_000, 48):
+        monkeypatch.setattr(cascade, "MOST_PARITIES", most)
         dialogue.clear()
         bob, alice = connect(listen)
-        mine, his = await both(answer(alice_key, bob), correct(bob_key, 0.04, alice, make_coin(1)))
+        coin = make_coin(1)
+        mine, his = await both(answer(alice_key, 0.04, bob, coin), correct(bob_key, 0.04, alice, coin))
         assert np.array_equal(his.key, alice_key)
-        assert mine.parities == his.parities == sum(asked for _, asked in dialogue)
-        assert max(asked for _, asked in dialogue) <= most
-        told.append(mine.parities)
+        assert mine.leaked == his.leaked
+        assert max(length for _, length in dialogue) <= most // 8 + 1
+        told.append(mine.leaked)
     assert told[0] == told[1]
-    # the shuffle, the 313 blocks of the first pass in seven portions, and only then the first answer
-    assert [sender for sender, _ in dialogue[:9]] == ["bob"] * 8 + ["alice"]
+    # the 312 blocks of the first pass go in seven portions, none of which waits for the peer's
+    assert [length for sender, length in dialogue if sender == "alice"][:7] == [6] * 6 + [3]
+
+
+async def test_the_largest_message_fits_into_half_a_mebibyte() -> None:
+    assert len(packed(np.ones(cascade.MOST_PARITIES, dtype=np.uint8))) == 2**19
 
 
 def test_the_number_of_parities_is_charged_as_one_of_all_that_it_can_be() -> None:
@@ -155,39 +129,72 @@ def test_the_number_of_parities_is_charged_as_one_of_all_that_it_can_be() -> Non
 async def test_a_corrected_key_is_not_shown(connect: Connect, both: Both, make_coin: MakeCoin) -> None:
     key, _ = noisy(200, 0.0, 6)
     bob, alice = connect()
-    for reconciled in await both(answer(key, bob), correct(key, 0.0, alice, make_coin(1))):
-        assert re.fullmatch(r"<200 bits, equal to the peer's after \d+ parities>", repr(reconciled))
+    coin = make_coin(1)
+    for reconciled in await both(answer(key, 0.0, bob, coin), correct(key, 0.0, alice, coin)):
+        assert re.fullmatch(r"<200 bits, equal to the peer's after \d+ leaked bits>", repr(reconciled))
 
 
-@pytest.mark.parametrize(
-    ("number", "start", "end"), [(14, 0, 10), (0, 10, 10), (0, 11, 10), (0, 0, 1001), (2**31, 0, 1)]
-)
-async def test_alice_answers_no_question_about_bits_that_are_not_there(
-    connect: Connect, number: int, start: int, end: int
+async def test_long_work_is_done_beside_the_event_loop(
+    connect: Connect, both: Both, make_coin: MakeCoin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    learn, here, worked = Search.learn, get_ident(), []
+
+    def noted(search: Search, differ: Bits) -> None:
+        worked.append((differ.size, get_ident() == here))
+        learn(search, differ)
+
+    monkeypatch.setattr(Search, "learn", noted)
+    alice_key, bob_key = noisy(200_000, 0.05, 8)
     bob, alice = connect()
-    await alice.send(Shuffle(b"seed"))
-    columns = [np.array([value], dtype="<u4").tobytes() for value in (number, start, end)]
-    await alice.send(Questions(*columns))
-    with pytest.raises(ProtocolViolation, match="a range"):
-        await answer(np.zeros(1000, dtype=np.uint8), bob)
+    coin = make_coin(1)
+    await both(answer(alice_key, 0.05, bob, coin), correct(bob_key, 0.05, alice, coin))
+    assert {inside for size, inside in worked if size > 5000} == {False}
+    assert {inside for size, inside in worked if size < 100} == {True}
 
 
-@pytest.mark.parametrize("columns", [(b"123", b"", b""), (b"\0\0\0\0", b"", b"")])
-async def test_alice_answers_no_malformed_question(
-    connect: Connect, columns: tuple[bytes, bytes, bytes]
+@pytest.mark.parametrize("bits", [0, 1, 24, 33, 1000])
+async def test_either_end_refuses_another_number_of_parities_than_are_due(
+    bits: int, connect: Connect, make_coin: MakeCoin
 ) -> None:
+    """A key of 1000 bits at 3 % has 31 blocks in the first pass."""
     bob, alice = connect()
-    await alice.send(Shuffle(b"seed"))
-    await alice.send(Questions(*columns))
-    with pytest.raises(ProtocolViolation):
-        await answer(np.zeros(1000, dtype=np.uint8), bob)
-
-
-async def test_bob_refuses_parities_that_do_not_fit_his_questions(
-    connect: Connect, make_coin: MakeCoin
-) -> None:
-    bob, alice = connect()
-    await bob.send(Parities(packed(np.zeros(999, dtype=np.uint8))))
+    key = np.zeros(1000, dtype=np.uint8)
+    parities = Parities(packed(np.zeros(bits, dtype=np.uint8)))
+    await bob.send(parities)
     with pytest.raises(ProtocolViolation, match="were due"):
-        await correct(np.zeros(1000, dtype=np.uint8), 0.03, alice, make_coin(1))
+        await correct(key, 0.03, alice, make_coin(1))
+    bob, alice = connect()
+    await alice.send(Shuffle(b"seed"))
+    await alice.send(parities)
+    with pytest.raises(ProtocolViolation, match="were due"):
+        await answer(key, 0.03, bob, make_coin(1))
+
+
+@pytest.mark.parametrize("target", range(0, 40, 3))
+async def test_parities_altered_on_the_way_end_the_dialogue_or_leave_errors(
+    target: int, connect: Connect, both: Both, make_coin: MakeCoin
+) -> None:
+    """Authentication finds out; until then neither end runs on for ever, nor says more than its key has bits."""
+    told: list[int] = []
+
+    def alter(sender: str, number: int, message: object) -> list[object]:
+        if not isinstance(message, Parities):
+            return [message]
+        told.append(8 * len(message.parities))
+        if sender == "alice" and number == target:
+            return [Parities(bytes(byte ^ 0xFF for byte in message.parities))]
+        return [message]
+
+    alice_key, bob_key = noisy(2000, 0.05, target)
+    bob, alice = connect(alter)
+    coin = make_coin(1)
+    steps = (answer(alice_key, 0.05, bob, coin), correct(bob_key, 0.05, alice, coin))
+    tasks = [asyncio.ensure_future(asyncio.wait_for(step, 5.0)) for step in steps]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    for task in pending:
+        task.cancel()
+    failures = [task.exception() for task in done if task.exception()]
+    assert all(isinstance(failure, ProtocolViolation) for failure in failures)
+    keys = [task.result().key for task in done if not task.exception()]
+    assert failures or not np.array_equal(keys[0], keys[1])
+    assert sum(told) < 2 * 14 * 8 * 2000

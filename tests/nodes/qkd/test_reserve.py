@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +26,7 @@ Connect = Callable[..., tuple[Peer, Peer]]
 Both = Callable[..., Awaitable[tuple[Any, Any]]]
 
 ROLES = ("alice", "bob")
+MASK = b"m" * 32
 
 
 def counting(first: int, words: int) -> bytes:
@@ -33,7 +36,18 @@ def counting(first: int, words: int) -> bytes:
 
 def reserve(pads: int) -> AuthenticationReserve:
     lanes = (counting(1_000_000, pads + 1), counting(2_000_000, pads + 1))
-    return AuthenticationReserve("epoch 1", ROLES, lanes)
+    return AuthenticationReserve("epoch 1", ROLES, lanes, MASK)
+
+
+class Stream:
+    """The words that ``reserve`` makes of what is put back."""
+
+    def __init__(self) -> None:
+        self._masked = Cipher(ChaCha20(MASK, bytes(16)), mode=None).encryptor()
+
+    def words(self, put_back: bytes) -> list[int]:
+        masked = self._masked.update(put_back)
+        return [int.from_bytes(masked[at : at + PAD_BYTES], "big") for at in range(0, len(masked), PAD_BYTES)]
 
 
 def shown(key: OneTimeKey) -> tuple[int, int]:
@@ -107,17 +121,28 @@ def test_a_link_that_puts_back_what_it_needs_goes_on_for_ever(pads: int, blocks:
         assert kept.remaining() >= pads
 
 
-def test_after_the_derived_pads_point_and_pads_are_those_of_the_key() -> None:
-    kept = reserve(2)
+def test_after_the_derived_pads_point_and_pads_are_those_of_the_masked_key() -> None:
+    kept, stream = reserve(2), Stream()
     kept.refill(counting(0, 8))
+    words = stream.words(counting(0, 8))
     assert [shown(kept.take("alice")) for _ in range(2)] == [(1_000_000, 1_000_001), (1_000_000, 1_000_002)]
     quantum = [kept.quantum]
-    assert [shown(kept.take("alice")) for _ in range(3)] == [(0, 1), (0, 2), (0, 3)]
+    assert [shown(kept.take("alice")) for _ in range(3)] == [(words[0], pad) for pad in words[1:4]]
     quantum.append(kept.quantum)  # Bob's lane still has its derived pads
-    assert [shown(kept.take("bob")) for _ in range(3)][-1] == (4, 5)
+    assert [shown(kept.take("bob")) for _ in range(3)][-1] == (words[4], words[5])
     assert [*quantum, kept.quantum] == [False, False, True]
     kept.refill(counting(100, 2))
-    assert shown(kept.take("alice")) == (0, 100)
+    assert shown(kept.take("alice")) == (words[0], stream.words(counting(100, 2))[0])
+
+
+def test_the_same_key_makes_other_pads_in_another_epoch() -> None:
+    """As in the next run of a lab with the same seed."""
+    pads = set()
+    for epoch in range(2):
+        kept = AuthenticationReserve("epoch", ROLES, (bytes(32), bytes(32)), bytes([epoch]) * 32)
+        kept.refill(counting(0, 8))
+        pads |= {shown(kept.take("bob")) for _ in range(4)}
+    assert len(pads) == 1 + 2 * 3  # both had the same derived pad
 
 
 def test_an_empty_lane_stops_the_link() -> None:
@@ -132,7 +157,9 @@ def test_an_empty_lane_stops_the_link() -> None:
     with pytest.raises(ReserveExhausted):
         kept.take("bob")
     kept.refill(counting(10, 2))
-    assert shown(kept.take("bob")) == (1, 11)
+    stream = Stream()
+    point, pad = stream.words(counting(0, 2))[1], stream.words(counting(10, 2))[1]
+    assert shown(kept.take("bob")) == (point, pad)
 
 
 def test_a_block_that_could_run_dry_does_not_begin() -> None:
@@ -152,7 +179,7 @@ def test_what_is_no_whole_number_of_pads_or_of_no_role_is_refused() -> None:
 
 
 def test_neither_a_reserve_nor_a_one_time_key_shows_key() -> None:
-    kept = AuthenticationReserve("epoch 1", ROLES, (b"hush" * 12, b"hush" * 12))
+    kept = AuthenticationReserve("epoch 1", ROLES, (b"hush" * 12, b"hush" * 12), b"hush" * 8)
     taken = kept.take("alice")
     assert repr(kept) == "<AuthenticationReserve of epoch 1: 1 of 2 pads>"
     assert not any("hush" in str(thing) for thing in (kept, taken))

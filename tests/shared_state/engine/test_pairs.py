@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from math import exp
+from math import exp, sqrt
 
 import numpy as np
 import pytest
@@ -108,16 +108,70 @@ def test_a_measured_half_leaves_the_joint_states_other_half(seed: int, side: pai
     uniforms = np.random.default_rng(seed).random((9, 2))
     tensors = pairs.from_density(rho)
     bits, bloch = pairs.measure(tensors, side, bases, uniforms[:, 0])
-    bits_a, bits_b = pairs.measure_both(tensors, bases, bases[::-1], uniforms)
     for i in range(9):
         state = joint(rho[i])
         assert state.measure(side, CODES[int(bases[i])], uniforms[i, 0]) == bits[i]
         other = state.reduced([1 - side])
         expected = [np.trace(other @ sigma).real for sigma in (gates.X, gates.Y, gates.Z)]
         np.testing.assert_allclose(bloch[i], expected, atol=1e-12)
-        state = joint(rho[i])
-        assert state.measure(0, CODES[int(bases[i])], uniforms[i, 0]) == bits_a[i]
-        assert state.measure(1, CODES[int(bases[::-1][i])], uniforms[i, 1]) == bits_b[i]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS)
+def test_pairs_in_one_state_are_measured_as_the_joint_state_is(seed: int) -> None:
+    (rho,) = random_states(seed, 1)
+    codes = np.arange(9, dtype=np.uint8)
+    hers, his, uniforms = codes % 3, codes // 3, np.random.default_rng(seed).random((9, 2))
+    (tensor,) = pairs.from_density(rho[np.newaxis])
+    bits_a, bits_b = pairs.measure_alike(tensor, (pairs.BASES, pairs.BASES), hers, his, uniforms)
+    for i in range(9):
+        state = joint(rho)
+        assert state.measure(0, CODES[int(hers[i])], uniforms[i, 0]) == bits_a[i]
+        assert state.measure(1, CODES[int(his[i])], uniforms[i, 1]) == bits_b[i]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, angles=st.tuples(st.floats(-7, 7), st.floats(-7, 7)))
+def test_an_angle_is_measured_as_z_is_after_the_rotation_that_turns_it_there(
+    seed: int, angles: tuple[float, float]
+) -> None:
+    (rho,) = random_states(seed, 1)
+    uniforms, one = np.random.default_rng(seed).random((20, 2)), np.zeros(20, dtype=np.uint8)
+    (tensor,) = pairs.from_density(rho[np.newaxis])
+    axes = pairs.in_plane(angles[:1]), pairs.in_plane(angles[1:])
+    bits_a, bits_b = pairs.measure_alike(tensor, axes, one, one, uniforms)
+    for i in range(20):
+        state = joint(rho)
+        for qubit, angle in enumerate(angles):
+            state.apply(gates.unitary("ry", [-angle]), [qubit])
+        assert state.measure(0, "Z", uniforms[i, 0]) == bits_a[i]
+        assert state.measure(1, "Z", uniforms[i, 1]) == bits_b[i]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, side=st.sampled_from([0, 1]), p=st.floats(0, 1), q=st.floats(0, 1), r=st.floats(0, 1))
+def test_pauli_errors_shrink_what_anticommutes_with_them(
+    seed: int, side: pairs.Side, p: float, q: float, r: float
+) -> None:
+    rho = random_states(seed, 2)
+    total = max(p + q + r, 1.0)
+    x, y, z = p / total, q / total, r / total
+    errors = channels.from_kraus(
+        [
+            sqrt(share) * matrix
+            for share, matrix in (
+                (max(1 - x - y - z, 0.0), np.eye(2, dtype=np.complex128)),
+                (x, gates.X),
+                (y, gates.Y),
+                (z, gates.Z),
+            )
+        ]
+    )
+    shrunk = pairs.shrink(pairs.from_density(rho), side, (1 - 2 * (y + z), 1 - 2 * (x + z), 1 - 2 * (x + y)))
+    for i, matrix in enumerate(rho):
+        state = joint(matrix)
+        state.apply_channel(errors, [side])
+        np.testing.assert_allclose(pairs.to_density(shrunk)[i], state.reduced([0, 1]), atol=1e-12)
 
 
 def test_depolarising_one_measured_qubit_is_depolarising_both_together_before_a_swap() -> None:
@@ -138,8 +192,10 @@ def test_an_impossible_outcome_is_never_drawn(uniform: float) -> None:
     zeros[0, 0, 0] = 1
     tensors = pairs.from_density(zeros)
     in_z = np.zeros(1, dtype=np.uint8)
-    for bits in pairs.measure_both(tensors, in_z, in_z, np.full((1, 2), uniform)):
-        assert bits.tolist() == [0]
+    bits, _ = pairs.measure(tensors, 0, in_z, np.array([uniform]))
+    both = pairs.measure_alike(tensors[0], (pairs.BASES, pairs.BASES), in_z, in_z, np.full((1, 2), uniform))
+    for outcomes in (bits, *both):
+        assert outcomes.tolist() == [0]
     joined, x, _ = pairs.swap(tensors, tensors, np.array([uniform]))
     assert x[0] == 0  # |00> has no overlap with Psi+-
     assert np.isfinite(joined).all()

@@ -131,6 +131,7 @@ async def test_only_the_oracle_cuts_links(lab: Lab) -> None:
 @pytest.mark.parametrize("mode", ["virtual", "real-time"])
 async def test_a_pair_that_was_heralded_before_stays(mode: ClockMode) -> None:
     lab = await Lab().open(mode, WernerSource(rate=1e6))
+    await lab.oracle.set_tap("eve", False)
     hers, his = await lab.both(lambda node: node.pair(0.0, "run", "ab"))
     batches = await lab.both(lambda node: node.pairs(0.0, "run", "ab", 3))
     lab.wall += 5.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from math import sqrt
+from math import cos, pi, sin, sqrt
 from time import perf_counter
 
 import numpy as np
@@ -259,6 +259,80 @@ async def test_a_hundred_thousand_pairs_take_less_than_a_second() -> None:
     hers, his = await lab.measure(100_000)
     assert perf_counter() - began < 1.0
     assert len(hers.bits) == len(his.bits) == 100_000
+    await lab.close()
+
+
+SOURCES = [
+    WernerSource(fidelity=0.8),
+    SingleClickSource(alpha=(0.05, 0.2), visibility=0.9, emission=(0.3, 0.1)),
+    DoubleClickSource(visibility=0.5, emission=(0.3, 0.3), dark_count_probability=0.01),
+    replace(PHOTONS, dark_count_probability=0.01),
+]
+
+
+@pytest.mark.parametrize("gates", [(GateConfig(), GateConfig()), (NOISY, GateConfig(readout_error_0=0.05))])
+@pytest.mark.parametrize("source", SOURCES)
+async def test_along_angles_the_correlators_are_those_of_the_heralded_state_too(
+    source: SourceConfig, gates: tuple[GateConfig, GateConfig]
+) -> None:
+    lab, count = await Lab().open(source, gates=gates), 40_000
+    hers, his = (0.0, 0.7, -2.0, 9.0), (1.1, pi / 2)
+    codes = np.arange(count, dtype=np.int64) % 8
+    mine, theirs = (codes // 2).astype(np.uint8), (codes % 2).astype(np.uint8)
+    found, other = await asyncio.gather(
+        lab.alice.measure_directly(0.0, "run", "line", count, mine, angles=hers),
+        lab.bob.measure_directly(0.0, "run", "line", count, theirs, angles=his),
+    )
+    np.testing.assert_array_equal(found.bases, mine)
+    tensor = pairs.from_density(scheme_of(source, FIBRE).state[np.newaxis])[0]
+    products = signs(found.bits) * signs(other.bits)
+    for code in range(8):
+        a, b = (
+            (own.readout_error_1 - own.readout_error_0) * np.eye(4)[0]
+            + (1 - own.readout_error_0 - own.readout_error_1) * np.array([0.0, sin(angle), 0.0, cos(angle)])
+            for own, angle in zip(gates, (hers[code // 2], his[code % 2]), strict=True)
+        )
+        expected, some = float(a @ tensor @ b), products[codes == code]
+        deviation = sqrt(max(1 - expected**2, 0.0) / len(some))
+        assert abs(float(some.mean()) - expected) <= SIGMAS * deviation + 1e-9
+    await lab.close()
+
+
+async def test_devices_draw_all_angles_alike_and_say_which() -> None:
+    lab, count = await Lab().open(WernerSource(), pulses=PulseConfig(basis_probability=0.9)), 30_000
+    angles = (0.0, 1.0, 2.0)
+    hers, his = await asyncio.gather(
+        *(end.measure_directly(0.0, "run", "line", count, angles=angles) for end in (lab.alice, lab.bob))
+    )
+    together = np.bincount(hers.bases * 3 + his.bases, minlength=9)
+    assert len(together) == 9
+    assert (abs(together / count - 1 / 9) <= SIGMAS * sqrt(8 / 81 / count)).all()
+    alike = hers.bases == his.bases
+    np.testing.assert_array_equal(hers.bits[alike], his.bits[alike])  # Phi+ agrees along every angle
+    await lab.close()
+
+
+async def test_one_end_may_measure_along_angles_and_the_other_in_bases() -> None:
+    lab, count = await Lab().open(WernerSource()), 2000
+    axes = (0.0, pi / 2)
+    hers, his = await asyncio.gather(
+        lab.alice.measure_directly(0.0, "run", "line", count, angles=axes),
+        lab.bob.measure_directly(0.0, "run", "line", count),
+    )
+    alike = hers.bases == his.bases
+    np.testing.assert_array_equal(hers.bits[alike], his.bits[alike])
+    await lab.close()
+
+
+@pytest.mark.parametrize("angles", [[float("nan")], [float("inf")], [0.0] * 65])
+async def test_directions_that_are_none_are_refused(angles: list[float]) -> None:
+    lab = await Lab().open(WernerSource())
+    with pytest.raises(BadRequest, match="64 finite angles"):
+        await lab.alice.measure_directly(0.0, "run", "line", 1, angles=angles)
+    with pytest.raises(BadRequest, match="no angle number 2 among 2"):
+        await lab.alice.measure_directly(
+            0.0, "run", "line", 1, np.array([2], dtype=np.uint8), angles=[0.0, 1.0]
+        )
     await lab.close()
 
 

