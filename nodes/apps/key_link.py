@@ -39,6 +39,8 @@ from nodes.shared_keys import SharedKeys
 
 BLOCKS_AHEAD = 2
 """So many sifted blocks may wait for the one that is being distilled; then the photons wait."""
+AHEAD = 0.25
+"""Emulated seconds of light that may be on its way while what has come is sifted."""
 PADS = 256
 """Of each lane of a conversation: a dozen blocks without a key, before a new epoch must begin."""
 
@@ -58,7 +60,7 @@ async def alice(
     """
     epoch = await epochs.begin_as_alice(bob, identity, _terms(identity.node, bob.name), coin)
     ends = _Conversations.of(epoch, bob, "alice", "bob")
-    sifter = sifter_of_alice(bob_link.agreement, bob_link, ends.sifting, coin)
+    sifter = sifter_of_alice(bob_link.agreement, bob_link, ends.sifting, coin, ahead=AHEAD)
 
     async def distil(block: SiftedBlock, account: Account) -> Key:
         key = await distillation.distil_as_alice(block, ends.distilling, coin, account)
@@ -80,7 +82,7 @@ async def bob(
     """Measure Alice's photons, or halves of pairs with her, and make keys; yield the report of each block."""
     epoch = await epochs.begin_as_bob(alice, identity, _terms(alice.name, identity.node), coin)
     ends = _Conversations.of(epoch, alice, "bob", "alice")
-    sifter = sifter_of_bob(alice_link.agreement, alice_link, ends.sifting, coin)
+    sifter = sifter_of_bob(alice_link.agreement, alice_link, ends.sifting, coin, ahead=AHEAD)
 
     async def distil(block: SiftedBlock, account: Account) -> Key:
         key = await distillation.distil_as_bob(block, ends.distilling, coin, account)

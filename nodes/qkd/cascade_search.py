@@ -27,7 +27,6 @@ from nodes.ports import Bits
 from nodes.qkd import cascade_kernels
 from nodes.qkd.cascade_passes import LARGE_BLOCKS_FROM, Flags, Frames, Integers, Ranges, joined, selected
 
-
 COMPILED_FROM: Final = 100_000
 """The number of bits from which compiled kernels are used, where numba is installed: loading them takes a second."""
 

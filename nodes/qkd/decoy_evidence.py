@@ -1,58 +1,41 @@
-"""What the counts of a block of decoy-state BB84 say of its key."""
+"""What decoy states say of a block's key: the tallies of its pulses, and the bound that follows from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nodes.errors import KeyRefused
-from nodes.qkd.block import SiftedBlock, Worth
-from nodes.qkd.decoy import DecoySource, Tallies, secret_length
-from nodes.qkd.estimation import QBER_LIMIT
-from nodes.qkd.filling import Counted
+from nodes.qkd.block import Worth
+from nodes.qkd.decoy import secret_length
+from nodes.qkd.estimation import refuse_rates
 from nodes.qkd.security import Security
+from nodes.qkd.tallies import DecoySource, Tallies
 
 
 @dataclass(frozen=True, slots=True)
 class DecoyEvidence:
-    """The ``tallies`` of a block from a ``source``, for a key of the ``security`` agreed on."""
+    """What was counted of a block of pulses from ``source``, before the errors of its key are known."""
 
-    tallies: Tallies
     source: DecoySource
+    tallies: Tallies
     security: Security
 
     @property
     def qber(self) -> float:
-        """Return the error rate of the check basis, all intensities together."""
+        """Return the error rate of the check bits, which the key can be expected to have."""
         return sum(self.tallies.check_errors) / max(1, self.checked)
 
     @property
     def checked(self) -> int:
-        """Return how many bits of the check basis were compared."""
-        return round(sum(self.tallies.check_detections))
+        """Return how many check bits were revealed."""
+        return int(sum(self.tallies.check_detections))
 
     def refuse(self) -> None:
-        """Raise ``KeyRefused`` when nothing was checked, or so many check bits differ that no key is secret."""
-        if not self.checked:
-            raise KeyRefused(
-                "no photon came through that both ends took in the check basis: nothing is known of an eavesdropper; "
-                "send more pulses, or choose the key basis less often"
-            )
-        if self.qber >= QBER_LIMIT:
-            raise KeyRefused(
-                f"{self.qber:.1%} of the check bits differ and no key is secret from {QBER_LIMIT:.0%} on: someone "
-                "measures the photons, or the link is misaligned"
-            )
+        """Raise ``KeyRefused`` where so many bits differ that no pulses, of single photons either, leave a key."""
+        refuse_rates(self.qber, self.qber)
 
     def worth(self, leaked: int, key_errors: Sequence[int]) -> Worth:
-        """Bound the secret key by the detections and errors of each intensity."""
+        """Bound the secret key by the single photons that the decoys reveal (``nodes.qkd.decoy``)."""
         tallies = replace(self.tallies, key_errors=tuple(key_errors))
         bound = secret_length(tallies, self.source, leaked, self.security)
         return Worth(bound.length, bound.phase_error, bound.single)
-
-
-def sifted_block(counted: Counted, source: DecoySource, security: Security) -> SiftedBlock:
-    """Return a block with what it was counted for."""
-    evidence = DecoyEvidence(counted.tallies, source, security)
-    levels, sifted = len(source.intensities), len(counted.key) + evidence.checked
-    return SiftedBlock(counted.key, counted.classes, levels, counted.pulses, sifted, evidence)

@@ -13,8 +13,11 @@ from nodes.errors import ProgramInvalid
 from nodes.ports import Coin, PairOutcomes, Peer, QuantumLink
 from nodes.qkd import bb84, bbm92, e91, estimation
 from nodes.qkd.block import SiftedBlock
+from nodes.qkd.decoy_bb84 import Receiver, Transmitter
+from nodes.qkd.decoy_evidence import DecoyEvidence
 from nodes.qkd.sampled import SampledEvidence
 from nodes.qkd.security import Security
+from nodes.qkd.tallies import DecoySource
 
 DEFAULT_PULSES = 100_000
 MOST_PULSES = 4_000_000
@@ -30,21 +33,40 @@ class Sifter(Protocol):
 
 
 def sifter_of_alice(
-    agreement: LinkAgreement, link: QuantumLink, bob: Peer, coin: Coin, pulses: int = 0
+    agreement: LinkAgreement,
+    link: QuantumLink,
+    bob: Peer,
+    coin: Coin,
+    pulses: int = 0,
+    ahead: float = 0.0,
 ) -> Sifter:
-    """Return Alice's part of the protocol agreed on. ``pulses`` (or pairs) make a block, 0 as many as fill it."""
-    return _sifter(agreement, link, bob, coin, pulses, sends=True)
+    """Return Alice's part of the protocol agreed on. ``pulses`` (or pairs) make a block, 0 as many as fill it.
+
+    ``ahead``: so many seconds of light may be on its way while what has come is sifted; for links that never rest.
+    """
+    return _sifter(agreement, link, bob, coin, pulses, ahead, sends=True)
 
 
 def sifter_of_bob(
-    agreement: LinkAgreement, link: QuantumLink, alice: Peer, coin: Coin, pulses: int = 0
+    agreement: LinkAgreement,
+    link: QuantumLink,
+    alice: Peer,
+    coin: Coin,
+    pulses: int = 0,
+    ahead: float = 0.0,
 ) -> Sifter:
     """Return Bob's part of the protocol agreed on."""
-    return _sifter(agreement, link, alice, coin, pulses, sends=False)
+    return _sifter(agreement, link, alice, coin, pulses, ahead, sends=False)
 
 
 def _sifter(
-    agreement: LinkAgreement, link: QuantumLink, peer: Peer, coin: Coin, pulses: int, sends: bool
+    agreement: LinkAgreement,
+    link: QuantumLink,
+    peer: Peer,
+    coin: Coin,
+    pulses: int,
+    ahead: float,
+    sends: bool,
 ) -> Sifter:
     security = Security(agreement.secrecy, agreement.correctness)
     match agreement.protocol:
@@ -59,7 +81,12 @@ def _sifter(
             return _PairsInThreeDirections(
                 security, link, peer, pairs, e91.alice if sends else e91.bob, angles
             )
-    raise ProgramInvalid(f"{agreement.protocol} is not there")
+        case "decoy-bb84":
+            source = _decoy_source(agreement)
+            end = (Transmitter if sends else Receiver)(
+                link, peer, len(source.intensities), agreement.block, pulses, ahead
+            )
+            return _Decoys(security, source, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +147,40 @@ class _PairsInThreeDirections:
         """Measure a block's pairs, along directions that the devices draw, and sift."""
         found = await self.link.measure_directly(self.pairs, angles=self.angles)
         return await self.sift(found, self.peer, self.security)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoys:
+    """BB84 with weak pulses of several intensities: the check basis is revealed."""
+
+    security: Security
+    source: DecoySource
+    end: Transmitter | Receiver
+
+    async def block(self) -> SiftedBlock:
+        """Transmit or receive until a block is full."""
+        counted = await self.end.block()
+        evidence = DecoyEvidence(self.source, counted.tallies, self.security)
+        return SiftedBlock(
+            key=counted.key,
+            classes=counted.classes,
+            class_count=len(self.source.intensities),
+            pulses=counted.pulses,
+            sifted=int(counted.key.size) + evidence.checked,
+            evidence=evidence,
+        )
+
+
+def _decoy_source(agreement: LinkAgreement) -> DecoySource:
+    if not 2 <= len(agreement.intensities) <= 3:
+        raise ProgramInvalid(
+            f"decoy states take two or three intensities, and this link's pulses have {len(agreement.intensities)}; "
+            "write intensities: [0.5, 0.1, 0.0002], say, below qkd"
+        )
+    try:
+        return DecoySource(agreement.intensities, agreement.intensity_probabilities)
+    except ValueError as error:
+        raise ProgramInvalid(str(error)) from error
 
 
 def _single_photons(pulses: int) -> int:

@@ -8,6 +8,7 @@ import shutil
 from asyncio.subprocess import DEVNULL, PIPE
 from base64 import b64decode
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,8 @@ async def talk(key_id: str, servers: bytes, clients: bytes) -> str:
             assert client.stdout is not None
             client.stdin.write(b"quantum\n")
             answer = await client.stdout.readline()
-            client.kill()
+            with suppress(ProcessLookupError):  # who was refused has ended
+                client.kill()
             await client.wait()
             return answer.decode().strip()
     finally:
