@@ -41,8 +41,10 @@ BLOCKS_AHEAD = 2
 """So many sifted blocks may wait for the one that is being distilled; then the photons wait."""
 AHEAD = 0.25
 """Emulated seconds of light that may be on its way while what has come is sifted."""
-PADS = 256
-"""Of each lane of a conversation: a dozen blocks without a key, before a new epoch must begin."""
+PADS = 509
+"""Of each lane of a conversation: a few blocks without a key may pass before a new epoch must begin."""
+LEAST_PADS = 16
+"""What distilling a block takes at most; with fewer it is not begun."""
 
 
 async def alice(
@@ -129,6 +131,7 @@ async def _keys(
     try:
         for number in range(rounds) if rounds else count():
             account = Account(link.agreement, clock)
+            ends.reserves[1].require(LEAST_PADS)
             try:
                 key = await distil(await _next(blocks), account)
             except KeyRefused as refusal:  # of both ends alike: they are in step
@@ -166,4 +169,5 @@ async def _next(blocks: asyncio.Queue[SiftedBlock | Exception]) -> SiftedBlock:
 
 
 def _terms(alice: str, bob: str) -> EpochTerms:
+    """Name the link; the lab need not be named, since identities are made for one lab each."""
     return EpochTerms("bellwire", f"{alice} to {bob}", PADS)

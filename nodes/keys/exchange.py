@@ -24,14 +24,15 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import (
 )
 
 from nodes.codec import encode
+from nodes.identity import Identity, IdentityRefused
 from nodes.keys.errors import ExchangeRefused
-from nodes.keys.identity import Identity
 from nodes.keys.secret import Secret
 from nodes.keys.wrapping import joined
 
 PrivateKey: TypeAlias = MLKEM768PrivateKey | MLKEM1024PrivateKey
 PublicKey: TypeAlias = MLKEM768PublicKey | MLKEM1024PublicKey
 
+_CONTEXT = b"bellwire key exchange"
 _SETS: dict[str, tuple[Callable[[], PrivateKey], Callable[[bytes], PublicKey]]] = {
     "ML-KEM-768": (MLKEM768PrivateKey.generate, MLKEM768PublicKey.from_public_bytes),
     "ML-KEM-1024": (MLKEM1024PrivateKey.generate, MLKEM1024PublicKey.from_public_bytes),
@@ -77,24 +78,24 @@ def make_offer(identity: Identity, bare: KemOffer) -> tuple[PrivateKey, KemOffer
     """Complete an offer with a fresh key and sign it. Raises ``ExchangeRefused`` for unknown parameters."""
     private_key = _set(bare.parameters)[0]()
     unsigned = replace(bare, public_key=private_key.public_key().public_bytes_raw(), signature=b"")
-    return private_key, replace(unsigned, signature=identity.sign(_offered(unsigned)))
+    return private_key, replace(unsigned, signature=identity.sign(_offered(unsigned), _CONTEXT))
 
 
 def accept(identity: Identity, offer: KemOffer) -> tuple[Agreed, KemAnswer]:
     """Encapsulate a fresh secret for an authentic offer. Raises ``ExchangeRefused``."""
-    identity.verify(offer.initiator, offer.signature, _offered(replace(offer, signature=b"")))
+    _verify(identity, offer.initiator, offer.signature, _offered(replace(offer, signature=b"")))
     try:
         public_key = _set(offer.parameters)[1](offer.public_key)
     except ValueError as malformed:
         raise ExchangeRefused(f"what '{offer.initiator}' offers is no {offer.parameters} key") from malformed
     secret, ciphertext = public_key.encapsulate()
-    answer = KemAnswer(ciphertext, identity.sign(_answered(offer, ciphertext)))
+    answer = KemAnswer(ciphertext, identity.sign(_answered(offer, ciphertext), _CONTEXT))
     return Agreed(Secret(secret), _hash(offer, ciphertext)), answer
 
 
 def finish(identity: Identity, private_key: PrivateKey, offer: KemOffer, answer: KemAnswer) -> Agreed:
     """Decapsulate the secret of an authentic answer. Raises ``ExchangeRefused``."""
-    identity.verify(offer.responder, answer.signature, _answered(offer, answer.ciphertext))
+    _verify(identity, offer.responder, answer.signature, _answered(offer, answer.ciphertext))
     try:
         secret = private_key.decapsulate(answer.ciphertext)
     except ValueError as malformed:
@@ -106,6 +107,13 @@ def _set(parameters: str) -> tuple[Callable[[], PrivateKey], Callable[[bytes], P
     if parameters not in _SETS:
         raise ExchangeRefused(f"there is no parameter set '{parameters}'; known: {', '.join(PARAMETER_SETS)}")
     return _SETS[parameters]
+
+
+def _verify(identity: Identity, node: str, signature: bytes, statement: bytes) -> None:
+    try:
+        identity.verify(node, signature, statement, _CONTEXT)
+    except IdentityRefused as refused:
+        raise ExchangeRefused(str(refused)) from refused
 
 
 def _offered(unsigned: KemOffer) -> bytes:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from functools import partial
 
+from nodes.identity import Identity
 from nodes.keys.errors import BlockRepeated, ExchangeRefused, UnitsUnknown
 from nodes.keys.exchange import Agreed, KemAnswer, KemOffer, PrivateKey, accept, finish, make_offer
 from nodes.keys.hybrid import expanded_block, hybrid_block
-from nodes.keys.identity import Identity
 from nodes.keys.messages import Announced, Declined
 from nodes.keys.site import Pair, Site
 from nodes.keys.units import Block

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from nodes.identity import Identity
 from nodes.keys.delivering import Delivering
 from nodes.keys.errors import KeyRequestInvalid, NotEntitled, UnknownSae
 from nodes.keys.exchange import KemOffer
 from nodes.keys.exchanging import Exchanging
 from nodes.keys.filling import Filling
-from nodes.keys.identity import Identity
 from nodes.keys.messages import Announce, AskLevel, Declined, Level, Reserve, Withdraw
 from nodes.keys.plane import KeyPlane
 from nodes.keys.relay import Relay

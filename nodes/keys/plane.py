@@ -80,11 +80,11 @@ class InMemoryNetwork:
         if not self._happens(self.faults.repeated):
             answer = await self._deliver(sender, recipient, request)
         else:
-            self._late.append((sender, recipient, request))
             async with asyncio.TaskGroup() as arrivals:
                 first = arrivals.create_task(self._deliver(sender, recipient, request))
                 arrivals.create_task(self._deliver(sender, recipient, request))
             answer = first.result()
+            self._late.append((sender, recipient, request))
         if self._late and self._happens(0.5):
             await self._deliver(*self._late.pop(0))
         await self._linger()

@@ -196,7 +196,7 @@ class Relaying:
         except (PeerUnreachable, ProtocolViolation):
             self._silent.add(far)
             outcome = Relayed(failure="unreachable", near=site.node, far=far)
-        else:
+        if not outcome.failure:
             site.observe("relay-forwarded", {"request": relay.request, "peer": far, "bytes": len(content)})
         level = HopLevel(site.node, far, site.store.level(far).units)
         return replace(outcome, levels=(level, *outcome.levels))

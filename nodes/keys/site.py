@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypeVar
 
 from nodes.errors import ProtocolViolation
-from nodes.keys.identity import Identity
+from nodes.identity import Identity
 from nodes.keys.messages import Declined
 from nodes.keys.plane import KeyPlane
 from nodes.keys.secret import Secret

@@ -168,7 +168,10 @@ class Stock:
             "sum(remaining * (1 - ready)), group_concat(DISTINCT origin) "
             "FROM blocks WHERE remaining>0 GROUP BY pool ORDER BY pool"
         )
-        return [PoolLevel(*row, tuple(sorted(origins.split(",")))) for *row, origins in rows]
+        return [
+            PoolLevel(pool, units, reproducible, unconfirmed, tuple(sorted(origins.split(","))))
+            for pool, units, reproducible, unconfirmed, origins in rows
+        ]
 
     def _shortage(
         self, cursor: sqlite3.Cursor, pool: str, wanted: int, found: int

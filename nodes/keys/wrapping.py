@@ -30,10 +30,11 @@ SALT_BYTES = 16
 class Wrapper:
     """Wraps the secrets of one context, such as a pool's block, each under its index."""
 
-    __slots__ = ("_cipher", "_label")
+    __slots__ = ("_cipher", "_label", "_name")
 
     def __init__(self, key_encryption_key: bytes, salt: bytes, *context: str) -> None:
         self._label = joined(*(name.encode() for name in context))
+        self._name = ", ".join(context)
         self._cipher = AESGCM(_derived(key_encryption_key, salt, b"wrapping" + self._label))
 
     def wrap(self, index: int, secret: bytes) -> bytes:
@@ -48,7 +49,7 @@ class Wrapper:
             return self._cipher.decrypt(place, wrapped, self._label + place)
         except InvalidTag as altered:
             raise StoreCorrupted(
-                "a wrapped key does not open: the store's file was altered, or keys in it were exchanged"
+                f"wrapped key {index} of {self._name} does not open: it was altered, or exchanged with another"
             ) from altered
 
 

@@ -3,36 +3,49 @@
 ::
 
     Alice                                            Bob
-      |--- 1 Hashing: the seed of a Toeplitz matrix ->|  only when nothing more will be revealed of the key
-      |<-- 2 Hashed ----------------------------------|  so that Alice knows that Bob has the key
+      |--- 1 Hashing: the seed of a matrix, in parts ->|  only when nothing more will be revealed of the key
+      |<-- 2 Hashed -----------------------------------|  so that Alice knows that Bob has the key
       both multiply their key by the matrix
 
 The length is that of M. Tomamichel, C. C. W. Lim, N. Gisin and R. Renner, Nat. Commun. 3 (2012) 634
 (arXiv:1103.4130), with the smoothing and hashing terms separate as in M. Tomamichel and A. Leverrier, Quantum
 1 (2017) 14 (arXiv:1506.08458), for single photons and basis-independent detection.
+
+The matrix is drawn anew for each key, from n - 1 bits of Alice's coin that all the world may hear: the leftover hash
+lemma asks for no secrecy of the seed, but for a seed that is uniform and of which nothing that Eve has done to the
+photons depends. A short seed that both stretched with a hash function would save sending it, and make the key's secrecy
+an assumption about that function; one seed for several keys would be known before the photons of the later ones fly.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor, log2
+from typing import Final
+
+import numpy as np
 
 from nodes.ports import Bits, Coin, Peer
 from nodes.qkd.bits import packed, unpacked
 from nodes.qkd.entropy import binary_entropy
 from nodes.qkd.toeplitz import seed_length, toeplitz_hash
 
+PART: Final = 2**21
+"""Bits of a seed in one message: a quarter of a mebibyte."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hashing:
-    """The seed of the matrix, packed. Sent only when nothing more will be revealed of the key."""
+    """Some bits of the seed, packed. Sent only when nothing more will be revealed of the key."""
 
     seed: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """Bob holds the secret key. Sent after ``Hashing``; the last message of a run."""
+    """Bob holds the secret key. Sent after all of the seed has come; the last message of a run."""
 
 
 def secret_length(size: int, qber_upper: float, leaked: int, failure: float) -> int:
@@ -49,15 +62,24 @@ def secret_length(size: int, qber_upper: float, leaked: int, failure: float) -> 
 async def amplify_as_alice(key: Bits, length: int, bob: Peer, coin: Coin) -> Bits:
     """Draw the matrix and tell Bob; return the secret key of ``length`` bits."""
     seed = coin.bits(seed_length(key.size, length))
-    await bob.send(Hashing(packed(seed)))
-    secret = toeplitz_hash(key, seed, length)
+    for part in _parts(seed.size):
+        await bob.send(Hashing(packed(seed[part])))
+    secret = await asyncio.to_thread(toeplitz_hash, key, seed, length)
     await bob.receive(Hashed)
     return secret
 
 
 async def amplify_as_bob(key: Bits, length: int, alice: Peer) -> Bits:
     """Hash with Alice's matrix; return the secret key of ``length`` bits."""
-    hashing = await alice.receive(Hashing)
-    secret = toeplitz_hash(key, unpacked(hashing.seed, seed_length(key.size, length)), length)
+    seed = np.empty(seed_length(key.size, length), dtype=np.uint8)
+    for part in _parts(seed.size):
+        seed[part] = unpacked((await alice.receive(Hashing)).seed, part.stop - part.start)
+    secret = await asyncio.to_thread(toeplitz_hash, key, seed, length)
     await alice.send(Hashed())
     return secret
+
+
+def _parts(size: int) -> Iterator[slice]:
+    """Divide a seed among messages; where nothing is to be chosen there is none."""
+    for start in range(0, size, PART):
+        yield slice(start, min(start + PART, size))

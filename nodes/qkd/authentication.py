@@ -6,14 +6,14 @@ it, this one included: the epoch, the direction, the number of each message, its
 that is one message::
 
     Alice                                        Bob
-      |--- Shuffle, tag ------------------------->|
-      |<-- Questions, tag ------------------------|
+      |<-- Detections, tag -----------------------|
+      |--- Matches, tag ------------------------->|
 
 so a forged, altered, replayed, reordered or withheld message is found out at the next ``receive``. Within a phase the
 messages carry no tag, and each end's ``PhaseEnd`` carries one for all that it has sent and all that it has received::
 
-      |<-- Questions -----------------------------|
-      |--- Parities ----------------------------->|  a thousand times
+      |<-- Shuffle -------------------------------|
+      |--- Parities ----------------------------->|  and back, a thousand times
       |--- PhaseEnd, tag ------------------------>|  if both directions were as Alice says
       |<-- PhaseEnd, tag -------------------------|  Bob says so
 

@@ -47,9 +47,7 @@ class Search:
         self._cuts = np.zeros(frames.passes * bits, dtype=np.bool_)
         self._corrected = np.zeros(frames.passes * bits, dtype=np.bool_)
         self._opened = np.zeros(frames.count, dtype=np.int64)
-        self._odd: Integers = np.empty(
-            0, dtype=np.int64
-        )  # where odd segments start: row * size + place, sorted
+        self._odd: Integers = np.empty(0, dtype=np.int64)  # odd segments' starts, row * size + place, sorted
         self._halving = self._opening = self._asked = _none()
 
     def questions(self) -> Ranges:

@@ -9,7 +9,6 @@ degree 2 than checks, so that these close no short cycles among themselves. Chec
 
 from __future__ import annotations
 
-from math import log
 from typing import Final
 
 import numpy as np
@@ -34,7 +33,7 @@ FRACTIONS: Final = {
 def column_degrees(columns: int, rows: int) -> list[int]:
     """Return the degrees of so many columns, ascending; none exceeds the number of rows.
 
-    Between two entries of the table, fractions are interpolated in the logarithm of checks per bit.
+    Between two entries of the table, fractions are interpolated.
     """
     fractions = _fractions(rows / columns)
     ordered = sorted(fractions)
@@ -48,10 +47,8 @@ def _fractions(share: float) -> dict[int, float]:
     share = min(max(share, shares[0]), shares[-1])
     above = next(entry for entry in shares if entry >= share)
     below = max((entry for entry in shares if entry <= share), default=above)
-    weight = 0.0 if above == below else log(share / below) / log(above / below)
-    mixed = dict.fromkeys([*FRACTIONS[below], *FRACTIONS[above]], 0.0)
-    for degree in mixed:
-        mixed[degree] = (1 - weight) * FRACTIONS[below].get(degree, 0.0) + weight * FRACTIONS[above].get(
-            degree, 0.0
-        )
-    return mixed
+    weight = 0.0 if above == below else (share - below) / (above - below)
+    low, high = FRACTIONS[below], FRACTIONS[above]
+    return {
+        degree: (1 - weight) * low.get(degree, 0.0) + weight * high.get(degree, 0.0) for degree in low | high
+    }

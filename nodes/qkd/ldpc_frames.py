@@ -18,7 +18,7 @@ from nodes.qkd.ldpc_syndrome import refined_syndrome, syndromes
 WHOLE: Final = 0xFFFF
 """The wish for all bits of a frame, instead of parities of further rows."""
 
-_CLEARLY: Final = 1.08
+_CLEARLY: Final = 1.05
 """When so many times the parities at hand are needed, more are wished for before any attempt at decoding."""
 _STEP: Final = 0.02
 """The share of the parities at hand that is wished for after a first attempt; it doubles with every further one."""
@@ -89,7 +89,7 @@ class SoughtFrame(Frame):
             return 0
         rows = len(self.code.rows)
         qber = estimated_qber(self._difference, self.code, self.size)
-        needed = ceil(self.code.columns * parities_per_bit(qber, self.size))
+        needed = ceil(self.code.columns * parities_per_bit(qber))
         if needed <= _CLEARLY * rows:
             errors = find_errors(self._difference, self.code, max(qber, expected_qber / 2), self.size)
             if errors is not None:

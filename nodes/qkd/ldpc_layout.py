@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nodes.ports import Bits
 from nodes.qkd.ldpc_codes import Code, code
-from nodes.qkd.ldpc_rates import fewest_parities_per_bit, parities_per_bit
+from nodes.qkd.ldpc_rates import initial_parities_per_bit
 
 LARGEST_FRAME: Final = 2**19
 SMALLEST_KEY: Final = 256
@@ -47,8 +47,7 @@ def lay_out(size: int, qber: float) -> Layout:
     columns = ceil(sizes[0] / lift)
     if size < SMALLEST_KEY:
         return Layout(sizes, None)
-    share = max(parities_per_bit(qber, sizes[0]), fewest_parities_per_bit(sizes[0]))
-    rows = max(FEWEST_ROWS, ceil(columns * share))
+    rows = max(FEWEST_ROWS, ceil(columns * initial_parities_per_bit(qber, sizes[0])))
     return Layout(sizes, code(columns, rows, lift) if rows * lift < WORTH * sizes[-1] else None)
 
 

@@ -19,25 +19,26 @@ LIMITS: Final = (0.01, 0.02, 0.04, 0.06, 0.09, 0.14, 0.30, 0.50)
 EFFICIENCIES: Final = (1.32, 1.26, 1.18, 1.15, 1.13, 1.115, 1.11, 1.12)
 """Parities that the codes need over those of Shannon's limit, where the latter are so many per bit."""
 
-DEVIATIONS: Final = 1.0
+DEVIATIONS: Final = 2.0
 """A frame is given parities for an error rate that is so many standard deviations above what is expected."""
 
 
-def parities_per_bit(qber: float, size: int) -> float:
-    """Return the share of a frame of ``size`` bits that is to be told, f h(Q + k sqrt(Q(1-Q)/n))."""
-    likely = min(qber, 0.5)
-    unlucky = min(likely + DEVIATIONS * sqrt(likely * (1 - likely) / size), 0.5)
-    limit = binary_entropy(unlucky)
+def parities_per_bit(qber: float) -> float:
+    """Return the share of a long frame that must be told to correct so many errors: f h(Q)."""
+    limit = binary_entropy(min(qber, 0.5))
     return limit * float(np.interp(limit, LIMITS, EFFICIENCIES))
 
 
-def fewest_parities_per_bit(size: int) -> float:
-    """Return the least share to be told of a frame of ``size`` bits, however few errors are expected.
+def initial_parities_per_bit(qber: float, size: int) -> float:
+    """Return the share to be told at first of a frame of ``size`` bits: enough for most, whatever their luck.
 
-    So many checks have two pairs for each pair of checks that a bit of degree 3 joins, and no two bits may join the
-    same pair. With fewer, bits have fewer checks, and patterns of few errors have the same syndrome.
+    However few errors are expected, it is sqrt(24/n): then there are four pairs of checks for each pair that bits of
+    degree 3 join, and no two bits may join the same pair. With fewer, bits have fewer checks, and patterns of few
+    errors have the same syndrome.
     """
-    return sqrt(12 / size)
+    likely = min(qber, 0.5)
+    unlucky = likely + DEVIATIONS * sqrt(likely * (1 - likely) / size)
+    return max(parities_per_bit(unlucky), sqrt(24 / size))
 
 
 def estimated_qber(difference: Bits, code: Code, size: int) -> float:

@@ -2,64 +2,105 @@
 
 ::
 
-    Alice                                                Bob
-      |--- 1 Check: a random seed and her key's hash ---->|  only after error correction
-      |<-- 2 Verdict: is his key's hash the same? --------|
+    Alice                                                   Bob
+      |--- 1 Check: random points and seed, her key's hash -->|  only after error correction
+      |<-- 2 Verdict: is his key's hash the same? ------------|
 
-Different keys pass with at most 2^-t for a tag of t bits, because the seed is drawn when the keys are final
-(M. N. Wegman and J. L. Carter, J. Comput. Syst. Sci. 22 (1981) 265). The t bits are public and count as
-leaked.
+The key is taken as a polynomial over the integers modulo 2^130 - 5 and evaluated at a random point: Poly1305 (D. J.
+Bernstein, FSE 2005) without its pad. Two different keys of L bytes have the same value for a share of at most
+8 ceil(L/16) / 2^106 of the points, 2^-80 for the longest. The 128 bits of the value are then hashed to a tag of t bits
+with a random Toeplitz matrix: different values have the same tag with 2^-t. The two may fail one or the other, so
+different keys pass with the sum of both (D. R. Stinson, Des. Codes Cryptogr. 4 (1994) 369), since points and seed are
+drawn when the keys are final. The seed is as short as the value, however long the key; the t bits of the tag are public
+and count as leaked, and of the value itself nothing else is told.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log2
+from fractions import Fraction
+from typing import Final
 
 import numpy as np
+from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from nodes.errors import KeyRefused
 from nodes.ports import Bits, Coin, Peer
 from nodes.qkd.bits import packed, unpacked
 from nodes.qkd.toeplitz import seed_length, toeplitz_hash
 
+LONGEST_KEY: Final = 2**30
+"""Bits: 8 ceil(L/16) is 2^26 then, and different keys have a point in common with 2^-80."""
+POINT_BYTES: Final = 16
+_COMMON: Final = Fraction(8 * (LONGEST_KEY // 8 // 16), 2**106)
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The seed of a Toeplitz matrix and Alice's hash, both packed. Sent only when the keys are final."""
+    """The points, the seed of a Toeplitz matrix, packed, and Alice's tag, packed. Sent only when the keys are final."""
 
+    points: bytes
     seed: bytes
     tag: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the hash of Bob's key is the one in ``Check``."""
+    """Whether the tag of Bob's key is the one in ``Check``."""
 
     equal: bool
 
 
 def tag_length(failure: float) -> int:
-    """Return the tag's length t in bits: 2^-t <= ``failure``."""
-    return ceil(-log2(failure))
+    """Return the tag's length t in bits: the least for which different keys pass with ``failure`` at most.
+
+    It is never more than log2(2 / failure), rounded up.
+    """
+    allowed, length = Fraction(failure) - _COMMON ** _point_count(failure), 1
+    while Fraction(1, 2**length) > allowed:
+        length += 1
+    return length
 
 
 async def verify_as_alice(key: Bits, failure: float, bob: Peer, coin: Coin) -> None:
-    """Let Bob compare the keys. Raises ``KeyRefused`` when they differ."""
-    length = tag_length(failure)
-    seed = coin.bits(seed_length(key.size, length))
-    await bob.send(Check(packed(seed), packed(toeplitz_hash(key, seed, length))))
+    """Let Bob compare the keys. Raises ``KeyRefused`` when they differ, ``ValueError`` for a key of over 2^30 bits."""
+    points = coin.secret(POINT_BYTES * _point_count(failure))
+    seed = coin.bits(_seed_length(failure))
+    await bob.send(Check(points, packed(seed), packed(_tag(key, points, seed, failure))))
     _require((await bob.receive(Verdict)).equal)
 
 
 async def verify_as_bob(key: Bits, failure: float, alice: Peer) -> None:
-    """Compare the keys. Raises ``KeyRefused`` when they differ."""
-    length = tag_length(failure)
+    """Compare the keys. Raises ``KeyRefused`` when they differ, ``ValueError`` for a key of over 2^30 bits."""
     check = await alice.receive(Check)
-    seed = unpacked(check.seed, seed_length(key.size, length))
-    equal = np.array_equal(toeplitz_hash(key, seed, length), unpacked(check.tag, length))
+    unpacked(check.points, 8 * POINT_BYTES * _point_count(failure))  # so many they must be
+    seed = unpacked(check.seed, _seed_length(failure))
+    equal = np.array_equal(_tag(key, check.points, seed, failure), unpacked(check.tag, tag_length(failure)))
     await alice.send(Verdict(equal))
     _require(equal)
+
+
+def _tag(key: Bits, points: bytes, seed: Bits, failure: float) -> Bits:
+    if key.size > LONGEST_KEY:
+        raise ValueError(f"a key of {key.size} bits is longer than the {LONGEST_KEY} that can be verified")
+    coefficients, no_pad = packed(key), bytes(16)
+    values = [
+        Poly1305.generate_tag(points[start : start + POINT_BYTES] + no_pad, coefficients)
+        for start in range(0, len(points), POINT_BYTES)
+    ]
+    return toeplitz_hash(np.unpackbits(np.frombuffer(b"".join(values), np.uint8)), seed, tag_length(failure))
+
+
+def _point_count(failure: float) -> int:
+    """Return at how many points the keys are evaluated: so that all being common takes up half of ``failure`` at most."""
+    count = 1
+    while 2 * _COMMON**count > Fraction(failure):
+        count += 1
+    return count
+
+
+def _seed_length(failure: float) -> int:
+    return seed_length(8 * 16 * _point_count(failure), tag_length(failure))
 
 
 def _require(equal: bool) -> None:

@@ -72,6 +72,7 @@ PROGRAMS: Mapping[str, str] = {
     "qkd": "nodes.apps.key_distribution",
     "network-qkd": "nodes.apps.network_key",
     "keys": "nodes.apps.key_link",
+    "relay": "nodes.apps.trusted_relay",
     "tunnel": "nodes.apps.tunnel",
     "send": "nodes.apps.secure_file",
 }

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import shake_256
 
-from nodes.keys.identity import MlDsaIdentity, public_key_of
+from nodes.identity import Identity
 from nodes.keys.manager import KeyManager
 from nodes.keys.plane import Faults, InMemoryNetwork
 from nodes.keys.secret import Secret
@@ -62,7 +62,7 @@ class KeyLab:
         self.stolen: list[bytes] = []
         self.stores = {node: KeyStore(None, KEK) for node in nodes}
         seeds = {node: shake_256(node.encode()).digest(32) for node in nodes}
-        publics = {node: public_key_of(seeds[node]) for node in nodes}
+        publics = {node: Identity.public_key_of(seeds[node]) for node in nodes}
         known = KeyNetwork({f"{node}-app": node for node in nodes}, links)
         self.managers: dict[str, KeyManager] = {}
         for node in nodes:
@@ -78,7 +78,7 @@ class KeyLab:
                 observe=lambda event, fields, node=node: self.events.append((node, event, fields)),  # type: ignore[misc]
                 seeded=seeded,
                 reproducible_too=reproducible_too,
-                identity=MlDsaIdentity(seeds[node], publics),
+                identity=Identity(node, seeds[node], publics),
                 thief=self._steal if node in thieves else None,
             )
             self.network.attach(node, self.managers[node])

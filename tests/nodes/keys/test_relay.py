@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.keys.errors import CargoTampered, KeysExhausted, RelayFailed
+from nodes.keys.errors import CargoTampered, KeysExhausted, KeysUnavailable, RelayFailed
 from nodes.keys.plane import Faults
 from nodes.keys.relay import Cargo, Relay, Relayed, hop_to, pad_bytes, seal, split, unseal
 from nodes.keys.routes import find_route, hops
@@ -21,7 +21,7 @@ from nodes.keys.service import DeliveredKey
 from nodes.keys.site import Pair
 from nodes.keys.store import KeyStore
 from nodes.keys.units import UNIT_BYTES, Taken, Unit
-from tests.nodes.keys.key_lab import KEK, KeyLab, key_of_units
+from tests.nodes.keys.key_lab import KeyLab, key_of_units
 
 Links = Mapping[str, Collection[str]]
 CHAIN: Links = {"a": ["b"], "b": ["c"], "c": ["d"]}
@@ -253,7 +253,7 @@ async def test_an_empty_pool_is_gone_around_and_said_to_be_empty(
 
 async def test_nothing_is_left_to_try(make_lab: MakeLab) -> None:
     lab = make_lab(TWO_WAYS, units=1)
-    with pytest.raises(RelayFailed, match="no key can be relayed to node 'd': .* holds too little"):
+    with pytest.raises(RelayFailed, match=r"no key can be relayed to node 'd': .* holds too little"):
         await get(lab, "a", "d")
     alone = make_lab({"a": ["b"], "c": ["d"]})
     with pytest.raises(KeysExhausted):
@@ -334,10 +334,7 @@ async def test_refills_and_requests_over_a_faulty_network_never_disagree(
         for master, slave in (("a", "c"), ("c", "a"), ("b", "e")):
             try:
                 keys = await get(lab, master, slave)
-            except (RelayFailed, KeysExhausted):
-                continue
-            except Exception as unreachable:  # noqa: BLE001
-                assert "does not answer" in str(unreachable)
+            except KeysUnavailable:
                 continue
             assert await lab.collect(slave, master, keys) == [key.secret for key in keys]
             seen += [key.secret.reveal() for key in keys]
