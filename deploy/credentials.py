@@ -79,9 +79,10 @@ class Credentials:
         return Access(_LOOPBACK, port, self._tokens[CONTROL])
 
     def node_config(
-        self, node: NodePlan, broker: tuple[str, int], state_port: int, directory: Path
+        self, node: NodePlan, broker: tuple[str, int], state_port: int, directory: Path, incarnation: int
     ) -> NodeConfig:
-        """Return what the process of ``node`` is told, with its key store in ``directory``.
+        """Return what the process of ``node`` is told, with its key store in ``directory``: its first process, or
+        after the death of so many others.
 
         Of parallel links the first in the lab file serves; photons prefer one that makes no pairs.
         """
@@ -102,6 +103,7 @@ class Credentials:
             memories=self._plan.world.nodes[node.name].memories.count,
             cutoff=self._plan.world.nodes[node.name].memories.cutoff,
             agreements={end.peer: end.qkd for end in reversed(for_photons)},
+            incarnation=incarnation,
         )
 
     def issue_certificates(self, directory: Path) -> None:

@@ -95,7 +95,7 @@ class KeyAccess:
         """Return the words of a call of ``url`` by curl, as ``sae``."""
         own = self.certificates.sae(sae)
         files = ("--cacert", self.certificates.authority), ("--cert", own.certificate), ("--key", own.key)
-        return ["curl", *(str(word) for pair in files for word in pair), url]
+        return ["curl", "-sS", *(str(word) for pair in files for word in pair), url]
 
     def _fetch(self, sae: str, other: str, method: str, request: dict[str, Any]) -> list[dict[str, Any]]:
         address = self.of(sae)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -30,6 +29,7 @@ class LinkEnds:
 class KeyLinkStatus:
     """What a link has done since the lab is up, and its last block. ``trouble`` says why it makes no keys now.
 
+    Of the blocks that were ``refused``, ``alarms`` were so for their errors.
     ``secret_rate_bps`` and ``qber`` are of the last block, None before there is one; ``epochs`` counts how often the
     two ends have begun.
     """
@@ -40,6 +40,7 @@ class KeyLinkStatus:
     epochs: int = 0
     blocks: int = 0
     refused: int = 0
+    alarms: int = 0
     secret_bits: int = 0
     qber: float | None = None
     secret_rate_bps: float | None = None
@@ -59,6 +60,9 @@ class KeyLinks:
         self._links = links
         self._note = note
         self._status = {link.name: KeyLinkStatus(link.name, link.sender, link.receiver) for link in links}
+        self._told = dict.fromkeys(self._status, "")
+        self._changed = asyncio.Event()
+        self._mended = {link.name: asyncio.Event() for link in links}
 
     async def serve(self) -> None:
         """Make keys on all links until cancelled."""
@@ -69,6 +73,16 @@ class KeyLinks:
     def status(self) -> list[KeyLinkStatus]:
         """Tell what has become of each link."""
         return list(self._status.values())
+
+    async def change(self) -> None:
+        """Wait until something has become of a link."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def try_again(self, link: str) -> None:
+        """Do not let a link wait any longer that has failed: it has been mended, say."""
+        if link in self._mended:
+            self._mended[link].set()
 
     async def _keep(self, link: LinkEnds) -> None:
         failures = 0
@@ -84,24 +98,32 @@ class KeyLinks:
             except RunFailed as failure:
                 self._fail(link, str(failure))
             failures = 0 if self._status[link.name].blocks > blocks else failures + 1
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PAUSES[min(failures, len(_PAUSES) - 1)]):
-                    await self._conductor.change_of(link.sender, link.receiver)
+            await self._rest(link, _PAUSES[min(failures, len(_PAUSES) - 1)])
+
+    async def _rest(self, link: LinkEnds, longest: float) -> None:
+        """Wait before a link begins again, at most until one of its ends has come back or the link is mended."""
+        self._mended[link.name].clear()
+        waits = (self._mended[link.name].wait(), self._conductor.change_of(link.sender, link.receiver))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(wait) for wait in waits]
+            await asyncio.wait(tasks, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
 
     def _hear(self, link: LinkEnds, role: str, told: Any) -> None:
         """Take the report of a block, which both ends make: Bob's is counted."""
         if role != "bob" or not isinstance(told, dict):
             return
         status = self._status[link.name]
-        aborted = bool(told["aborted"])
-        duration = told["duration_s"]
+        aborted, duration = bool(told["aborted"]), told["duration_s"]
         trouble = told["reason"] if aborted else ""
-        if trouble != status.trouble:
-            self._note(f"link '{link.name}' " + (f"makes no keys: {trouble}" if trouble else "makes keys"))
+        # what is refused has other figures in each block, and its user need not hear of every one
+        self._tell(link, "refused" if aborted else "", trouble)
         self._update(
             link,
             blocks=status.blocks + (not aborted),
             refused=status.refused + aborted,
+            alarms=status.alarms + bool(told["alarm"]),
             secret_bits=status.secret_bits + told["secret_bits"],
             qber=told["qber"],
             secret_rate_bps=told["secret_bits"] / duration if duration else None,
@@ -109,12 +131,18 @@ class KeyLinks:
         )
 
     def _fail(self, link: LinkEnds, why: str) -> None:
-        if why != self._status[link.name].trouble:
-            self._note(f"link '{link.name}' makes no keys: {why}")
+        self._tell(link, why, why)
         self._update(link, secret_rate_bps=None, trouble=why)
+
+    def _tell(self, link: LinkEnds, state: str, trouble: str) -> None:
+        """Note the trouble of a link when its state is another than last time."""
+        if state != self._told[link.name]:
+            self._told[link.name] = state
+            self._note(f"link '{link.name}' " + (f"makes no keys: {trouble}" if trouble else "makes keys"))
 
     def _update(self, link: LinkEnds, **changes: Any) -> None:
         self._status[link.name] = replace(self._status[link.name], **changes)
+        self._changed.set()
 
 
 def status_document(statuses: list[KeyLinkStatus]) -> list[dict[str, Any]]:

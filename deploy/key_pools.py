@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.key_access import KmeAddress
 from deploy.key_links import KeyLinkStatus
 from deploy.plan import Plan
 from nodes.keys.units import UNIT_BYTES
+
+_COUNTS = ("delivered", "stolen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,9 @@ class KeyPool:
     ``stored_units`` of 32 bytes, ``reproducible_units`` of them made with the lab's seed; ``delivered_keys`` since the
     lab is up. ``origins``: where the stored key comes from, among qkd, relay, pqc, hybrid. ``sae``: the applications
     that the node serves, at ``kme_url``; None when it serves none. ``qber`` and ``secret_rate_bps`` are of the last
-    block on the link between the two, None when there is none; ``trouble`` says why that makes no keys.
+    block on the link between the two, None when there is none; ``trouble`` says why that makes no keys. ``alarms``
+    counts its blocks that were refused for their errors. ``read_bytes``: of the keys that the node has relayed so many
+    bytes were read by who has broken into it.
     """
 
     node: str
@@ -34,6 +39,26 @@ class KeyPool:
     qber: float | None = None
     secret_rate_bps: float | None = None
     trouble: str = ""
+    alarms: int = 0
+    read_bytes: int = 0
+
+
+@dataclass(slots=True)
+class KeyLevels:
+    """What nodes have ``told`` of their keys, by node; what a node has delivered is counted over all its processes."""
+
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _before: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def note(self, node: str, told: Mapping[str, Any]) -> None:
+        """Take what a node tells."""
+        counts = {name: self._before[node, name] + told.get(name, 0) for name in _COUNTS}
+        self.told[node] = dict(told) | counts
+
+    def begin_again(self, node: str) -> None:
+        """Go on from the counts so far: the node's next process begins with none."""
+        for name in _COUNTS:
+            self._before[node, name] = self.told.get(node, {}).get(name, 0)
 
 
 def pools(
@@ -66,6 +91,8 @@ def pools(
                     qber=link.qber if link else None,
                     secret_rate_bps=link.secret_rate_bps if link else None,
                     trouble=link.trouble if link else "",
+                    alarms=link.alarms if link else 0,
+                    read_bytes=told.get(node, {}).get("stolen", 0),
                 )
             )
     return found

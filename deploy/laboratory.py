@@ -28,8 +28,8 @@ from deploy.errors import (
 from deploy.floors import mqtt_rate
 from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
-from deploy.key_links import KeyLinks
-from deploy.key_pools import KeyPool, pools
+from deploy.key_links import KeyLinks, KeyLinkStatus
+from deploy.key_pools import KeyLevels, KeyPool, pools
 from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
 from deploy.supervisor import Supervisor
@@ -107,7 +107,7 @@ class Laboratory:
         self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
-        self._told_of_keys: dict[str, dict[str, Any]] = {}
+        self._levels = KeyLevels()
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -146,6 +146,7 @@ class Laboratory:
     async def set_link(self, name: str, up: bool) -> None:
         """Cut a link, or mend it: see ``OracleClient.set_link``. Raise ``NotFound`` for one that the lab lacks."""
         await self._unless_trouble(self._interventions.set_link(name, up))
+        self._key_links.try_again(name)
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""
@@ -205,7 +206,14 @@ class Laboratory:
         attend(self._note_trouble(self._key_links.serve()))
 
     def _start_node(self, node: NodePlan) -> None:
-        config = self._credentials.node_config(node, self._broker, self._state.port, self.directory / "keys")
+        former = self.supervisor.children.get(node.name)
+        config = self._credentials.node_config(
+            node,
+            self._broker,
+            self._state.port,
+            self.directory / "keys",
+            incarnation=0 if former is None else former.restarts + 1,
+        )
         self.supervisor.start(node.name, NodePart(config))
 
     async def _start_broker(self) -> tuple[str, int]:
@@ -238,7 +246,7 @@ class Laboratory:
             self.plan.entanglement_route,
             list(self.plan.nodes),
             self._note_lag,
-            self._note_keys,
+            self._levels.note,
         )
 
     async def _take_routing(self, broker: tuple[str, int]) -> Coroutine[Any, Any, None] | None:
@@ -280,9 +288,18 @@ class Laboratory:
                 elif death.name in (BROKER, STATE):
                     raise
                 else:
-                    self._conductor.mourn(death.name)
-                    if self.plan.key_links and self._may_return(death.name):
-                        self._start_node(self.plan.nodes[death.name])
+                    self._bury(death)
+
+    def _bury(self, death: ProcessDied) -> None:
+        """Call off the runs of a node that has died; where keys are made as long as the lab is up, start it again."""
+        self._conductor.mourn(death.name)
+        if not self.plan.key_links:
+            return
+        if self._may_return(death.name):
+            self._levels.begin_again(death.name)
+            self._start_node(self.plan.nodes[death.name])
+        else:
+            self._warn(f"{death}; it has died too often to be started again")
 
     async def _revive(self, death: ProcessDied) -> None:
         """Start the shared-state server again; its clients come back by themselves. Raise when it dies too often."""
@@ -307,11 +324,16 @@ class Laboratory:
     async def keys(self) -> list[KeyPool]:
         """Tell what every node has in store with every other one, as far as it has told."""
         return pools(
-            self.plan, self._told_of_keys, self._key_links.status(), self._credentials.kme_addresses()
+            self.plan, self._levels.told, self._key_links.status(), self._credentials.kme_addresses()
         )
 
-    def _note_keys(self, node: str, told: dict[str, Any]) -> None:
-        self._told_of_keys[node] = told
+    def key_links(self) -> list[KeyLinkStatus]:
+        """Tell what has become of each link that makes keys."""
+        return self._key_links.status()
+
+    async def key_links_changed(self) -> None:
+        """Wait until a link has made a block, or failed, or begun again."""
+        await self._unless_trouble(self._key_links.change())
 
     def _note_lag(self, node: str, figures: LagFigures) -> None:
         """Keep what a node has told of its lag; warn when it falls behind, and again when it does so anew."""

@@ -84,8 +84,11 @@ class Plan:
     @property
     def key_links(self) -> list[LinkEnds]:
         """Return the links on which keys are made as long as the lab is up: none where time is virtual."""
-        if self.world.clock.mode == "virtual":
-            return []
+        return [] if self.world.clock.mode == "virtual" else self.continuous_links
+
+    @property
+    def continuous_links(self) -> list[LinkEnds]:
+        """Return the links that are to make keys continuously, whether time lets them or not."""
         return [
             LinkEnds(end.name, node.name, end.peer)
             for node in self.nodes.values()

@@ -6,6 +6,7 @@
     ├── ProtocolViolation      the peer's message is not what the protocol allows now (theirs)
     ├── AuthenticationFailed   a message is not what the peer sent here: forged, altered, replayed, missing
     ├── KeyRefused             the quantum channel does not yield a secret key (nobody's fault, or Eve's)
+    │   └── TooManyErrors      because of the errors that were seen: Eve measures, or the devices are out of order
     ├── TooFewOutcomes         an estimate is asked for and a setting that it needs was never measured
     ├── TransferFailed         a file did not arrive, and nothing of it was left behind
     ├── PeerGone               the peer's process ended or its connection was lost for good
@@ -42,6 +43,10 @@ class KeyRefused(NodeError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class TooManyErrors(KeyRefused):
+    """So many of the bits that were compared differ that no key is secret: a cause for alarm."""
 
 
 class TooFewOutcomes(NodeError):

@@ -37,6 +37,7 @@ NODE_EVENTS: Final = (
     "request.ended",
     "key.made",
     "key.refused",
+    "key.alarm",
 )
 """What only the node itself can tell the record."""
 

@@ -16,6 +16,7 @@ from shared_state.engine.kernels import COMPILED_FROM, compiled
 from shared_state.journal import Journal
 from shared_state.record_file import RecordFile
 from shared_state.service import Service
+from shared_state.world import kernels as trains
 
 
 class _Socket(asyncio.Protocol):
@@ -166,8 +167,11 @@ async def serve(config: ServerConfig) -> Server:
     With ``config.journal`` it goes on where the last server with this journal ended. Raises OSError, JournalFailed and
     RecordFailed.
     """
-    if config.world.max_qubits >= COMPILED_FROM:
-        compiled()  # it takes a second or two, and later somebody would wait for that
+    weak_pulses = any(link.pulses.intensities for link in config.world.links.values())
+    if config.world.max_qubits >= COMPILED_FROM or weak_pulses:
+        # it takes a second or two, and later somebody would wait for that
+        compiled()
+        trains.compiled()
     journal = None
     if config.journal:
         journal = Journal(Path(config.journal), config, datetime.now(UTC).timestamp())

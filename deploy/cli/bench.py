@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
 
 from deploy.bench import measure, real_time_lag
+from deploy.bench_keys import link_figures, stage_figures
 from deploy.bench_network import network_rates
 from deploy.bench_state import state_rates
 from deploy.cli.options import JsonOption
-from deploy.cli.screen import emit_json, print_table, quantity, say
+from deploy.cli.screen import emit_json, out, print_table, quantity, say
 from deploy.cli.session import finish
 
 NAME = "bench"
@@ -21,12 +23,20 @@ def command(
     broker: Annotated[
         Literal["embedded", "mosquitto", "auto"], typer.Option("--broker", help="The broker to measure on.")
     ] = "embedded",
+    keys: Annotated[
+        float, typer.Option("--keys", min=0, help="Watch a link that makes keys for so many seconds instead.")
+    ] = 0.0,
     json: JsonOption = False,
 ) -> None:
     """Measure pairs, teleportations, swaps, sifted bits and turns per wall second, beside bare round trips.
 
     Example: bellwire bench --broker mosquitto
+
+    Example: bellwire bench --keys 30 --broker auto
     """
+    if keys:
+        _bench_keys(keys, broker, json)
+        return
     say(f"Measuring {rounds} rounds of each on the {broker} broker ...")
     measurements = finish(measure(rounds, broker))
     state = finish(state_rates(rounds))
@@ -93,3 +103,29 @@ def command(
             for node, figures in lags.items()
         ],
     )
+
+
+def _bench_keys(seconds: float, broker: str, json: bool) -> None:
+    """Print what a metropolitan link makes in real time, and what its stages can do."""
+    say(f"Watching the link of lab metro-megabit for {seconds:g} s on the {broker} broker ...")
+    link = finish(link_figures(seconds, broker))
+    stages = finish(stage_figures(link.sifted_bps))
+    if json:
+        emit_json(
+            "bench-keys", {"broker": broker, **asdict(link), "stages": [asdict(each) for each in stages]}
+        )
+        return
+    out.print(
+        f"[bold]{quantity(link.secret_bps, 'bit/s')}[/] of secret key from {quantity(link.sifted_bps, 'bit/s')} sifted at "
+        f"{link.qber:.2%}, {link.blocks} blocks in {link.watched_s:.1f} s",
+        soft_wrap=True,
+    )
+    rows = [
+        [name, f"{cores:.2f}", quantity(link.lag_s[name], "s") if name in link.lag_s else "-"]
+        for name, cores in link.cores.items()
+    ]
+    print_table("Processes of the link", ["process", "cores", "lag, 99 % within"], rows)
+    rows = [
+        [each.stage, f"{quantity(each.bps, 'bit/s')} of {each.of}", f"{each.share:.2f}"] for each in stages
+    ]
+    print_table("Stages by themselves, both ends together", ["stage", "per core", "cores on this link"], rows)

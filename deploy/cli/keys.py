@@ -35,14 +35,15 @@ Form = Literal["base64", "hex", "raw"]
 SaeArgument = Annotated[str, typer.Argument(metavar="SAE", help="The application (SAE) that asks.")]
 _COLUMNS: Final = (
     *("node", "shared with", "from", "stored", "units", "reproducible", "delivered"),
-    *("QBER", "key rate", "SAE"),
+    *("QBER", "key rate", "SAE", "trouble"),
 )
 
 
 def ls(running: RunningOption = None, json: JsonOption = False) -> None:
     """List what each node has in store to share with others, and where it delivers.
 
-    A unit has 32 bytes. QBER and key rate are of the last block on the link between the two nodes.
+    A unit has 32 bytes. QBER and key rate are of the last block on the link between the two nodes; trouble says why it
+    makes no keys now.
 
     Example: bellwire keys ls -l metro --json
     """
@@ -190,6 +191,7 @@ def _row(pool: KeyPool) -> list[str]:
         "-" if pool.qber is None else f"{100 * pool.qber:.2f} %",
         "-" if pool.secret_rate_bps is None else quantity(pool.secret_rate_bps, "bit/s"),
         ", ".join(pool.sae) or "-",
+        pool.trouble or "-",
     ]
 
 

@@ -39,6 +39,11 @@ def command(
     valid = load(find(lab))
     planned = plan(valid, default_mode="real-time", mode=clock, seed=seed, default_journal=detach)
     head = header_of(valid, planned)
+    if idle := [link.name for link in planned.continuous_links if not planned.key_links]:
+        caution(
+            f"In virtual time no keys are made by themselves: {', '.join(idle)} would make them continuously in real "
+            "time only (--clock real-time). 'bellwire qkd' makes keys when it is called."
+        )
     say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
     if detach:
         registry = Registry()

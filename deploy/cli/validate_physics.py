@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy import field_systems
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, print_table, say
 from deploy.cli.session import finish
@@ -21,7 +22,7 @@ from shared_state.validation.sections import SECTIONS as WORLD_SECTIONS
 from shared_state.validation.summary import Summary, summaries
 
 NAME = "validate-physics"
-SECTIONS = {**WORLD_SECTIONS, **KEY_SECTIONS}
+SECTIONS = {**WORLD_SECTIONS, **KEY_SECTIONS, field_systems.NAME: field_systems.compare}
 
 
 def command(

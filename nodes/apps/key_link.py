@@ -135,7 +135,7 @@ async def _keys(
             try:
                 key = await distil(await _next(blocks), account)
             except KeyRefused as refusal:  # of both ends alike: they are in step
-                yield account.aborted(refusal.reason)
+                yield account.aborted(refusal)
                 continue
             if len(key):
                 await keys.put(f"{epoch}-{number}", key)

@@ -1,12 +1,12 @@
 """Calls for keys that come at the same time are answered at the price of one.
 
-A key is handed out when its deletion is on the disk at both ends, so a call costs two writes to disks and a message each
-way. Calls of one application for the same partners and size differ in their number only: who comes while one of
-them is being served waits, and those that have waited are served together.
+A key is handed out when its deletion is on the disks of both ends, so a call costs a write to each and a message each
+way. Calls of one application for the same partners and size differ in their number only: who comes while one of them
+is being served waits, and those that have waited are served together.
 
     1. call  ─┐  served at once
     2. call  ─┼─────────┐
-    3. call  ─┼─────────┤  served together when 1 is done: all or, where there are too few keys for all, one by one
+    3. call  ─┼─────────┤  served together when 1 is done; one by one where there are not enough keys for all of them
     4. call  ─┘ ────────┘
 """
 
@@ -49,43 +49,121 @@ class BatchedKeys:
     def __init__(self, keys: Keys) -> None:
         self.limits = keys.limits
         self._keys = keys
-        self._numbers: dict[Hashable, _Queue[int]] = {}
-        self._ids: dict[Hashable, _Queue[tuple[str, ...]]] = {}
+        self._masters: dict[Hashable, _Queue[int]] = {}
+        self._slaves: dict[Hashable, _Queue[Sequence[str]]] = {}
 
     async def get_key(
         self, master_sae: str, slave_saes: Sequence[str], number: int, size: int
     ) -> list[DeliveredKey]:
         """Deliver keys to the master."""
+        saes = tuple(slave_saes)
 
-        async def several(numbers: list[int]) -> list[DeliveredKey]:
-            return await self._keys.get_key(master_sae, slave_saes, sum(numbers), size)
+        async def serve(numbers: Sequence[int]) -> list[DeliveredKey]:
+            return await self._keys.get_key(master_sae, saes, sum(numbers), size)
 
-        topic = (master_sae, tuple(slave_saes), size)
-        fits = self._numbers_fit
-        return await _join(
-            self._numbers, topic, number, several, fits, lambda number: number, (KeysExhausted,)
-        )
+        def fit(numbers: Sequence[int]) -> bool:
+            return sum(numbers) <= self.limits.max_key_per_request
+
+        topic = master_sae, saes, size
+        queue = self._masters.setdefault(topic, _Queue(serve, fit, (KeysExhausted,)))
+        try:
+            return await queue.join(number, number)
+        finally:
+            if queue.is_empty():
+                self._masters.pop(topic, None)
 
     async def get_key_with_ids(
         self, slave_sae: str, master_sae: str, key_ids: Sequence[str]
     ) -> list[DeliveredKey]:
-        """Deliver the same keys to a slave."""
+        """Deliver the same keys to a slave. A key that two calls ask for goes to the first."""
 
-        async def several(wanted: list[tuple[str, ...]]) -> list[DeliveredKey]:
-            together = [key_id for ids in wanted for key_id in ids]
-            return await self._keys.get_key_with_ids(slave_sae, master_sae, together)
+        async def serve(wanted: Sequence[Sequence[str]]) -> list[DeliveredKey]:
+            ids = [key_id for each in wanted for key_id in each]
+            return await self._keys.get_key_with_ids(slave_sae, master_sae, ids)
 
-        topic, alone = (slave_sae, master_sae), (UnknownKeyIds, NotEntitled)
-        return await _join(self._ids, topic, tuple(key_ids), several, self._ids_fit, len, alone)
+        def fit(wanted: Sequence[Sequence[str]]) -> bool:
+            ids = [key_id for each in wanted for key_id in each]
+            return len(set(ids)) == len(ids) <= self.limits.max_key_per_request
+
+        topic = slave_sae, master_sae
+        queue = self._slaves.setdefault(topic, _Queue(serve, fit, (UnknownKeyIds, NotEntitled)))
+        try:
+            return await queue.join(key_ids, len(key_ids))
+        finally:
+            if queue.is_empty():
+                self._slaves.pop(topic, None)
 
     def status(self, master_sae: str, slave_sae: str) -> KeyStatus:
         """Tell what is stored."""
         return self._keys.status(master_sae, slave_sae)
 
-    def _numbers_fit(self, numbers: list[int]) -> bool:
-        return sum(numbers) <= self.limits.max_key_per_request
 
-    def _ids_fit(self, wanted: list[tuple[str, ...]]) -> bool:
-        """Tell whether there are not too many, and none is wanted twice: a key goes to one call only."""
-        together = [key_id for ids in wanted for key_id in ids]
-        return len(together) == len(set(together)) <= self.limits.max_key_per_request
+@dataclass(eq=False, slots=True)
+class _Place(Generic[WantT]):
+    """A call that waits: what it wants, how many keys that is, and what has come of it."""
+
+    want: WantT
+    count: int
+    keys: list[DeliveredKey] | None = None
+    error: KeyManagementError | None = None
+
+
+class _Queue(Generic[WantT]):
+    """Calls that ``serve`` can serve together if they ``fit``. An error ``of_one`` is that of one of them only."""
+
+    def __init__(
+        self,
+        serve: Callable[[Sequence[WantT]], Awaitable[list[DeliveredKey]]],
+        fit: Callable[[Sequence[WantT]], bool],
+        of_one: tuple[type[KeyManagementError], ...],
+    ) -> None:
+        self._serve = serve
+        self._fit = fit
+        self._of_one = of_one
+        self._lock = asyncio.Lock()
+        self._waiting: list[_Place[WantT]] = []
+
+    def is_empty(self) -> bool:
+        """Tell whether nobody waits."""
+        return not self._waiting
+
+    async def join(self, want: WantT, count: int) -> list[DeliveredKey]:
+        """Wait for one's turn; serve those at the head of the queue, unless others have served them meanwhile."""
+        place = _Place(want, count)
+        self._waiting.append(place)
+        try:
+            async with self._lock:  # whose waiters are in the order of the places
+                if place in self._waiting:
+                    await asyncio.sleep(0)  # who comes at the same moment comes along
+                    await self._settle(self._head())
+        finally:
+            if place in self._waiting:  # cancelled, or a failure that is none of key management
+                self._waiting.remove(place)
+        if place.error is not None:
+            raise place.error
+        assert place.keys is not None
+        return place.keys
+
+    def _head(self) -> list[_Place[WantT]]:
+        """Return as many from the head of the queue as fit together, at least one."""
+        head: list[_Place[WantT]] = []
+        for place in self._waiting:
+            if head and not self._fit([*(each.want for each in head), place.want]):
+                break
+            head.append(place)
+        return head
+
+    async def _settle(self, places: list[_Place[WantT]]) -> None:
+        try:
+            keys = iter(await self._serve([place.want for place in places]))
+        except KeyManagementError as error:
+            if isinstance(error, self._of_one) and len(places) > 1:
+                for place in places:
+                    await self._settle([place])
+                return
+            for place in places:
+                place.error = error
+        else:
+            for place in places:
+                place.keys = list(islice(keys, place.count))
+        self._waiting = [place for place in self._waiting if place not in places]

@@ -4,6 +4,8 @@ slaves at one other node   units of the pool shared with it (nodes.keys.reservin
                            key relayed over trusted nodes (nodes.keys.relaying)
 slaves at several nodes    a fresh key, relayed to each, where there is one over the pool shared with it
 slaves at this node        hold the same key here; when there are no others, it is a fresh one that no link knows
+
+Where the key of a pair is to be hybrid or post-quantum, no trusted node gets one for it: it comes from its pool or not.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Delivering:
             try:
                 await self._reserving.obtain(wanted)
             except KeysExhausted:
-                if not self._relaying.can_reach(wanted.node):
+                if not (self._site.trusts_relays(wanted.node) and self._relaying.can_reach(wanted.node)):
                     raise
                 await self._relay_missing(wanted)
         except (KeyManagementError, ProtocolViolation) as failure:
@@ -87,7 +89,11 @@ class Delivering:
                 cargo = Cargo("", blank.key_ids, size, master_sae, saes)
                 try:
                     sent = await self._relaying.send(
-                        node, len(content), partial(_same, content, cargo), direct=True
+                        node,
+                        len(content),
+                        partial(_same, content, cargo),
+                        direct=True,
+                        around=self._site.trusts_relays(node),
                     )
                     self._check_secrecy(sent, node)
                 except KeysUnavailable:

@@ -18,8 +18,9 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+from nodes.keys.batching import BatchedKeys, Keys
 from nodes.keys.errors import KeyManagementError, KeyRequestInvalid, KeysUnavailable, NotEntitled
 from nodes.keys.etsi014_requests import (
     EXTENSION_UNMET,
@@ -32,7 +33,7 @@ from nodes.keys.etsi014_requests import (
     key_request_of_body,
     key_request_of_query,
 )
-from nodes.keys.service import DeliveredKey, KeyStatus, Limits
+from nodes.keys.service import DeliveredKey
 
 Method: TypeAlias = Literal["status", "enc_keys", "dec_keys"]
 METHODS: Final[Mapping[Method, tuple[str, ...]]] = {
@@ -41,25 +42,6 @@ METHODS: Final[Mapping[Method, tuple[str, ...]]] = {
     "dec_keys": ("GET", "POST"),
 }
 """The methods of the API, each with the verbs of HTTP by which it may be called."""
-
-
-class Keys(Protocol):
-    """What delivers the keys: a ``nodes.keys.manager.KeyManager``."""
-
-    limits: Limits
-
-    async def get_key(
-        self, master_sae: str, slave_saes: Sequence[str], number: int, size: int
-    ) -> list[DeliveredKey]:
-        """Deliver keys to the master."""
-
-    async def get_key_with_ids(
-        self, slave_sae: str, master_sae: str, key_ids: Sequence[str]
-    ) -> list[DeliveredKey]:
-        """Deliver the same keys to a slave."""
-
-    def status(self, master_sae: str, slave_sae: str) -> KeyStatus:
-        """Tell what is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +82,7 @@ class Etsi014:
     """The API in front of ``keys``. ``reproducible``: keys whose bits come from seeded dice are delivered, too."""
 
     def __init__(self, keys: Keys, *, reproducible: bool) -> None:
-        self._keys = keys
+        self._keys = BatchedKeys(keys)
         self._reproducible = reproducible
 
     async def answer(self, call: Call) -> Answer:

@@ -1,7 +1,8 @@
 """Post-quantum and hybrid blocks at one node: as initiator and as responder of an exchange by ML-KEM.
 
 The responder stores its block before it answers, the initiator when it has the answer; neither block is taken from
-before both ends know that the other has it. An exchange whose answer is lost is asked for again, and answered alike.
+before both ends know that the other has it. An offer without an answer stands: it is made again as it is, and answered
+alike.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Exchanging:
         site = self._site
         if (offer.initiator, offer.responder) != (sender, site.node):
             return Declined("the offer is not from its sender, or not for this node")
-        pair = site.pairs.get(sender, Pair())
+        pair = site.pair(sender)
         wanted = "hybrid" if offer.block else "pqc"
         if pair.source != wanted or pair.parameters != offer.parameters or not 0 < offer.units <= 1 << 20:
             return Declined(
@@ -88,13 +89,16 @@ class Exchanging:
     async def _exchange(self, peer: str, block: str, units: int) -> KemOffer | Announced:
         site = self._site
         if (peer, block) not in self._offers:
-            parameters = site.pairs[peer].parameters
+            parameters = site.pair(peer).parameters
             bare = KemOffer(site.draw_id(), site.node, peer, parameters, block, units, b"")
             self._offers[peer, block] = make_offer(self._identity(), bare)
         private_key, offer = self._offers[peer, block]
-        answer = await site.plane.ask(peer, offer)  # PeerUnreachable leaves the offer, to be made again
-        if self._offers.pop((peer, block), None) is None:
+        answer = await site.plane.ask(peer, offer)
+        if answer == Announced("unknown"):
+            return answer  # and the offer stands: it may still arrive again when the peer has the block
+        if self._offers.get((peer, block)) != (private_key, offer):
             return offer  # a task beside this one was first
+        del self._offers[peer, block]
         match answer:
             case KemAnswer():
                 self._store(peer, offer, finish(self._identity(), private_key, offer, answer))

@@ -40,7 +40,7 @@ class Filling:
         self._site.observe(
             "block-deposited", {"peer": peer, "block": block, "units": units, "origin": origin}
         )
-        await self._settle_named(peer, block)
+        await self.settle(peer, block)
         return units
 
     async def refill(self) -> None:
@@ -67,19 +67,20 @@ class Filling:
         if found.deposited != request.units:
             self._drop(found, "different")
             return Announced("different")
-        if is_raw(found, self._pair(sender)):
+        if is_raw(found, self._site.pair(sender)):
             self.stirred.set()
         elif not found.ready:
             store.confirm(sender, request.block)
         return Announced("known")
 
-    async def _settle_named(self, peer: str, name: str) -> None:
+    async def settle(self, peer: str, name: str) -> None:
+        """Settle the block of this name, unless that has been done."""
         block = self._site.store.find(peer, name)
         if block is not None and not block.ready:
             await self._settle(block)
 
     async def _settle(self, block: Block) -> None:
-        raw = is_raw(block, self._pair(block.pool))
+        raw = is_raw(block, self._site.pair(block.pool))
         try:
             if raw and self._site.node < block.pool:
                 await self._combine(block)
@@ -101,7 +102,7 @@ class Filling:
     async def _combine(self, block: Block) -> None:
         state = await self._exchanging.combine(block)
         if state == "done":
-            await self._settle_named(block.pool, f"{block.block}+pqc")
+            await self.settle(block.pool, f"{block.block}+pqc")
         elif state != "unknown" or block.origin != "qkd":
             self._drop(block, state)
 
@@ -120,7 +121,7 @@ class Filling:
             except (PeerUnreachable, RelayFailed, ExchangeRefused, ProtocolViolation) as failure:
                 site.observe("refill-failed", {"peer": peer, "why": str(failure)})
                 return
-            await self._settle_named(peer, name)
+            await self.settle(peer, name)
 
     async def _relay(self, peer: str, units: int) -> str:
         """Share a random block with a peer over trusted nodes and return its name."""
@@ -141,6 +142,3 @@ class Filling:
         self._site.observe(
             "block-dropped", {"peer": block.pool, "block": block.block, "units": units, "why": why}
         )
-
-    def _pair(self, peer: str) -> Pair:
-        return self._site.pairs.get(peer, Pair())

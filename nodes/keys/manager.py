@@ -152,6 +152,13 @@ class KeyManager:
         """
         return await self._filling.deposit(peer, block, key, origin, reproducible)
 
+    async def settle(self, peer: str, block: str) -> None:
+        """Let a block be taken from if ``peer`` has it, too; where key is hybrid, see to the exchange.
+
+        What cannot be settled now, ``refill`` tries again. Raises ``StoreUnusable``.
+        """
+        await self._filling.settle(peer, block)
+
     async def refill(self) -> None:
         """Do what is left over and fill the pools of the configured pairs: now and then, and when stirred."""
         await self._filling.refill()

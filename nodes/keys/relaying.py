@@ -71,16 +71,18 @@ class Relaying:
         """Tell whether this node is sending a block of this name now."""
         return block in self._under_way
 
-    async def send(self, target: str, size: int, draw: Callable[[], Parcel], *, direct: bool = False) -> Sent:
+    async def send(
+        self, target: str, size: int, draw: Callable[[], Parcel], *, direct: bool = False, around: bool = True
+    ) -> Sent:
         """Bring ``size`` bytes to ``target``; return those that arrived.
 
         ``draw`` makes them anew for every try, so that what a failed one has left behind is not used. ``direct``: a
-        pool shared with the target is the shortest way; otherwise others are looked for. Raises ``RelayFailed``.
+        pool shared with the target may serve, ``around``: so may trusted nodes. Raises ``RelayFailed``.
         """
         barred: set[Hop] = set()
-        reason = "no QKD links lead there"
+        reason = "no QKD links lead there" if around else "the pool shared with it holds too little"
         for _ in range(_TRIES):
-            way = self._way(target, size, barred, direct)
+            way = self._way(target, size, barred, direct, around)
             if way is None:
                 break
             content, cargo = draw()
@@ -210,11 +212,15 @@ class Relaying:
     def _blank(self, way: tuple[str, ...], cargo: Cargo) -> Relay:
         return Relay(self._site.draw_id(), way, cargo, self._site.seeded, (), b"")
 
-    def _way(self, target: str, size: int, barred: set[Hop], direct: bool) -> tuple[str, ...] | None:
+    def _way(
+        self, target: str, size: int, barred: set[Hop], direct: bool, around: bool
+    ) -> tuple[str, ...] | None:
         hop: Hop = (self._site.node, target)
         own = {(self._site.node, level.pool): level.units for level in self._site.store.levels()}
         if direct and hop not in barred and own.get(hop, 0) >= units_for(pad_bytes(size)):
             return hop
+        if not around:
+            return None
         return find_route(self._site.network.links, *hop, self._levels | own, {*barred, hop})
 
     def _useless(self, outcome: Relayed, way: tuple[str, ...]) -> set[Hop]:

@@ -71,6 +71,14 @@ class Site:
         """Tell from which end of the pool shared with ``peer`` this node takes: the two differ."""
         return self.node > peer
 
+    def pair(self, peer: str) -> Pair:
+        """Return how the pool shared with a peer is filled."""
+        return self.pairs.get(peer, Pair())
+
+    def trusts_relays(self, peer: str) -> bool:
+        """Tell whether trusted nodes may know the key shared with a peer; post-quantum key is for the ends alone."""
+        return self.pair(peer).source == "qkd"
+
     def draw_id(self) -> str:
         """Draw a name that never comes again."""
         return self.coin.unique(16).hex()

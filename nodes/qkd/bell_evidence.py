@@ -33,7 +33,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nodes.errors import KeyRefused, TooFewOutcomes
+from nodes.errors import KeyRefused, TooFewOutcomes, TooManyErrors
 from nodes.estimation import bell_inequality
 from nodes.estimation.correlations import PRODUCTS
 from nodes.estimation.estimates import Estimate
@@ -117,7 +117,8 @@ class BellEvidence:
             raise KeyRefused(f"{self.pairs} pairs are too few to say anything of; measure more")
         margin = NormalDist().inv_cdf(1 - FALSE_VIOLATION) * s.stderr
         if s.value - margin <= 2:
-            raise KeyRefused(
+            refusal = TooManyErrors if s.value <= 2 else KeyRefused
+            raise refusal(
                 f"S = {s.value:.3f}, give or take {margin:.3f}, does not exceed 2: no entanglement is shown, "
                 "someone measures the photons, or the pairs are too few or too poor"
             )

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from nodes.agreement import LinkAgreement
-from nodes.errors import AuthenticationFailed, KeyRefused, ProtocolViolation
+from nodes.errors import AuthenticationFailed, KeyRefused, NodeError, ProtocolViolation, TooManyErrors
 from nodes.ports import Clock, Coin
 from nodes.qkd import amplification, cascade, ldpc, verification
 from nodes.qkd.authentication import AuthenticatedPeer, PeerWithdrew
@@ -36,6 +36,9 @@ from nodes.qkd.report import QkdReport
 
 FEWEST_KEY_BITS: Final = 256
 """A shorter key is refused: it could not fill an AES-256 key."""
+
+ALARMING_QBER: Final = 0.05
+"""From this error rate on the errors are to blame for a block without a key, and not that it is short."""
 
 ENGINES: Final[dict[str, ModuleType]] = {"cascade": cascade, "ldpc": ldpc}
 
@@ -89,11 +92,11 @@ async def concluded(account: Account, peer: AuthenticatedPeer, steps: Coroutine[
     try:
         key = await steps
     except (KeyRefused, PeerWithdrew) as refusal:
-        return Distilled(account.aborted(refusal.reason), None)
+        return Distilled(account.aborted(refusal), None)
     except Exception as failure:
         await peer.give_up(failure)
         if isinstance(failure, AuthenticationFailed):
-            return Distilled(account.aborted(str(failure)), None)
+            return Distilled(account.aborted(failure), None)
         raise
     return Distilled(account.concluded(len(key)), key)
 
@@ -141,17 +144,18 @@ class Account:
         """Return the report of a block that gave a key."""
         return replace(self._report, secret_bits=secret_bits, duration_s=self._clock.now() - self._started)
 
-    def aborted(self, reason: str) -> QkdReport:
-        """Return the report of a block that gave none."""
-        duration = self._clock.now() - self._started
-        return replace(self._report, aborted=True, reason=reason, duration_s=duration)
+    def aborted(self, refusal: NodeError) -> QkdReport:
+        """Return the report of a block that gave none, because of ``refusal``."""
+        duration, alarm = self._clock.now() - self._started, isinstance(refusal, TooManyErrors)
+        return replace(self._report, aborted=True, reason=str(refusal), alarm=alarm, duration_s=duration)
 
     def _value(self, block: SiftedBlock, leaked: int, errors: list[int]) -> int:
         worth = block.evidence.worth(leaked, errors)
         single = None if worth.single_photons is None else round(worth.single_photons)
         self._report = replace(self._report, qber_upper=worth.phase_error, single_photon_bits=single)
         if worth.length < FEWEST_KEY_BITS:
-            raise KeyRefused(
+            refusal = TooManyErrors if block.evidence.qber >= ALARMING_QBER else KeyRefused
+            raise refusal(
                 f"{block.key.size} bits, of which {block.evidence.qber:.2%} in the sample and perhaps "
                 f"{worth.phase_error:.2%} in all are wrong, hold no {FEWEST_KEY_BITS} secret ones; "
                 "send more pulses, or look for the cause of the errors"

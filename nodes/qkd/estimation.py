@@ -31,7 +31,7 @@ from math import ceil, lgamma, log2
 
 import numpy as np
 
-from nodes.errors import KeyRefused, ProtocolViolation
+from nodes.errors import KeyRefused, ProtocolViolation, TooManyErrors
 from nodes.ports import Bits, Coin, Peer
 from nodes.qkd import amplification
 from nodes.qkd.bits import packed, unpacked
@@ -191,18 +191,18 @@ def worth_of(size: int, phase_errors: float, leaked: int, security: Security) ->
 
 
 def refuse_rates(qber: float, phase_error: float) -> None:
-    """Raise ``KeyRefused`` where perfect error correction leaves nothing: 1 - h(Q) - h(e) <= 0."""
+    """Raise ``TooManyErrors`` where perfect error correction leaves nothing: 1 - h(Q) - h(e) <= 0."""
     if binary_entropy(min(qber, 0.5)) + binary_entropy(min(phase_error, 0.5)) >= 1:
-        raise KeyRefused(
+        raise TooManyErrors(
             f"{qber:.1%} of the sampled key bits and {phase_error:.1%} of the check bits differ, and no key is secret "
             "from there on: someone measures the photons, or the link is misaligned"
         )
 
 
 def refuse_hopeless(estimate: Estimate) -> None:
-    """Raise ``KeyRefused`` when the sample's QBER is ``QBER_LIMIT`` or more."""
+    """Raise ``TooManyErrors`` when the sample's QBER is ``QBER_LIMIT`` or more."""
     if estimate.qber >= QBER_LIMIT:
-        raise KeyRefused(
+        raise TooManyErrors(
             f"{estimate.qber:.1%} of the sampled bits differ and no key is secret from {QBER_LIMIT:.0%} on: "
             "someone measures the photons, or the link is misaligned"
         )

@@ -27,6 +27,7 @@ from math import ceil, log2
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nodes.errors import ProtocolViolation
 from nodes.ports import Bits, Coin, Peer
@@ -71,7 +72,8 @@ async def answer(key: Bits, qber: float, bob: Peer, coin: Coin) -> Reconciled:
     """Tell Bob the parities he needs; return Alice's key, unchanged."""
     seed = coin.secret(SEED_BYTES)
     await bob.send(Interleaver(seed))
-    layout, shuffled = await asyncio.to_thread(_prepared, key, qber, seed)
+    layout, places = await asyncio.to_thread(_prepared, key.size, qber, seed)
+    shuffled = key[places]
     if layout.code is None:
         await _tell(shuffled, bob)
         return Reconciled(key, leakage(key.size, key.size))
@@ -85,21 +87,22 @@ async def answer(key: Bits, qber: float, bob: Peer, coin: Coin) -> Reconciled:
 async def correct(key: Bits, qber: float, alice: Peer, coin: Coin) -> Reconciled:
     """Correct Bob's key, in which about a fraction ``qber`` of the bits is wrong; return it."""
     interleaver = await alice.receive(Interleaver)
-    layout, shuffled = await asyncio.to_thread(_prepared, key, qber, interleaver.seed)
+    layout, places = await asyncio.to_thread(_prepared, key.size, qber, interleaver.seed)
+    corrected = np.empty_like(key)
     if layout.code is None:
-        told = await _heard(key.size, alice)
-        return Reconciled(_restored(told, interleaver.seed), leakage(key.size, key.size))
+        corrected[places] = await _heard(key.size, alice)
+        return Reconciled(corrected, leakage(key.size, key.size))
     sizes = [layout.code.checks] * len(layout.sizes)
     heard = pieces(await _heard(sum(sizes), alice), sizes)
-    frames = await asyncio.to_thread(_sought, layout.code, pieces(shuffled, layout.sizes), heard)
+    frames = await asyncio.to_thread(_sought, layout.code, pieces(key[places], layout.sizes), heard)
     while any(wishes := await asyncio.to_thread(_wishes, frames, qber)):
         await alice.send(Wishes(np.array(wishes, dtype=_WISH).tobytes()))
         sizes = [frame.answer_size(wish) for frame, wish in zip(frames, wishes, strict=True)]
         answers = pieces(await _heard(sum(sizes), alice), sizes)
         await asyncio.to_thread(_learn, frames, wishes, answers)
     await alice.send(Wishes(bytes(_WISH.itemsize * len(frames))))
-    corrected = np.concatenate([frame.bits for frame in frames])
-    return Reconciled(_restored(corrected, interleaver.seed), _leakage(frames, key.size))
+    corrected[places] = np.concatenate([frame.bits for frame in frames])
+    return Reconciled(corrected, _leakage(frames, key.size))
 
 
 def leakage(told: int, size: int) -> int:
@@ -117,16 +120,9 @@ def _leakage(frames: Sequence[Frame], size: int) -> int:
     return leakage(sum(frame.leaked for frame in frames), size)
 
 
-def _prepared(key: Bits, qber: float, seed: bytes) -> tuple[Layout, Bits]:
-    """Return the layout, and the key in the order in which the frames take its bits."""
-    return lay_out(key.size, qber), key[order(seed, key.size)]
-
-
-def _restored(corrected: Bits, seed: bytes) -> Bits:
-    """Put corrected bits back into the order of the key."""
-    key = np.empty_like(corrected)
-    key[order(seed, corrected.size)] = corrected
-    return key
+def _prepared(size: int, qber: float, seed: bytes) -> tuple[Layout, NDArray[np.int64]]:
+    """Return the layout, and which bit of the key comes where in the frames."""
+    return lay_out(size, qber), order(seed, size)
 
 
 def _syndromes(frames: list[ToldFrame]) -> Bits:

@@ -16,7 +16,8 @@ class QkdReport:
     the correction, what the amount of it tells, and the verification tag. ``efficiency`` is what the correction
     told divided by n h(e), Shannon's limit for n bits of which the fraction e was wrong. ``chsh`` is the value of S,
     where the protocol measures it. A figure is None when the run did not get that far, and ``efficiency``
-    also when nothing was wrong. ``duration_s`` is emulated time. When ``aborted``, ``reason`` says why there is no key.
+    also when nothing was wrong. ``duration_s`` is emulated time. When ``aborted``, ``reason`` says why there is no key;
+    ``alarm``: because of the errors that were seen, as when somebody measures the photons.
     """
 
     pulses: int
@@ -35,3 +36,4 @@ class QkdReport:
     duration_s: float = 0.0
     aborted: bool = False
     reason: str = ""
+    alarm: bool = False

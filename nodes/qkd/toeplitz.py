@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nodes.errors import NodeError
 from nodes.ports import Bits
@@ -85,5 +84,5 @@ def _product(vector: Bits, seed: Bits, precision: type[np.float32 | np.float64])
 
 def _fast_length(least: int) -> int:
     """Return the smallest even 2^a 3^b 5^c that is at least ``least``: a length whose Fourier transform is fast."""
-    odd = [3**b * 5**c for b in range(20) for c in range(14) if 3**b * 5**c <= least]
+    odd: list[int] = [3**b * 5**c for b in range(20) for c in range(14) if 3**b * 5**c <= least]
     return min(factor << max(1, (-(-least // factor) - 1).bit_length()) for factor in odd)

@@ -92,7 +92,7 @@ def _tag(key: Bits, points: bytes, seed: Bits, failure: float) -> Bits:
 
 
 def _point_count(failure: float) -> int:
-    """Return at how many points the keys are evaluated: so that all being common takes up half of ``failure`` at most."""
+    """Return at how many points the keys are evaluated: all are common with half of ``failure`` at most."""
     count = 1
     while 2 * _COMMON**count > Fraction(failure):
         count += 1

@@ -87,6 +87,11 @@ class Conductor:
         self._given_up: dict[str, str] = {}
         self._begins = asyncio.Lock()
 
+    @property
+    def oracle(self) -> OracleClient:
+        """Return the referee's view of the quantum world, which can also cut links and let Eve in."""
+        return self._oracle
+
     async def serve(self) -> None:
         """Carry the conductor's mail until cancelled; raise ``BrokerLost`` or ``ServerLost``."""
         async with asyncio.TaskGroup() as group:

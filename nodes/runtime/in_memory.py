@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -51,6 +52,7 @@ async def in_memory_lab(
     on_lag: Callable[[str, LagFigures], None] = lambda node, figures: None,
     record: Path | None = None,
     agreements: Mapping[str, LinkAgreement] | None = None,
+    stores: Mapping[str, KeyStore] | None = None,
 ) -> AsyncIterator[Conductor]:
     """Run the nodes of ``world`` inside the block and give their conductor.
 
@@ -58,7 +60,8 @@ async def in_memory_lab(
     take the delay of the fibres on the way, but on the links, by name, for which ``classical`` has another channel.
     ``on_lag`` hears how late things are, in real time.
     ``record``: the file to which the lab's events are added, after its first line. ``agreements``: how keys are made
-    on links, by name; where nothing is said the transmitter decides, as in a lab file.
+    on links, by name; where nothing is said the transmitter decides, as in a lab file. ``stores``: where nodes keep
+    their keys, by node; others have a store of their own.
     """
     lab = "in-memory"
     tokens = {name: f"token of {name}" for name in world.nodes}
@@ -89,6 +92,8 @@ async def in_memory_lab(
             client = await resources.enter_async_context(await NodeClient.local(service, name=name))
             bus = await resources.enter_async_context(wrap(broker.bus(name, lab, announcements=True)))
             surroundings = _surroundings(world, name, classical or {}, agreements or {}, identities)
+            if stores and name in stores:
+                surroundings = replace(surroundings, keys=stores[name])
             node = Node(surroundings, lab, client, bus, world.seed, ListSink(), calm)
             stop(node.serve())
         await conductor.ready(list(world.nodes))

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from broker.envelope import Envelope
+from broker.errors import EnvelopeError
 from nodes import codec
 from nodes.errors import NodeError, ProtocolViolation
 from nodes.keys.errors import PeerUnreachable
@@ -41,6 +42,8 @@ ANSWERS: Final[Mapping[str, type[object]]] = {
 _PATIENCE = 1.0
 """Wall seconds after which a question is asked again."""
 _ATTEMPTS = 5
+_LONGEST_WAYS, _LONGEST_WAIT = 10.0, 1.0
+"""A message is believed to be on its way for so many times the delay of its channel and so many emulated seconds."""
 _MOST_ANSWERING = 256
 """So many questions are answered at the same time; the rest is asked again."""
 
@@ -62,7 +65,7 @@ class BusKeyPlane:
         self._now = now
         self._wait = wait
         self._channels = channels
-        self._asked: dict[str, asyncio.Future[Envelope]] = {}
+        self._asked: dict[tuple[str, str], asyncio.Future[Envelope]] = {}
         self._incoming: asyncio.Queue[Envelope] = asyncio.Queue(_MOST_ANSWERING)
 
     async def ask(self, node: str, request: object, patience: int = 1) -> object:
@@ -70,15 +73,16 @@ class BusKeyPlane:
         if node not in self._channels:
             raise PeerUnreachable(node)
         session = uuid4().hex
-        answered = self._asked[session] = asyncio.get_running_loop().create_future()
+        answered = self._asked[node, session] = asyncio.get_running_loop().create_future()
         try:
             for _ in range(_ATTEMPTS):
                 await self._post(node, session, request)
                 done, _ = await asyncio.wait([answered], timeout=_PATIENCE * patience)
                 if done:
+                    await self._travelled(answered.result())
                     return _read(answered.result(), ANSWERS)
         finally:
-            del self._asked[session]
+            del self._asked[node, session]
         raise PeerUnreachable(node)
 
     async def serve(self, answer: Answer) -> None:
@@ -92,21 +96,27 @@ class BusKeyPlane:
                 task.add_done_callback(lambda _: places.release())
 
     def _take(self, envelope: Envelope) -> None:
-        asked = self._asked.get(envelope.session)
+        """Take a message, from whomever and in whatever form: who is no node, or asks too much, is not heard."""
+        asked = self._asked.get((envelope.sender, envelope.session))
         if asked is not None and envelope.kind in ANSWERS:
             if not asked.done():
                 asked.set_result(envelope)
-        elif envelope.kind in REQUESTS and not self._incoming.full():
+        elif envelope.kind in REQUESTS and envelope.sender in self._channels and not self._incoming.full():
             self._incoming.put_nowait(envelope)
 
     async def _answer(self, envelope: Envelope, answer: Answer) -> None:
         """Answer one question; what is no question of the protocol gets no answer."""
-        await self._wait(envelope.arrives_at)
+        await self._travelled(envelope)
         try:
             told = await answer(envelope.sender, _read(envelope, REQUESTS))
-        except NodeError:
+            await self._post(envelope.sender, envelope.session, told)
+        except (NodeError, EnvelopeError):
             return
-        await self._post(envelope.sender, envelope.session, told)
+
+    async def _travelled(self, envelope: Envelope) -> None:
+        """Wait until light has brought a message; who stamps one for a time far ahead is not believed."""
+        latest = self._now() + _LONGEST_WAYS * self._channels[envelope.sender].delay + _LONGEST_WAIT
+        await self._wait(min(envelope.arrives_at, latest))
 
     async def _post(self, node: str, session: str, message: object) -> None:
         now = self._now()

@@ -18,9 +18,9 @@ from nodes.keys.manager import KeyManager
 from nodes.keys.secret import Secret
 from nodes.keys.site import KeyNetwork
 from nodes.keys.store import KeyStore
+from nodes.ports import Coin
 from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RunClock
-from nodes.runtime.coin import make_coin
 from nodes.runtime.key_plane import BusKeyPlane
 from nodes.runtime.keys_config import KeysConfig
 from nodes.runtime.kme_http import Access, serve_kme
@@ -32,7 +32,10 @@ _REFILL_INTERVAL = 2.0
 
 
 class KeyService:
-    """Serves the keys in ``store``; ``channels`` lead to the other nodes, ``clock`` is the lab's."""
+    """Serves the keys in ``store``; ``channels`` lead to the other nodes, ``clock`` is the lab's.
+
+    ``seeded``: the ``coin`` is a stream of the lab's seed.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,8 @@ class KeyService:
         bus: Bus,
         clock: RunClock,
         channels: Mapping[str, Channel],
-        seed: int | None,
+        coin: Coin,
+        seeded: bool,
         sink: Sink,
     ) -> None:
         self._config = config
@@ -62,11 +66,11 @@ class KeyService:
             self._plane,
             KeyNetwork(config.saes, config.links),
             clock=clock,
-            coin=make_coin(seed, self._node, "keys"),
+            coin=coin,
             limits=None if kme is None else kme.limits,
             pairs=config.pairs,
             observe=self._observe,
-            seeded=seed is not None,
+            seeded=seeded,
             reproducible_too=True if kme is None else kme.deliver_reproducible,
             identity=identity,
             thief=self._steal if config.compromised else None,

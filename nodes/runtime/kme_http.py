@@ -20,7 +20,8 @@ from aiohttp import web
 from cryptography import x509
 
 from nodes.errors import NodeError
-from nodes.keys.etsi014 import METHODS, Answer, Call, Etsi014, Keys, Method, error_of
+from nodes.keys.batching import Keys
+from nodes.keys.etsi014 import METHODS, Answer, Call, Etsi014, Method, error_of
 from nodes.keys.etsi014_requests import CallRefused
 from nodes.runtime.kme_config import KmeConfig
 

@@ -194,7 +194,13 @@ class PostOffice:
         self._standing[protocol] = take
 
     async def post(
-        self, recipient: str, protocol: str, session: str, kind: str, body: dict[str, Any], times: tuple[float, float]
+        self,
+        recipient: str,
+        protocol: str,
+        session: str,
+        kind: str,
+        body: dict[str, Any],
+        times: tuple[float, float],
     ) -> None:
         """Leave a message of a standing protocol to the dispatch; ``times`` are those of sending and of arrival.
 

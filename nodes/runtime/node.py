@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from broker.bus import Bus
 from broker.envelope import Envelope
@@ -11,6 +13,7 @@ from broker.telemetry import Record, Sink
 from nodes import codec
 from nodes.errors import ProgramInvalid, RunCancelled
 from nodes.network.memories import MemoryBudget
+from nodes.qkd.report import QkdReport
 from nodes.runtime import lag
 from nodes.runtime.calm import Calm
 from nodes.runtime.causes import name_of, root_cause, story
@@ -89,7 +92,8 @@ class Node:
                 name: Channel(channel.hops, make_coin(seed, surroundings.name, name, "keys"))
                 for name, channel in surroundings.channels.items()
             },
-            seed,
+            make_coin(seed, surroundings.name, "keys", *_again(surroundings.incarnation)),
+            seed is not None,
             sink,
         )
         self._turns: TurnTaker | None = None
@@ -180,8 +184,13 @@ class Node:
             office=self._office,
             clock=clock,
             coin=make_coin(self._seed, self._surroundings.name, order.run),
+            settle=self._keys.manager.settle,
+            alarm=partial(self._alarm, order.run),
             network=self._network(order) if order.network else None,
         )
+
+    def _alarm(self, run: str, report: QkdReport) -> None:
+        self._note("key.alarm", run, qber=report.qber or 0.0, reason=report.reason)
 
     def _clock(self) -> RunClock:
         if self._turns is None:
@@ -240,13 +249,14 @@ class Node:
         loop = asyncio.get_running_loop()
         unreported: list[str] = []
         reported_at = loop.time()
-        async for returned in stage.play(role):
-            unreported.append(returned)
-            long = sum(map(len, unreported)) > _REPORT_LENGTH or len(unreported) == _ROUNDS_PER_REPORT
-            if long or loop.time() - reported_at > _REPORT_INTERVAL:
-                await self._report(stage, RoundsPlayed(tuple(unreported)))
-                unreported.clear()
-                reported_at = loop.time()
+        async with aclosing(stage.play(role)) as rounds:
+            async for returned in rounds:
+                unreported.append(returned)
+                long = sum(map(len, unreported)) > _REPORT_LENGTH or len(unreported) == _ROUNDS_PER_REPORT
+                if long or loop.time() - reported_at > _REPORT_INTERVAL:
+                    await self._report(stage, RoundsPlayed(tuple(unreported)))
+                    unreported.clear()
+                    reported_at = loop.time()
         if unreported:
             await self._report(stage, RoundsPlayed(tuple(unreported)))
 
@@ -295,6 +305,11 @@ class Node:
 
     def _note(self, name: str, run: str | None = None, **fields: str | int | float) -> None:
         self._sink.record(Record(name, self._client.now(), self._surroundings.name, run, fields))
+
+
+def _again(incarnation: int) -> tuple[str, ...]:
+    """Name the dice of a node that was started again: they must not show again what its keys were drawn with."""
+    return (str(incarnation),) if incarnation else ()
 
 
 def _role(order: RunOrder) -> Role | None:

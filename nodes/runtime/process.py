@@ -45,6 +45,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
             {node: bytes.fromhex(key) for node, key in keys.public_keys.items()},
         ),
         reproducible=config.seed is not None,
+        incarnation=config.incarnation,
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(

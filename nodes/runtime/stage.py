@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from math import acos, cos, inf, pi, sin
 from typing import Any
 
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from nodes.agreement import LinkAgreement
 from nodes.errors import ProgramInvalid
 from nodes.identity import Identity
+from nodes.keys.site import Pair
 from nodes.keys.store import KeyStore
 from nodes.network import swap
 from nodes.ports import Coin, Qubit, Rounds, SharedSecret
-from nodes.qkd.report import QkdReport
 from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RunClock
 from nodes.runtime.desk import RequestDesk
+from nodes.runtime.key_events import Alarm, tell_of_keys
 from nodes.runtime.keys_config import KeysConfig
 from nodes.runtime.links import FibreLink
 from nodes.runtime.mail import PostOffice
@@ -32,7 +33,7 @@ from nodes.runtime.peers import BusPeer
 from nodes.runtime.programs import Need, Role, numbered
 from nodes.runtime.qubits import Register
 from nodes.runtime.returns import pack
-from nodes.runtime.stored_keys import StoredKeys
+from nodes.runtime.stored_keys import Settle, StoredKeys
 from shared_state.errors import PeerError, RequestError
 from shared_state.wire import Message
 
@@ -48,7 +49,7 @@ class Surroundings:
     stored, by name, with who is at the other end; ``memories`` counts this node's own, which keep a qubit for
     ``cutoff`` seconds. ``agreements``: how keys are made with each neighbour; ``keys``: where they are stored, and
     delivered as ``key_service`` says, ``reproducible`` whether a seed repeats them; ``identity``: what this node signs
-    with."""
+    with. ``incarnation`` counts the processes that were this node before."""
 
     name: str
     links: dict[str, str]
@@ -64,11 +65,12 @@ class Surroundings:
     memories: int = 0
     cutoff: float = inf
     agreements: dict[str, LinkAgreement] = field(default_factory=dict)
+    incarnation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Everything that one run uses at this node."""
+    """Everything that one run uses at this node. ``settle`` is its key manager's; ``alarm`` tells its log."""
 
     order: RunOrder
     surroundings: Surroundings
@@ -76,13 +78,16 @@ class Stage:
     office: PostOffice
     clock: RunClock
     coin: Coin
+    settle: Settle
+    alarm: Alarm
     network: NetworkStack | None = None
 
-    async def play(self, role: Role | None) -> AsyncIterator[str]:
+    async def play(self, role: Role | None) -> AsyncGenerator[str, None]:
         """Play all rounds; yield what each returned, as ``nodes.runtime.returns`` writes it. A relay yields nothing."""
         if role is not None and role.yields:
-            async for returned in self._performance(role, f"{self.order.run}:0"):
-                yield returned
+            async with aclosing(self._performance(role, f"{self.order.run}:0")) as performance:
+                async for returned in performance:
+                    yield returned
             return
         for number in range(self.order.rounds):
             session = f"{self.order.run}:{number}"
@@ -114,10 +119,10 @@ class Stage:
             unknown: dict[str, StateVector] = {}
             arguments = await self._supply(role, session, unknown)
             returned = await role.function(**arguments)
-            self._record_keys(returned, session)
+            self._tell_of_keys(returned, session)
             return await pack(returned, unknown, self.register)
 
-    async def _performance(self, role: Role, session: str) -> AsyncIterator[str]:
+    async def _performance(self, role: Role, session: str) -> AsyncGenerator[str, None]:
         """Play all rounds in one go, in one session."""
         unknown: dict[str, StateVector] = {}
         arguments = await self._supply(role, session, unknown)
@@ -125,10 +130,9 @@ class Stage:
         async with aclosing(role.function(**arguments)) as performance:
             async for returned in performance:
                 played += 1
-                if self.order.endless:
-                    self._record_keys(returned, session)
-                elif played > self.order.rounds:
+                if played > self.order.rounds and not self.order.endless:
                     break
+                self._tell_of_keys(returned, session)
                 yield await pack(returned, unknown, self.register)
         if played != self.order.rounds and not self.order.endless:
             raise ProgramInvalid(
@@ -143,16 +147,14 @@ class Stage:
             self.network.end_round(session)
         self.office.end_round(session)
 
-    def _record_keys(self, returned: object, session: str) -> None:
-        """Tell the lab's record, if there is one, of the keys that a role says it has made or refused."""
-        if not self.register.client.recorded:
-            return
-        inside = [getattr(returned, each.name) for each in fields(returned)] if is_dataclass(returned) else []
-        for report in [returned, *inside]:
-            if isinstance(report, QkdReport):
-                event = "key.refused" if report.aborted else "key.made"
-                details: dict[str, Message] = {"secret_bits": report.secret_bits, "qber": report.qber}
+    def _tell_of_keys(self, returned: object, session: str) -> None:
+        """Tell the lab's record, if there is one, and of an alarm the log."""
+
+        def note(event: str, details: dict[str, Message]) -> None:
+            if self.register.client.recorded:
                 self.register.client.note(self.clock.now(), session, event, details)
+
+        tell_of_keys(returned, note, self.alarm)
 
     async def _supply(self, role: Role, session: str, unknown: dict[str, StateVector]) -> dict[str, Any]:
         """Make the arguments of one round.
@@ -187,7 +189,7 @@ class Stage:
             case "link":
                 return self._link(self._node(need.role), self.order.run)
             case "keys":
-                return StoredKeys(self.surroundings.keys, self._node(need.role), self.surroundings.reproducible)
+                return self._keys(self._node(need.role))
             case "identity":
                 return self.surroundings.identity
             case "secret":
@@ -203,6 +205,14 @@ class Stage:
             case "rounds":
                 return Rounds(self.order.rounds)
         return self.order.given().get(need.name, need.default)
+
+    def _keys(self, node: str) -> StoredKeys:
+        """Return the keys in store with a node. They are settled where others use them meanwhile, or not before they
+        are combined with another secret."""
+        around = self.surroundings
+        hybrid = around.key_service.pairs.get(node, Pair()).source == "hybrid"
+        settle = self.settle if self.order.endless or hybrid else None
+        return StoredKeys(around.keys, node, around.reproducible, around.name > node, settle)
 
     def _halves(self, role: Role) -> Iterator[tuple[Need, SwapPath]]:
         seen: Counter[str] = Counter()

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nodes.qkd.asymptotic_rates import WeakLightChannel, infinite_decoy_rate, plob_bound
 from nodes.qkd.decoy import DecoySource, Security, Tallies, secret_length
 from nodes.qkd.entropy import binary_entropy
 from nodes.qkd.expected_clicks import Clicks, LinkParameters, Settings
 from nodes.qkd.key_rates import EFFICIENCY, error_rate, expected_block
-from shared_state.config import DetectorConfig, FibreConfig, LinkDevices, NodeDevices, PulseConfig
+from nodes.validation import counted_links
+from shared_state.config import DetectorConfig, FibreConfig, LinkDevices, PulseConfig
 from shared_state.validation.comparison import Comparison, Formula
 from shared_state.validation.findings import Curve, Findings, Plot
-from shared_state.validation.table import RUN, laid_out
 
 DISTANCES_KM = (0.0, 25.0, 50.0, 75.0, 100.0)
 CLICKS = 350_000
@@ -60,12 +59,7 @@ def link_of(km: float) -> LinkParameters:
 
 def clicks_per_pulse(km: float) -> float:
     """Return how often anything clicks, in either basis."""
-    source, q = SETTINGS.source, SETTINGS.key_basis_probability
-    key, check = link_of(km).clicks(SETTINGS)
-    return sum(
-        p * (q * in_key + (1 - q) * in_check)
-        for p, in_key, in_check in zip(source.probabilities, key.detections, check.detections, strict=True)
-    )
+    return counted_links.clicks_per_pulse(link_of(km), SETTINGS)
 
 
 async def key_rates(seed: int) -> Findings:
@@ -94,18 +88,7 @@ async def send(km: float, seed: int) -> tuple[int, int, Tallies]:
         detectors=RECEIVER,
     )
     devices = LinkDevices(("alice", "bob"), FibreConfig(km * 1000, ATTENUATION), None, light)
-    async with laid_out({"alice": NodeDevices(), "bob": NodeDevices()}, {"link": devices}, seed) as table:
-        train = await table.nodes["alice"].emit_train(0.0, RUN, "link", pulses)
-        seen = await table.nodes["bob"].measure_train(0.0, RUN, "link", pulses)
-        sent = await table.nodes["alice"].recall(RUN, train, seen.indices)
-    wrong = sent.bits != seen.bits
-    in_key, in_check = ((sent.bases == basis) & (seen.bases == basis) for basis in (0, 1))
-
-    def counted(chosen: NDArray[np.bool_]) -> tuple[int, ...]:
-        return tuple(np.bincount(sent.intensities[chosen], minlength=len(source.intensities)).tolist())
-
-    tallies = Tallies(counted(in_key), counted(in_check), counted(in_check & wrong), counted(in_key & wrong))
-    return pulses, len(seen.indices), tallies
+    return pulses, *await counted_links.count_pulses(devices, pulses, seed)
 
 
 def _compare(km: float, pulses: int, clicks: int, tallies: Tallies) -> list[Comparison]:

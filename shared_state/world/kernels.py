@@ -1,4 +1,4 @@
-"""How the work on long trains is done: by loops that numba compiles, where that is installed, or by numpy and Python."""
+"""How the work on long trains is done: by loops that numba compiles, if it is installed, or by numpy and Python."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.world.kernels import compiled
+from shared_state.world import kernels
 
 Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
@@ -80,7 +80,7 @@ def coins(count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def ranks(values: NDArray[np.uint32], asked: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Return how many of ``values`` lie below each of ``asked``; both ascend."""
-    fast = compiled()
+    fast = kernels.compiled()
     if fast is None:
         return np.searchsorted(values, asked)
     found = np.empty(len(asked), dtype=np.int64)

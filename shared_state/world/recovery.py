@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared_state.world.kernels import compiled
+from shared_state.world import kernels
 
 NEVER: Final = 2**62
 """More clicks than there will be."""
@@ -112,7 +112,7 @@ def see(
 def _see(
     candidates: NDArray[np.uint32], count: int, blind: int, gaps: NDArray[np.int64], *arrays: Any
 ) -> None:
-    fast = compiled()
+    fast = kernels.compiled()
     if fast is not None:
         fast.see(candidates, count, blind, gaps, *arrays)
         return

@@ -35,7 +35,7 @@ POOLS = [
     KeyPool(
         "north", "dc", ["qkd", "relay"], 40, 10240, 0, 3, ["vpn-north"], "https://127.0.0.1:1", 0.0312, 1500.0
     ),
-    KeyPool("dc", "north", ["qkd"], 41, 10496, 41, 2, ["vpn-dc"], "https://127.0.0.1:2"),
+    KeyPool("dc", "north", ["qkd"], 41, 10496, 41, 2, ["vpn-dc"], "https://127.0.0.1:2", trouble="link-down"),
 ]
 
 
@@ -124,12 +124,35 @@ def test_the_levels_of_all_pools_are_listed(metro: UpLab) -> None:
     assert told["pools"] == json.loads(
         json.dumps([asdict(replace(POOLS[0], stored_units=39)), asdict(POOLS[1])])
     )
-    lines = run("ls").stdout.splitlines()
-    assert lines[0].split("\t")[:4] == ["node", "shared with", "from", "stored"]
-    assert lines[1].split("\t") == [
-        *("north", "dc", "qkd, relay", "10.24 kbit", "38", "0", "3", "3.12 %", "1.5 kbit/s", "vpn-north"),
+    head, *rows = (line.split("\t") for line in run("ls").stdout.splitlines())
+    assert [dict(zip(head, row, strict=True)) for row in rows] == [
+        {
+            "node": "north",
+            "shared with": "dc",
+            "from": "qkd, relay",
+            "stored": "10.24 kbit",
+            "units": "38",
+            "reproducible": "0",
+            "delivered": "3",
+            "QBER": "3.12 %",
+            "key rate": "1.5 kbit/s",
+            "SAE": "vpn-north",
+            "trouble": "-",
+        },
+        {
+            "node": "dc",
+            "shared with": "north",
+            "from": "qkd",
+            "stored": "10.5 kbit",
+            "units": "41",
+            "reproducible": "41",
+            "delivered": "2",
+            "QBER": "-",
+            "key rate": "-",
+            "SAE": "vpn-dc",
+            "trouble": "link-down",
+        },
     ]
-    assert lines[2].split("\t")[7:] == ["-", "-", "vpn-dc"]
 
 
 def test_a_key_is_fetched_at_both_ends(metro: UpLab) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nodes.errors import ProtocolViolation
 from nodes.ports import Coin, Peer
+from nodes.qkd import amplification
 from nodes.qkd.amplification import Hashing, amplify_as_alice, amplify_as_bob, secret_length
 from nodes.qkd.entropy import binary_entropy
 
@@ -63,6 +64,36 @@ async def test_both_parties_hold_the_same_secret_key(
     mine, his = await both(amplify_as_alice(key, 1200, bob, make_coin(1)), amplify_as_bob(key, 1200, alice))
     assert np.array_equal(mine, his)
     assert mine.size == 1200
+
+
+async def test_a_long_seed_comes_in_parts(
+    connect: Connect, both: Both, make_coin: MakeCoin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(amplification, "PART", 1000)
+    heard: list[int] = []
+
+    def listen(sender: str, number: int, message: object) -> list[object]:
+        heard.extend([8 * len(message.seed)] if isinstance(message, Hashing) else [])
+        return [message]
+
+    key = np.random.default_rng(1).integers(0, 2, 2501, dtype=np.uint8)
+    bob, alice = connect(listen)
+    mine, his = await both(amplify_as_alice(key, 900, bob, make_coin(1)), amplify_as_bob(key, 900, alice))
+    assert np.array_equal(mine, his)
+    assert heard == [1000, 1000, 504]
+
+
+@pytest.mark.parametrize("length", [0, 3000])
+async def test_where_there_is_nothing_to_choose_no_seed_is_sent(
+    connect: Connect, both: Both, make_coin: MakeCoin, length: int
+) -> None:
+    key = np.random.default_rng(1).integers(0, 2, 3000, dtype=np.uint8)
+    bob, alice = connect()
+    mine, his = await both(
+        amplify_as_alice(key, length, bob, make_coin(1)), amplify_as_bob(key, length, alice)
+    )
+    assert np.array_equal(mine, key[3000 - length :])
+    assert np.array_equal(his, mine)
 
 
 async def test_bob_refuses_a_matrix_for_another_length(connect: Connect) -> None:

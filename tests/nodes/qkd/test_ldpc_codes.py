@@ -1,4 +1,4 @@
-"""Codes have no short cycles, the degrees asked for, and are the same on every machine; finer ones are cut from them."""
+"""Codes have no short cycles, the degrees asked for, and are the same everywhere; finer ones are cut from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nodes.qkd.ldpc_codes import Code, code, degrees, refine
 from nodes.qkd.ldpc_degrees import FRACTIONS, LARGEST_DEGREE, column_degrees
 
-SHAPES = [(512, 51, 40), (512, 15, 128), (512, 200, 8), (125, 20, 8), (38, 12, 8), (32, 6, 9)]
+SHAPES = [(512, 51, 16), (512, 15, 40), (256, 100, 8), (125, 20, 8), (38, 12, 8), (32, 6, 9)]
 
 
 def matrix(of: Code) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from deploy.certificates import LIFETIME, Algorithm, Authority, Certificates, Credential
-from nodes.keys.etsi014 import Keys
+from nodes.keys.batching import Keys
 from nodes.keys.manager import KeyManager
 from nodes.keys.plane import InMemoryNetwork
 from nodes.keys.site import KeyNetwork

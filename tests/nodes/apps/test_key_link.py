@@ -1,0 +1,232 @@
+"""The program ``keys``: both ends store the same keys, block after block, and nothing that is not secret and certain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from broker.envelope import Envelope
+from broker.faulty import Delayed, FaultyBus
+from nodes.apps import key_link
+from nodes.errors import RunFailed
+from nodes.runtime.conductor import Conductor
+from nodes.runtime.in_memory import in_memory_lab
+from tests.nodes.runtime.key_labs import EVE, FOR_EVER, LINK, Ends, agreed, blocks, world
+
+SIZES = {"bb84": 1, "bbm92": 20_000, "e91": 100_000, "decoy-bb84": 150_000}
+SLOW = pytest.mark.thorough
+
+
+async def made(
+    protocol: str, count: int, ends: Ends, reconciliation: str = "ldpc", size: int = 0, **of_world: Any
+) -> list[Any]:
+    """Make so many blocks; return both ends' reports of each."""
+    terms = agreed(protocol, reconciliation, size or SIZES[protocol])
+    async with in_memory_lab(world(protocol, **of_world), agreements=terms, stores=ends.stores) as lab:
+        result = await lab.run(blocks(count))
+    return result.returned
+
+
+@pytest.mark.parametrize(
+    ("protocol", "reconciliation"),
+    [
+        ("bb84", "ldpc"),
+        ("bbm92", "cascade"),
+        ("decoy-bb84", "ldpc"),
+        pytest.param("bb84", "cascade", marks=SLOW),
+        pytest.param("bbm92", "ldpc", marks=SLOW),
+        pytest.param("decoy-bb84", "cascade", marks=SLOW),
+        pytest.param("e91", "ldpc", marks=SLOW),
+        pytest.param("e91", "cascade", marks=SLOW),
+    ],
+)
+async def test_both_ends_report_and_store_the_same_keys(protocol: str, reconciliation: str) -> None:
+    ends = Ends()
+    returned = await made(protocol, 2, ends, reconciliation)
+    for block in returned:
+        mine, his = ({**block[role], "duration_s": 0.0} for role in ("alice", "bob"))
+        assert mine == his
+        assert not mine["aborted"], mine["reason"]
+        assert (mine["protocol"], mine["reconciliation"]) == (protocol, reconciliation)
+    assert ends.units()[0] == ends.units()[1] == sum(block["bob"]["secret_bits"] // 256 for block in returned)
+    keys = ends.take_all()
+    assert len(set(keys)) == len(keys) > 0, "no unit comes twice"
+
+
+async def test_a_seed_repeats_the_keys_and_without_one_they_come_from_the_operating_system() -> None:
+    runs = [Ends() for _ in range(4)]
+    for ends, seed in zip(runs, (3, 3, None, None), strict=True):
+        await made("bbm92", 1, ends, seed=seed)
+        told = ends.stores["alice"].level("bob")
+        assert told.reproducible == (told.units if seed is not None else 0)
+    first, again, unseeded, other = (ends.take_all() for ends in runs)
+    assert first == again
+    assert len({*first, *unseeded, *other}) == len(first) + len(unseeded) + len(other)
+
+
+async def test_what_is_released_is_what_authentication_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first blocks pay for the pads of the epoch's beginning: fewer pads, more key."""
+    full, small = Ends(), Ends()
+    many = await made("bbm92", 2, full)
+    monkeypatch.setattr(key_link, "PADS", 40)
+    few = await made("bbm92", 2, small)
+    assert sum(block["bob"]["secret_bits"] for block in few) >= sum(block["bob"]["secret_bits"] for block in many)
+    # nothing of the first block's start is released: both runs have the same dice, and the same key before the split
+    assert few[1]["bob"]["sifted_bits"] == many[1]["bob"]["sifted_bits"]
+
+
+@pytest.mark.thorough
+async def test_a_hundred_short_blocks_pay_for_their_authentication() -> None:
+    ends = Ends()
+    returned = await made("bbm92", 100, ends, size=8000)
+    assert sum(block["bob"]["aborted"] for block in returned) == 0
+    assert all(block["bob"]["secret_bits"] > 0 for block in returned[50:]), "the pads of the beginning are paid"
+    keys = ends.take_all()
+    assert len(set(keys)) == len(keys)
+
+
+async def test_blocks_without_a_key_use_the_pads_up_and_end_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_link, "PADS", 20)
+    ends = Ends()
+    with pytest.raises(RunFailed) as failure:
+        await made("bbm92", 100, ends, size=4000, tap={"enabled": True})
+    assert failure.value.cause in ("ReserveExhausted", "PeerWithdrew")
+    assert ends.units() == (0, 0)
+    assert await made("bbm92", 1, ends), "a new epoch has new pads"
+    assert ends.units()[0] == ends.units()[1] > 0
+
+
+class Standing:
+    """A link in real time that makes keys until the block is left, and the reports that it has made."""
+
+    def __init__(self, lab: Conductor) -> None:
+        self.lab = lab
+        self.reports: list[dict[str, Any]] = []
+        self._changed = asyncio.Event()
+
+    def hear(self, role: str, told: Any) -> None:
+        """Take the report of a block."""
+        if role == "bob":
+            self.reports.append(told)
+            self._changed.set()
+
+    async def until(self, holds: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
+        """Return the next blocks of which something holds."""
+        start, found = len(self.reports), list[dict[str, Any]]()
+        async with asyncio.timeout(20):
+            while len(found) < count:
+                self._changed.clear()
+                found = [report for report in self.reports[start:] if holds(report)]
+                if len(found) < count:
+                    await self._changed.wait()
+        return found
+
+
+@asynccontextmanager
+async def standing(lab: Conductor) -> AsyncIterator[Standing]:
+    link = Standing(lab)
+    task = asyncio.create_task(lab.stand(FOR_EVER, link.hear))
+    try:
+        yield link
+        assert not task.done(), "it goes on until it is called off"
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def refused(report: dict[str, Any]) -> bool:
+    return bool(report["aborted"])
+
+
+def gave_a_key(report: dict[str, Any]) -> bool:
+    return not report["aborted"] and report["secret_bits"] > 0
+
+
+async def test_when_eve_has_gone_the_same_epoch_gives_keys_again() -> None:
+    ends, terms = Ends(), agreed("bbm92")
+    there = world("bbm92", "real-time", None)
+    async with in_memory_lab(there, agreements=terms, stores=ends.stores) as lab, standing(lab) as link:
+        await link.until(gave_a_key)
+        await lab.oracle.set_tap(EVE, True)
+        alarms = await link.until(refused, 2)
+        await lab.oracle.set_tap(EVE, False)
+        await link.until(refused, 0)
+        assert all(report["alarm"] for report in alarms[1:])
+        assert alarms[1]["qber"] > 0.2
+        assert alarms[1]["secret_bits"] == 0
+        before = ends.units()
+        await link.until(gave_a_key, 2)
+    assert ends.units() > before
+    keys = ends.take_all()
+    assert len(set(keys)) == len(keys)
+
+
+async def test_when_the_link_is_cut_the_epoch_ends_and_another_can_begin_when_it_is_mended() -> None:
+    ends, terms = Ends(), agreed("bbm92")
+    there = world("bbm92", "real-time", None)
+    async with in_memory_lab(there, agreements=terms, stores=ends.stores) as lab:
+        async with standing(lab) as link:
+            await link.until(gave_a_key)
+        with pytest.raises(RunFailed, match=f"link '{LINK}' is down"):  # noqa: PT012 - it is cut meanwhile
+            async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+                heard = asyncio.Event()
+                group.create_task(_cut(lab, heard))
+                await lab.stand(FOR_EVER, lambda role, told: heard.set())
+        census = await lab.census()
+        assert (census.qubits, census.in_flight, census.waiting) == (0, 0, 0)
+        await lab.oracle.set_link(LINK, True)
+        async with standing(lab) as link:
+            await link.until(gave_a_key)
+    assert ends.units()[0] == ends.units()[1]
+
+
+async def _cut(lab: Conductor, heard: asyncio.Event) -> None:
+    await heard.wait()
+    await lab.oracle.set_link(LINK, False)
+
+
+def altering(number: int) -> Callable[[Envelope], Iterable[Envelope | Delayed]]:
+    """Alter a bit of the ``number``-th message of the program, and of no other one."""
+    seen = 0
+
+    def fault(envelope: Envelope) -> Iterable[Envelope | Delayed]:
+        nonlocal seen
+        texts = [name for name, value in envelope.body.items() if isinstance(value, bytes) and value]
+        if envelope.protocol != "keys" or not texts:
+            return [envelope]
+        seen += 1
+        if seen != number:
+            return [envelope]
+        octets = envelope.body[texts[0]]
+        altered = octets[:-1] + bytes([octets[-1] ^ 1])
+        return [replace(envelope, body=envelope.body | {texts[0]: altered})]
+
+    return fault
+
+
+@pytest.mark.parametrize(
+    "number", [1, 2, 9, 20, 33, *(pytest.param(n, marks=SLOW) for n in (3, 5, 7, 12, 16, 25, 28, 30, 31, 40))]
+)
+async def test_a_message_that_is_altered_ends_the_epoch_and_no_key_is_used_that_only_one_end_has(
+    number: int,
+) -> None:
+    ends, terms = Ends(), agreed("bbm92", block=12_000)
+    there, fault = world("bbm92", "real-time", None), altering(number)
+    async with in_memory_lab(
+        there, lambda bus: FaultyBus(bus, fault), agreements=terms, stores=ends.stores
+    ) as lab:
+        with pytest.raises(RunFailed) as failure:
+            async with asyncio.timeout(20):
+                await lab.stand(FOR_EVER, lambda role, told: None)
+        assert failure.value.cause in ("AuthenticationFailed", "PeerWithdrew", "IdentityRefused")
+        for here, there_ in (("alice", "bob"), ("bob", "alice")):
+            for taken in ends.stores[here].take(there_, 32, ends.stores[here].level(there_).units):
+                redeemed = ends.stores[there_].redeem(here, taken.units, 32)
+                assert redeemed.secret.reveal() == taken.secret.reveal()
+        async with standing(lab) as link:
+            await link.until(gave_a_key)
