@@ -111,13 +111,13 @@ def _bench_keys(seconds: float, broker: str, json: bool) -> None:
     link = finish(link_figures(seconds, broker))
     stages = finish(stage_figures(link.sifted_bps))
     if json:
-        emit_json(
-            "bench-keys", {"broker": broker, **asdict(link), "stages": [asdict(each) for each in stages]}
-        )
+        told = {"broker": broker, **asdict(link), "stages": [asdict(each) for each in stages]}
+        emit_json("bench-keys", told)
         return
     out.print(
-        f"[bold]{quantity(link.secret_bps, 'bit/s')}[/] of secret key from {quantity(link.sifted_bps, 'bit/s')} sifted at "
-        f"{link.qber:.2%}, {link.blocks} blocks in {link.watched_s:.1f} s",
+        f"[bold]{quantity(link.secret_bps, 'bit/s')}[/] of secret key from "
+        f"{quantity(link.sifted_bps, 'bit/s')} sifted at {link.qber:.2%}, "
+        f"{link.blocks} blocks in {link.watched_s:.1f} s",
         soft_wrap=True,
     )
     rows = [
