@@ -1,4 +1,4 @@
-"""What a metropolitan link costs: core-seconds for an emulated second of Nature and of either end, in processes.
+"""What a metropolitan link costs: core-seconds for an emulated second of Nature, of its clients, and of sifting.
 
     python -m tests.benchmarks.bench_photons --seconds 2
 
@@ -13,11 +13,13 @@ import argparse
 import asyncio
 import multiprocessing
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import product
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -34,6 +36,7 @@ from shared_state.config import (
     WorldConfig,
 )
 from shared_state.server import serve
+from tests.benchmarks.replayed_light import recorded, sifted_again
 
 PULSES: Final = PulseConfig(
     pulse_rate=1e8,
@@ -43,7 +46,7 @@ PULSES: Final = PulseConfig(
     misalignment=0.01,
     detectors=DetectorConfig(0.25, 100.0 / 1e8),
 )
-TRAIN: Final = 5_000_000
+TRAIN: Final = 3_200_000
 LAB, RUN, LINK = "bench", "run", "metro"
 
 
@@ -83,7 +86,7 @@ def be_party(name: str, pipe: Connection, port: int) -> None:
 
 
 async def _party(name: str, pipe: Connection, port: int) -> None:
-    steps: Counter[str] = Counter()
+    steps: dict[str, float] = {}
     train, told = None, b""
     async with await NodeClient.connect("127.0.0.1", port, lab=LAB, name=name, token=name) as client:
         while (task := await asyncio.to_thread(pipe.recv_bytes)) != b"end":
@@ -99,7 +102,8 @@ async def _party(name: str, pipe: Connection, port: int) -> None:
             elif train is not None:
                 await client.recall(RUN, train, np.frombuffer(task, dtype=np.uint32).astype(np.int64))
                 task = b"recall"
-            steps[task.decode()] += time.process_time() - began
+            word = task.decode()
+            steps[word] = steps.get(word, 0.0) + time.process_time() - began
             pipe.send_bytes(told)
 
 
@@ -114,46 +118,69 @@ def measure(trains: int, server_config: ServerConfig) -> Cost:
     for name in ("alice", "bob"):
         ends[name], its = spawn.Pipe()
         spawn.Process(target=be_party, args=(name, its, port), daemon=True).start()
-    steps: Counter[str] = Counter()
-    clicks = 0
-    for number in range(trains + 1):
-        for name, task in (("alice", b"send"), ("bob", b"measure")):
-            ends[name].send_bytes(task)
-            announced = ends[name].recv_bytes()
-        ends["alice"].send_bytes(announced)
-        ends["alice"].recv_bytes()
-        if number == 0:
-            control.send(None)
-            steps["nature"] = -control.recv()
-            for end in ends.values():
-                end.send_bytes(b"tell")
-                steps.subtract(end.recv())
-        else:
-            clicks += len(announced) // 4
-    control.send(None)
-    steps["nature"] += control.recv()
+
+    def told() -> Counter[str]:
+        control.send(None)
+        steps = Counter({"nature": control.recv()})
+        for end in ends.values():
+            end.send_bytes(b"tell")
+            steps.update(end.recv())
+        return steps
+
+    clicks = _train(ends)  # warms everything up
+    before, clicks = told(), 0
+    for _ in range(trains):
+        clicks += _train(ends)
+    spent = told()
+    spent.subtract(before)
     for end in ends.values():
-        end.send_bytes(b"tell")
-        steps.update(end.recv())
         end.send_bytes(b"end")
     nature.join()
-    return Cost(dict(steps), clicks)
+    return Cost(dict(spent), clicks)
+
+
+def _train(ends: dict[str, Connection]) -> int:
+    """Let a train be sent, measured and recalled; return how many clicks it brought."""
+    for name, task in (("alice", b"send"), ("bob", b"measure")):
+        ends[name].send_bytes(task)
+        announced = ends[name].recv_bytes()
+    ends["alice"].send_bytes(announced)
+    ends["alice"].recv_bytes()
+    return len(announced) // 4
+
+
+async def sifting(emulated: float) -> Cost:
+    """Sift recorded light at both ends, messages encoded and decoded; return what the two cost together."""
+    pulses = round(emulated * PULSES.pulse_rate)
+    light = await recorded(config(50e-9, 0.01), LINK, pulses)
+    clicks = sum(len(seen.indices) for seen in light.seen)
+    began = time.process_time()
+    mine, his = await sifted_again(light, len(PULSES.intensities), pulses)
+    spent = time.process_time() - began
+    if mine.tallies != his.tallies:
+        raise RuntimeError("the two ends have counted differently")
+    return Cost({"both ends": spent}, clicks)
+
+
+def _write(what: str, cost: Cost, emulated: float) -> None:
+    spent = ", ".join(f"{step} {seconds / emulated:.3f}" for step, seconds in cost.steps.items())
+    sys.stdout.write(f"{what}, {cost.clicks / emulated / 1e6:.2f} M clicks/s: {spent}\n")
 
 
 def main() -> None:
-    """Write a line for each kind of detector."""
+    """Write a line for each kind of detector, and one for sifting."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1.0, help="emulated seconds")
-    seconds = parser.parse_args().seconds
-    trains = max(1, round(seconds * PULSES.pulse_rate / TRAIN))
+    trains = max(1, round(parser.parse_args().seconds * PULSES.pulse_rate / TRAIN))
     emulated = trains * TRAIN / PULSES.pulse_rate
+    sys.stdout.write("core-seconds per emulated second:\n")
     for dead_time, afterpulse in product((0.0, 50e-9), (0.0, 0.01)):
-        cost = measure(trains, config(dead_time, afterpulse))
-        spent = ", ".join(f"{step} {seconds / emulated:.3f}" for step, seconds in cost.steps.items())
-        sys.stdout.write(
-            f"dead time {dead_time * 1e9:.0f} ns, after-pulses {afterpulse:.0%}: "
-            f"{cost.clicks / emulated / 1e6:.2f} M clicks/s; core-seconds per emulated second: {spent}\n"
-        )
+        what = f"dead time {dead_time * 1e9:.0f} ns, after-pulses {afterpulse:.0%}"
+        _write(what, measure(trains, config(dead_time, afterpulse)), emulated)
+    with tempfile.TemporaryDirectory() as directory:
+        kept = config(50e-9, 0.01, str(Path(directory) / "record"))
+        _write("the same, recorded", measure(trains, kept), emulated)
+    _write("sifting", asyncio.run(sifting(emulated)), emulated)
 
 
 if __name__ == "__main__":

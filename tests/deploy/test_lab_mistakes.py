@@ -89,7 +89,7 @@ VALUES = [
         link("source: {scheme: magic}"),
         "4:20: scheme: 'magic' is not 'werner', 'single-click'",
     ),
-    (link("qkd: {protocol: e91}"), "4:19: protocol: 'e91' is not 'bb84'; write protocol: bb84"),
+    (link("qkd: {protocol: b92}"), "4:19: protocol: 'b92' is not 'bb84', 'decoy-bb84'"),
     (link("qkd: {misalignment: 2}"), "4:23: misalignment: '2' is too large; write misalignment: at most 1"),
     (HEAD + "seed: abc", "2:7: seed: 'abc' is not a whole number; write seed: 42"),
     (HEAD + "seed: -1", "2:7: seed: '-1' should be greater than or equal to 0; write seed: 42"),

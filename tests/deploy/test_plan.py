@@ -11,6 +11,7 @@ import pytest
 from deploy.errors import NotFound
 from deploy.plan import LinkEnd, NodePlan, plan
 from deploy.topology import Lab
+from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
 from shared_state.config import ClockConfig, FibreConfig, TapConfig, WernerSource
 
@@ -41,12 +42,14 @@ def test_the_world_has_every_device_of_the_lab(read: ReadLab) -> None:
 
 def test_a_node_is_told_its_own_links_and_how_long_its_messages_take(read: ReadLab) -> None:
     nodes = plan(read(TRIANGLE)).nodes
-    assert nodes["bob"].links == (
-        LinkEnd("charlie-bob", "charlie", pytest.approx(60e-6 + 1e-3), True, True),  # type: ignore[arg-type]  # compares as a float
-        LinkEnd("alice-bob", "alice", pytest.approx(100e-6), False, False),  # type: ignore[arg-type]  # compares as a float
-    )
+    near, far = nodes["bob"].links
+    agreed = LinkAgreement()
+    assert near == LinkEnd("charlie-bob", "charlie", near.delay, True, True, agreed, first=False)
+    assert near.delay == pytest.approx(60e-6 + 1e-3)
+    assert far == LinkEnd("alice-bob", "alice", far.delay, False, False, agreed, first=False)
+    assert far.delay == pytest.approx(100e-6)
     assert nodes["alice"].channels == {"bob": (Hop(100e-6),), "charlie": (Hop(50e-6),)}
-    assert {field.name for field in fields(NodePlan)} == {"name", "links", "channels"}
+    assert {field.name for field in fields(NodePlan)} == {"name", "links", "channels", "key_service"}
 
 
 def test_a_message_takes_the_shortest_way(read: ReadLab) -> None:

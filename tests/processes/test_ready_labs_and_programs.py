@@ -50,6 +50,15 @@ JOBS = {
     "grid-3x3": [Job("entangle", {"alice": "n11", "bob": "n33"}, rounds=2)],
     "grid-10x10": [Job("entangle", {"alice": "n00", "bob": "n22"}, rounds=2)],
     "metro-decoy": [Job("qkd", {"alice": "sender", "bob": "receiver"}, parameters={"pulses": "1000000"})],
+    "tokyo": [
+        Job("qkd", {"alice": "koganei", "bob": "koganei2"}),
+        Job("qkd", {"alice": "otemachi", "bob": "hongo"}, parameters={"block": "20000"}),
+    ],
+    "swissquantum": [Job("qkd", {"alice": "unige", "bob": "cern"}, parameters={"block": "20000"})],
+    "secoqc": [Job("qkd", {"alice": "siemens", "bob": "erdberg"}, parameters={"block": "20000"})],
+    "uk": [Job("qkd", {"alice": "bristol", "bob": "bristol2"})],
+    "beijing-shanghai": [Job("qkd", {"alice": "micius", "bob": "nanshan"}, parameters={"block": "20000"})],
+    "field-systems": [Job("qkd", {"alice": "secoqc-a", "bob": "secoqc-b"}, parameters={"block": "20000"})],
 }
 
 

@@ -26,7 +26,7 @@ async def stores(keys: int) -> tuple[StoredKeys, StoredKeys]:
     ends = [StoredKeys(KeyStore(None, b"k" * 32), peer, reproducible=True) for peer in ("bob", "alice")]
     for end in ends:
         if keys:
-            await end.put("block", Key(np.arange(256 * keys, dtype=np.uint32).astype(np.uint8) & 1))
+            await end.put("block", Key(np.arange(256 * keys).astype(np.uint8) & np.uint8(1)))
     return ends[0], ends[1]
 
 

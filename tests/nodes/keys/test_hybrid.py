@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nodes.keys.hybrid import combine, expanded_block, hybrid_block
@@ -29,6 +29,7 @@ def test_the_combiner_gives_the_known_answer() -> None:
     assert combine("hybrid unit", [QKD, KEM], CONTEXT).hex() == pinned
 
 
+@settings(deadline=None)
 @given(secrets, secrets)
 def test_different_secrets_are_never_the_same_input(one: list[bytes], other: list[bytes]) -> None:
     assume(one != other)
@@ -40,6 +41,7 @@ def test_bytes_moved_from_one_secret_to_the_next_change_the_key() -> None:
     assert len({combine("test", part, b"") for part in parts}) == len(parts)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=8), st.binary(max_size=8))
 def test_purposes_and_contexts_are_kept_apart(context: bytes, other: bytes) -> None:
     assume(context != other)

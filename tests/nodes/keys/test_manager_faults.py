@@ -36,13 +36,6 @@ def make_lab() -> Iterator[MakeLab]:
         lab.close()
 
 
-@pytest.fixture
-def lab(make_lab: MakeLab) -> KeyLab:
-    made = make_lab()
-    made.share("alice", "bob", 64)
-    return made
-
-
 async def get(lab: KeyLab, master: str, *slaves: str, number: int = 1, size: int = 256) -> list[DeliveredKey]:
     saes = [f"{slave}-app" for slave in slaves]
     return await lab.managers[master].get_key(f"{master}-app", saes, number, size)

@@ -9,7 +9,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.keys.errors import CargoTampered
@@ -37,6 +37,7 @@ def pad_of(content: bytes, name: str = "pad") -> tuple[Taken, Secret]:
 BARE = Relay("request", ("a", "b", "c"), Cargo(block="new"), False, (), b"")
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=200))
 def test_the_next_node_gets_what_was_sealed(content: bytes) -> None:
     near, far = pad_of(content)
@@ -108,6 +109,7 @@ def test_the_place_on_the_route_is_that_after_the_sender() -> None:
     assert hop_to(replace(BARE, route=("a", "b", "a", "b")), "b", "a") == 0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9))
 def test_the_relayed_bytes_are_cut_into_keys_of_one_size(size: int, number: int) -> None:
     content = key_of_units(2 * number, "content")[: size * number]
@@ -116,6 +118,7 @@ def test_the_relayed_bytes_are_cut_into_keys_of_one_size(size: int, number: int)
     assert {len(key) for key in keys} <= {size, len(content) % size}
 
 
+@settings(deadline=None)
 @given(st.integers(2, 9), st.integers(0, 2**32), st.data())
 def test_a_route_has_the_fewest_hops_and_among_those_the_fullest_pools(
     nodes: int, seed: int, data: st.DataObject

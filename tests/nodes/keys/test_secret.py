@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.keys.errors import StoreCorrupted, WrongWrappingKey
@@ -42,6 +42,7 @@ def test_secrets_compare_by_their_bytes_and_wipe_to_zeros() -> None:
     assert same.reveal() == OCTETS
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64), st.integers(0, 2**40), st.integers(0, 2**40))
 def test_a_wrapped_unit_opens_under_its_index_only(secret: bytes, index: int, another: int) -> None:
     wrapper = Wrapper(bytes(32), bytes(16), "pool", "block")
@@ -78,6 +79,7 @@ def test_nothing_wrapped_elsewhere_opens_here(place: Place) -> None:
         Place().wrapper().unwrap(0, place.wrapper().wrap(0, OCTETS))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=4)), st.lists(st.binary(max_size=4)))
 def test_different_parts_are_never_joined_alike(parts: list[bytes], others: list[bytes]) -> None:
     assert (joined(*parts) == joined(*others)) == (parts == others)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.keys.errors import (
@@ -32,6 +32,7 @@ def store() -> Iterator[KeyStore]:
     opened.close()
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 200), count=st.integers(1, 9), newest=st.booleans())
 def test_both_ends_cut_the_same_key_from_the_same_units(size: int, count: int, newest: bool) -> None:
     key = key_of_units(64)

@@ -14,7 +14,7 @@ import pytest
 from nodes.agreement import LinkAgreement
 from nodes.errors import NodeError, ProgramInvalid
 from nodes.ports import Clock, Coin, Peer, QuantumLink, SharedSecret
-from nodes.qkd import cascade
+from nodes.qkd import bits, cascade
 from nodes.qkd.authentication import AuthenticatedPeer, Tagged
 from nodes.qkd.cascade_search import Search
 from nodes.qkd.distillation import Distilled
@@ -101,12 +101,12 @@ async def test_what_leaked_is_the_parities_their_number_and_the_tag(
     distil: Distil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parities = 0
-    packed = cascade.packed
+    packed = bits.packed
 
-    def count(bits: Any) -> bytes:
+    def count(parities_told: Any) -> bytes:
         nonlocal parities
-        parities += bits.size
-        return packed(bits)
+        parities += parities_told.size
+        return packed(parities_told)
 
     monkeypatch.setattr(cascade, "packed", count)
     alice, bob = await distil(2, misalignment=0.02)

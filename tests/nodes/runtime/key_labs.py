@@ -76,7 +76,9 @@ def world(
     )
 
 
-def agreed(protocol: str = "bb84", reconciliation: str = "ldpc", block: int = 20_000) -> dict[str, LinkAgreement]:
+def agreed(
+    protocol: str = "bb84", reconciliation: str = "ldpc", block: int = 20_000
+) -> dict[str, LinkAgreement]:
     """What the two ends have agreed on, as ``in_memory_lab`` takes it."""
     pulses = world(protocol).links[LINK].pulses
     agreement = LinkAgreement(

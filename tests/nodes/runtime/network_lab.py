@@ -20,7 +20,7 @@ from nodes.runtime.attendants import attendants
 from nodes.runtime.conductor import Conductor, RunRequest, RunResult
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.ensemble import follow
-from nodes.runtime.in_memory import _surroundings, pair_route
+from nodes.runtime.in_memory import _identities, _surroundings, pair_route
 from nodes.runtime.node import Node
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from nodes.runtime.programs import Scalar
@@ -169,7 +169,15 @@ async def network_lab(
     async def live(name: str) -> None:
         async with await NodeClient.local(service, name=name) as client:
             async with faulty(name) as bus:
-                node = Node(_surroundings(world, name, {}), "lab", client, bus, world.seed, ListSink(), calm)
+                node = Node(
+                    _surroundings(world, name, {}, {}, _identities(world)),
+                    "lab",
+                    client,
+                    bus,
+                    world.seed,
+                    ListSink(),
+                    calm,
+                )
                 budgets[name] = node._memories
                 async with asyncio.TaskGroup() as group:
                     serving = group.create_task(node.serve())
