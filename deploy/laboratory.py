@@ -203,7 +203,9 @@ class Laboratory:
         await self._nodes_ready()
         attend(self._note_trouble(self._guard()))
         self._key_links = KeyLinks(self._conductor, self.plan.key_links, self._warn)
-        attend(self._note_trouble(self._key_links.serve()))
+        # their runs are called off first, while nodes and broker are there to hear it
+        keep = await self._resources.enter_async_context(attendants())
+        keep(self._note_trouble(self._key_links.serve()))
 
     def _start_node(self, node: NodePlan) -> None:
         former = self.supervisor.children.get(node.name)
@@ -212,7 +214,7 @@ class Laboratory:
             self._broker,
             self._state.port,
             self.directory / "keys",
-            incarnation=0 if former is None else former.restarts + 1,
+            0 if former is None else former.restarts + 1,
         )
         self.supervisor.start(node.name, NodePart(config))
 

@@ -55,7 +55,7 @@ def resolve(written: LabFile, file: Path) -> Lab:
 
 def _keys(written: KeyManagementKeys) -> KeyManagement:
     source = written.source or "qkd"
-    stock = written.stock if written.stock is not None else _PQC_STOCK * (source == "pqc")
+    stock = written.stock if written.stock is not None else _PQC_STOCK * (source != "qkd")
     pair = Pair(source, low_water=stock, **_given(parameters=written.parameters))
     return KeyManagement(pair, tuple(written.compromised or ()))
 

@@ -11,16 +11,17 @@ for the key and one for checks as in C. C. W. Lim et al., Phys. Rev. A 89 (2014)
       |<-- 3 Errors: how many of these are wrong, by intensity-|
       sifted key: the bits where both used the key basis, Z
 
-Each train is sifted while the next ones fly. Both ends cut blocks at the same bit (``filling``) and order trains of
-the same lengths (``train_lengths``). One intensity, one decoy or two: what the counts are worth is up to the bound. An
-eavesdropper who blocks single photons and splits the others changes the gains of the intensities in different
-proportions; what she learns is then charged in full.
+Trains are sifted while the next ones fly, and where light is ordered ahead some are announced before the matches of
+the first are heard, so that no message is waited for while photons come. Both ends cut blocks at the same bit
+(``filling``) and order trains of the same lengths (``train_lengths``). One intensity, one decoy or two: what the counts
+are worth is up to the bound. An eavesdropper who blocks single photons and splits the others changes the gains of the
+intensities in different proportions; what she learns is then charged in full.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -40,10 +41,12 @@ from nodes.qkd.sifting_codec import (
     encode_marks,
 )
 from nodes.qkd.train_lengths import TrainLengths
-from nodes.trains import Train
+from nodes.trains import Train, TrainClicks
 
 MOST_CLICKS: Final = 200_000
 """The clicks of one message, so that none is longer than half a mebibyte."""
+MOST_BEHIND: Final = 4
+"""So many trains may be announced and not yet sifted when the next one is announced, where light is ordered ahead."""
 MOST_TRAINS_WITHOUT_KEY: Final = 256
 """After so many trains in a row without a key bit the link is taken for dead."""
 
@@ -83,7 +86,7 @@ class Transmitter:
     """Alice's part: ``await block()`` gives one block after the other.
 
     ``levels`` is the number of intensities, ``size`` that of key bits in a block. With ``pulses`` a block is whatever
-    so many pulses bring instead. ``ahead``: so many seconds of light are on order while a train is sifted, so that the
+    so many pulses bring instead. ``ahead``: so many seconds of light are on order while trains are sifted, so that the
     transmitter never rests; where it is 0 nothing is on order once a block is returned.
     """
 
@@ -93,25 +96,34 @@ class Transmitter:
         self._link = link
         self._bob = bob
         self._blocks = _Blocks(link.agreement.pulse_rate, levels, size, pulses, ahead)
-        self._sent: deque[tuple[int, Train]] = deque()
+        self._ordered: deque[tuple[int, Train]] = deque()
+        self._sifted: deque[SiftedTrain] = deque()
 
     async def block(self) -> Counted:
         """Transmit until a block is full. Raises ``KeyRefused`` when nothing comes through."""
         while (block := self._blocks.take()) is None:
-            for pulses in self._blocks.lengths.order():
-                self._sent.append((pulses, await self._link.emit_train(pulses, ahead=True)))  # 0
-            await self._sift(*self._sent.popleft())
+            await self._order()
+            while self._ordered and len(self._sifted) <= self._blocks.behind:
+                await self._sift(*self._ordered.popleft())
+                await self._order()
+            errors = _counts(await self._bob.receive(Errors))  # 3
+            self._blocks.add(self._sifted.popleft(), errors, self._sifted)
         return block
+
+    async def _order(self) -> None:
+        for pulses in self._blocks.order(self._sifted):
+            self._ordered.append((pulses, await self._link.emit_train(pulses, ahead=True)))  # 0
 
     async def _sift(self, pulses: int, train: Train) -> None:
         indices, bases = await _hear(pulses, self._bob)  # 1
+        self._blocks.lengths.passed(len(indices))
         sent = await train.recall(indices)
         differ = (sent.bases ^ bases).view(np.bool_)
         for part in _parts(len(indices)):
             await self._bob.send(self._matches(differ[part], _Sent(*(each[part] for each in sent))))  # 2
         agreed = np.flatnonzero(~differ)
-        sifted = _sifted(pulses, indices, bases, sent.bits, agreed, sent.intensities.take(agreed))
-        self._blocks.add(sifted, len(indices), _counts(await self._bob.receive(Errors)))  # 3
+        classes = sent.intensities.take(agreed)
+        self._sifted.append(_sifted(pulses, indices, bases, sent.bits, agreed, classes))
 
     def _matches(self, differ: NDArray[np.bool_], sent: _Sent) -> Matches:
         agreed = np.flatnonzero(~differ)
@@ -132,37 +144,41 @@ class Receiver:
         self._alice = alice
         self._blocks = _Blocks(link.agreement.pulse_rate, levels, size, pulses, ahead)
         self._expected: deque[int] = deque()
+        self._announced: deque[tuple[int, TrainClicks]] = deque()
 
     async def block(self) -> Counted:
         """Receive until a block is full. Raises ``KeyRefused`` when nothing comes through."""
         while (block := self._blocks.take()) is None:
-            self._expected += self._blocks.lengths.order()
-            await self._sift(self._expected.popleft())
+            self._expected += self._blocks.order(self._announced)
+            while self._expected and len(self._announced) <= self._blocks.behind:
+                await self._announce(self._expected.popleft())
+                self._expected += self._blocks.order(self._announced)
+            sifted, theirs = await self._match(*self._announced.popleft())  # 2
+            wrong = self._blocks.filling.count(sifted, sifted.checks != theirs)
+            await self._alice.send(Errors(tuple(map(tuple, wrong.tolist()))))  # 3
+            self._blocks.add(sifted, wrong, self._announced)
         return block
 
-    async def _sift(self, pulses: int) -> None:
+    async def _announce(self, pulses: int) -> None:
         seen = await self._link.measure_train(pulses)  # 0
         for part in _parts(len(seen.indices)):
             indices, in_x = encode_indices(seen.indices[part], pulses), encode_marks(seen.bases[part])
             await self._alice.send(Detections(len(seen.indices), indices, in_x))  # 1
-        sifted, theirs = await self._match(pulses, seen.indices, seen.bases, seen.bits)  # 2
-        wrong = self._blocks.filling.count(sifted, sifted.checks != theirs)
-        await self._alice.send(Errors(tuple(map(tuple, wrong.tolist()))))  # 3
-        self._blocks.add(sifted, len(seen.indices), wrong)
+        self._blocks.lengths.passed(len(seen.indices))
+        self._announced.append((pulses, seen))
 
-    async def _match(
-        self, pulses: int, indices: NDArray[np.int64], bases: Bits, bits: Bits
-    ) -> tuple[SiftedTrain, Bits]:
+    async def _match(self, pulses: int, seen: TrainClicks) -> tuple[SiftedTrain, Bits]:
         """Hear where the bases agree; return what is sifted, and Alice's check bits."""
         agreed, classes, checks = [], [], []
-        for part in _parts(len(indices)):
+        for part in _parts(len(seen.indices)):
             matches = await self._alice.receive(Matches)
-            differ = decode_marks(matches.differ, len(indices[part]))
+            differ = decode_marks(matches.differ, part.stop - part.start)
             places = np.flatnonzero(differ == 0)
             classes.append(decode_classes(matches.intensities, len(places), self._blocks.levels))
-            checks.append(unpacked(matches.checks, int(np.count_nonzero(bases[part].take(places)))))
+            checks.append(unpacked(matches.checks, int(np.count_nonzero(seen.bases[part].take(places)))))
             agreed.append(places + part.start)
-        sifted = _sifted(pulses, indices, bases, bits, np.concatenate(agreed), np.concatenate(classes))
+        there = np.concatenate(agreed)
+        sifted = _sifted(pulses, seen.indices, seen.bases, seen.bits, there, np.concatenate(classes))
         return sifted, np.concatenate(checks)
 
 
@@ -175,15 +191,20 @@ class _Sent(NamedTuple):
 
 
 class _Blocks:
-    """What both ends reckon alike: the lengths of trains, and where blocks end."""
+    """What both ends reckon alike: the lengths of trains, how far sifting is behind, and where blocks end."""
 
     def __init__(self, pulse_rate: float, levels: int, size: int, pulses: int, ahead: float) -> None:
         self.levels = levels
+        self.behind = MOST_BEHIND if ahead else 0
         self.lengths = TrainLengths(pulse_rate, ahead, pulses)
         self.filling = Filling(0 if pulses else size, levels)
         self._terms = pulse_rate, ahead, pulses
         self._full: deque[Counted] = deque()
         self._without_key = 0
+
+    def order(self, unsifted: Sized) -> list[int]:
+        """Return the lengths of the trains to be ordered now, while some are ``unsifted``."""
+        return self.lengths.order() if self.behind or not unsifted else []
 
     def take(self) -> Counted | None:
         """Return a block that is finished. Raise ``KeyRefused`` when there is no hope for one."""
@@ -197,11 +218,11 @@ class _Blocks:
             )
         return None
 
-    def add(self, train: SiftedTrain, clicks: int, errors: NDArray[np.int64]) -> None:
+    def add(self, train: SiftedTrain, errors: NDArray[np.int64], unsifted: Sized) -> None:
+        """Add a train, while some that came after it are ``unsifted``."""
         self._full += self.filling.add(train, errors)
-        self.lengths.passed(clicks)
         self._without_key = 0 if len(train.key) else self._without_key + 1
-        if not self.filling.size and self.lengths.all_passed:
+        if not self.filling.size and self.lengths.all_passed and not unsifted:
             self._full.append(self.filling.finish())
             self.lengths = TrainLengths(*self._terms)
 

@@ -85,7 +85,7 @@ async def answer(key: Bits, qber: float, bob: Peer, coin: Coin) -> Reconciled:
 
 
 async def correct(key: Bits, qber: float, alice: Peer, coin: Coin) -> Reconciled:
-    """Correct Bob's key, in which about a fraction ``qber`` of the bits is wrong; return it."""
+    """Correct Bob's key, in which about a fraction ``qber`` of the bits is wrong; return it. Alice tosses all coins."""
     interleaver = await alice.receive(Interleaver)
     layout, places = await asyncio.to_thread(_prepared, key.size, qber, interleaver.seed)
     corrected = np.empty_like(key)

@@ -15,8 +15,8 @@ from nodes.ports import Bits
 from nodes.qkd.entropy import binary_entropy
 from nodes.qkd.ldpc_codes import Code
 
-LIMITS: Final = (0.01, 0.02, 0.03, 0.043, 0.062, 0.09, 0.14, 0.30, 0.50)
-EFFICIENCIES: Final = (1.34, 1.28, 1.23, 1.18, 1.145, 1.11, 1.10, 1.095, 1.11)
+LIMITS: Final = (0.01, 0.02, 0.03, 0.043, 0.062, 0.09, 0.14, 0.30, 0.50, 0.56, 0.75)
+EFFICIENCIES: Final = (1.34, 1.28, 1.23, 1.18, 1.145, 1.11, 1.10, 1.095, 1.11, 1.13, 1.18)
 """Parities that the codes need over those of Shannon's limit, where the latter are so many per bit."""
 
 DEVIATIONS: Final = 2.0

@@ -1,4 +1,4 @@
-"""How long the next trains are, by a rule from which both ends draw the same conclusions without a word."""
+"""How long the next trains are, by a rule that both ends follow alike without a word."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TrainLengths:
     """The lengths of the trains to come, in pulses, given the clicks of those that were.
 
     ``pulse_rate`` is the transmitter's. Trains are ordered until ``ahead`` seconds of light are under way, but eight at
-    most; with 0 a train is ordered when all of the one before it is known. With ``pulses`` they are so many in all.
+    most; with 0 a train is ordered when the clicks of the one before it are known. With ``pulses`` there are so many.
     """
 
     def __init__(self, pulse_rate: float, ahead: float = 0.0, pulses: int = 0) -> None:
@@ -31,7 +31,7 @@ class TrainLengths:
 
     @property
     def all_passed(self) -> bool:
-        """Tell whether all pulses were ordered that there shall be, and all is known of them."""
+        """Tell whether all pulses were ordered that there shall be, and their clicks are known."""
         return self._left == 0 and not self._under_way
 
     def order(self) -> list[int]:

@@ -162,16 +162,11 @@ def _neighbours(world: WorldConfig, name: str) -> list[str]:
 
 
 def _identities(world: WorldConfig) -> dict[str, Identity]:
-    """Let every node know its neighbours."""
+    """Let every node know every other one."""
     seeds = {name: os.urandom(SEED_BYTES) for name in world.nodes}
     public = {name: Identity.public_key_of(seed) for name, seed in seeds.items()}
-    ends = [link.endpoints for link in world.links.values()]
     return {
-        name: Identity(
-            name,
-            seed,
-            {a if b == name else b: public[a if b == name else b] for a, b in ends if name in (a, b)},
-        )
+        name: Identity(name, seed, {other: key for other, key in public.items() if other != name})
         for name, seed in seeds.items()
     }
 

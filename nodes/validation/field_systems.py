@@ -204,5 +204,7 @@ def _plot(found: Mapping[str, Rates]) -> Plot:
         Curve("published", "measured", losses, printed),
         Curve("counted in the quantum world", "measured", losses, counted),
     )
-    title = "Systems in the field: secret key, by pulse or by window of a source of pairs"
-    return Plot("field-systems", title, "loss (dB)", "secret bits per pulse", curves, logarithmic=True)
+    title = "Systems in the field; orange: published, green: counted"
+    return Plot(
+        "field-systems", title, "loss (dB)", "secret bits per pulse or window", curves, logarithmic=True
+    )

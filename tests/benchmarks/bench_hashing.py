@@ -50,7 +50,7 @@ class _Peer:
         return decode(kind, await self._inbox.get())
 
 
-async def _dialogue(size: int, secret: int) -> None:
+async def dialogue(size: int, secret: int) -> None:
     """Verify and amplify a key at both ends."""
     key = make_coin(1, "key").bits(size)
     to_bob: asyncio.Queue[bytes] = asyncio.Queue()
@@ -72,7 +72,7 @@ async def _dialogue(size: int, secret: int) -> None:
 
 
 def _both_ends(size: int, secret: int) -> None:
-    asyncio.run(_dialogue(size, secret))
+    asyncio.run(dialogue(size, secret))
 
 
 def main() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nodes.keys import batching
 from nodes.keys.batching import BatchedKeys
 from nodes.keys.errors import KeysExhausted, NotEntitled, PeerUnreachable, UnknownKeyIds
 from nodes.keys.service import DeliveredKey, Limits
@@ -166,3 +167,42 @@ async def test_keys_are_neither_lost_nor_delivered_twice(
         len(each) == number for each, number in zip(told, numbers, strict=True) if isinstance(each, list)
     )
     assert len({key.key_id for key in delivered}) == len(delivered) == stored - keys.stored
+
+
+class LongKeys(SlowKeys):
+    """Keys that take a hundred seconds, of a clock that jumps."""
+
+    jumps = 0
+
+    async def _linger(self) -> None:
+        self.jumps += 1
+        await super()._linger()
+
+    def jumping(self, time: Callable[[], float]) -> Callable[[], float]:
+        return lambda: time() + 100.0 * self.jumps
+
+
+async def test_who_has_been_answered_and_asks_again_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, loop = LongKeys(), asyncio.get_running_loop()
+    batched = BatchedKeys(keys)
+    monkeypatch.setattr(batching, "_LONGEST_PATIENCE", 50.0)
+    monkeypatch.setattr(loop, "time", keys.jumping(loop.time))
+
+    async def often(pause: int) -> None:
+        for _ in range(3):
+            await batched.get_key(MASTER, [SLAVE], 1, 256)
+            for _ in range(pause):
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(often(pause) for pause in range(8)))
+    assert [number for number, _ in keys.asked] == [8, 8, 8]
+
+
+async def test_a_lonely_caller_waits_for_nobody_who_has_left() -> None:
+    keys = SlowKeys()
+    batched = BatchedKeys(keys)
+    await asyncio.gather(*(batched.get_key(MASTER, [SLAVE], 1, 256) for _ in range(8)))
+    async with asyncio.timeout(1):
+        for _ in range(20):
+            await batched.get_key(MASTER, [SLAVE], 1, 256)
+    assert [number for number, _ in keys.asked] == [8] + [1] * 20

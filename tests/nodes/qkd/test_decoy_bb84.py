@@ -201,6 +201,30 @@ async def test_nothing_is_told_of_bases_and_intensities_before_bob_has_measured(
     assert told == ["bob: Detections", "alice: Matches", "bob: Errors"]
 
 
+async def test_no_more_is_told_of_any_train_where_light_is_ordered_ahead(
+    connect: Connect, both: Both
+) -> None:
+    told: list[str] = []
+
+    def listen(sender: str, number: int, message: object) -> list[object]:
+        told.append(type(message).__name__)
+        return [message]
+
+    bob, alice = connect(listen)
+    async with laid() as (to_bob, to_alice):
+        terms: dict[str, Any] = {"levels": 3, "size": 0, "pulses": 10**7, "ahead": 0.25}
+        await both(Transmitter(to_bob, bob, **terms).block(), Receiver(to_alice, alice, **terms).block())
+        assert to_bob.trains == to_alice.trains
+        assert sum(to_bob.trains) == 10**7
+    announced, matched, compared = (
+        np.cumsum([name == kind.__name__ for name in told]) for kind in (Detections, Matches, Errors)
+    )
+    assert announced[-1] == matched[-1] == compared[-1] > 8
+    assert (announced >= matched).all()
+    assert (matched >= compared).all()
+    assert 1 < (announced - compared).max() <= decoy_bb84.MOST_BEHIND + 1
+
+
 async def test_a_link_on_which_nothing_comes_through_is_given_up_by_both_alike(
     connect: Connect, both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:

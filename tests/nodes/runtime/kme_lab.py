@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import ssl
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp import ClientResponse
 
 from deploy.certificates import LIFETIME, Algorithm, Authority, Certificates, Credential
 from nodes.keys.batching import Keys
@@ -117,3 +119,10 @@ def config_of(certificates: Certificates, node: str, tls: KmeTls) -> KmeConfig:
     """Configure the KME of a node."""
     own = certificates.kme(node)
     return KmeConfig(LAB, node, SAES, certificates.authority, own.certificate, own.key, tls=tls)
+
+
+async def document_of(response: ClientResponse) -> Any:
+    """Return the JSON document of a response that declares one, and that nobody may keep."""
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
+    return json.loads(await response.read())

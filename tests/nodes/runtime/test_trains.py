@@ -56,6 +56,24 @@ async def test_what_a_receiver_announces_its_sender_recalls() -> None:
     assert gains[0] / gains[1] == pytest.approx(5, rel=0.05)
 
 
+async def test_what_is_ordered_ahead_follows_without_a_gap_and_is_not_waited_for() -> None:
+    server = service()
+    alice, bob = await NodeClient.local(server, name="alice"), await NodeClient.local(server, name="bob")
+    clocks = VirtualClock(Alone()), VirtualClock(Alone())
+    to_bob = FibreLink(Register(alice, clocks[0], "run"), "run", "line", "", "bob", 5.0)
+    to_alice = FibreLink(Register(bob, clocks[1], "run"), "run", "line", "", "alice", 5.0)
+    trains = [await to_bob.emit_train(10**6, ahead=True) for _ in range(3)]
+    assert clocks[0].now() == 0.0
+    for number, train in enumerate(trains, 1):
+        clicks = await to_alice.measure_train(10**6)
+        assert clocks[1].now() == pytest.approx(number * 1.0 + 1e-4)
+        settings = await train.recall(clicks.indices)
+        agree = settings.bases == clicks.bases
+        np.testing.assert_array_equal(settings.bits[agree], clicks.bits[agree])
+    await alice.close()
+    await bob.close()
+
+
 async def test_a_receiver_does_not_wait_for_ever() -> None:
     bob = await NodeClient.local(service(), name="bob")
     to_alice = FibreLink(Register(bob, RealTimeClock(lambda: 0.0), "run"), "run", "line", "", "alice", 0.01)

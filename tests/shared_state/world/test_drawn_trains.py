@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from shared_state.config import DetectorConfig, FibreConfig, LinkDevices, PulseConfig, TapConfig
-from shared_state.world.detectors import Clicks, click
+from shared_state.world.detectors import click, click_drawn
 from shared_state.world.drawn_trains import MAX_DETECTIONS, SentTrain, draw_bases, draw_train, longest
 from shared_state.world.path import Path, path_of
 from shared_state.world.photon_census import poissonian
-from shared_state.world.pulses import PulseTrain, emit, mean_photon_numbers
+from shared_state.world.pulses import emit, mean_photon_numbers
 from shared_state.world.taps import Tap, TapReport
 
 COUNT = 300_000
@@ -93,25 +93,13 @@ def stated(pulses: PulseConfig, path: Path) -> Seen:
     return Seen(sent, cells(codes[at], bases[at], bits[at], measured[at], seen), reports(path))
 
 
-def measure(
-    train: PulseTrain, pulses: PulseConfig, rng: np.random.Generator
-) -> tuple[Clicks, NDArray[np.uint8]]:
-    """Measure as a receiver does; return the clicks and the basis of each."""
-    perfect = replace(pulses, detectors=replace(pulses.detectors, efficiency=1.0))
-    lit = draw_bases(len(train.indices), pulses, rng)
-    clicks = click(train, lit, perfect, rng)
-    bases = draw_bases(len(train), pulses, rng)
-    bases[train.indices] = lit
-    return clicks, bases[clicks.indices]
-
-
 def drawn(pulses: PulseConfig, path: Path) -> Seen:
     rng = np.random.default_rng(12)
     train, sent = draw_train(COUNT, 0.0, pulses, path, rng)
-    clicks, measured = measure(train, pulses, rng)
-    bits, bases, codes = sent.recall(clicks.indices.astype(np.uint32), rng)
+    clicks = click_drawn(train, pulses, rng)
+    bits, bases, codes = sent.recall(clicks.indices, rng)
     tally = np.resize(np.append(sent.tally, np.zeros(6, dtype=np.int64)), 6)
-    return Seen(tally, cells(codes, bases, bits, measured, clicks.bits), reports(path))
+    return Seen(tally, cells(codes, bases, bits, clicks.bases, clicks.bits), reports(path))
 
 
 def assert_same_law(first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
@@ -151,8 +139,8 @@ def test_gains_are_those_of_the_formula_for_each_intensity(length: float, means:
     path = path_of(LinkDevices(("a", "b"), fibre), "a", {}, np.random.default_rng(3))
     train, sent = draw_train(10**7 // (1 if length else 10), 0.0, pulses, path, rng)
     tally = sent.tally.sum(axis=1)
-    clicks, _ = measure(train, pulses, rng)
-    codes = sent.recall(clicks.indices.astype(np.uint32), rng).intensities
+    clicks = click_drawn(train, pulses, rng)
+    codes = sent.recall(clicks.indices, rng).intensities
     for code, mean in enumerate(means):
         gain = 1 - (1 - 1e-5) ** 2 * exp(-mean * 0.1 * 10 ** (-length / 50e3))
         found, count = int((codes == code).sum()), int(tally[code])

@@ -1,0 +1,87 @@
+"""What keeps links making keys: it begins again after whatever has ended an epoch, and says what the trouble is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from deploy.key_links import KeyLinks, KeyLinkStatus, LinkEnds
+from nodes.runtime.in_memory import in_memory_lab
+from tests.nodes.runtime.key_labs import EVE, LINK, Ends, agreed, world
+
+
+class Kept:
+    """One link that is kept making keys, and what its user was told."""
+
+    def __init__(self, lab: Any, ends: Ends) -> None:
+        self.oracle, self.ends = lab.oracle, ends
+        self.lines: list[str] = []
+        self._links = KeyLinks(lab, [LinkEnds(LINK, "alice", "bob")], self.lines.append)
+        self.serve = self._links.serve
+        self.try_again = self._links.try_again
+
+    @property
+    def status(self) -> KeyLinkStatus:
+        [status] = self._links.status()
+        return status
+
+    async def until(self, holds: Callable[[KeyLinkStatus], bool]) -> KeyLinkStatus:
+        """Wait until something holds of the status."""
+        async with asyncio.timeout(20):
+            while not holds(self.status):  # noqa: ASYNC110 - a status is looked at, as 'keys ls' does
+                await asyncio.sleep(0.01)
+        return self.status
+
+
+@asynccontextmanager
+async def kept() -> AsyncIterator[Kept]:
+    ends = Ends()
+    there = world("bbm92", "real-time", None)
+    async with in_memory_lab(there, agreements=agreed("bbm92", block=12_000), stores=ends.stores) as lab:
+        link = Kept(lab, ends)
+        serving = asyncio.create_task(link.serve())
+        try:
+            yield link
+            assert not serving.done()
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
+
+
+async def test_a_link_that_was_cut_makes_keys_again_when_it_is_mended() -> None:
+    async with kept() as link:
+        before = await link.until(lambda status: status.blocks >= 1)
+        assert (before.epochs, before.trouble) == (1, "")
+        await link.oracle.set_link(LINK, False)
+        cut = await link.until(lambda status: status.epochs >= 3)
+        assert f"link '{LINK}' is down" in cut.trouble
+        assert cut.secret_rate_bps is None
+        await link.oracle.set_link(LINK, True)
+        link.try_again(LINK)
+        mended = await link.until(lambda status: status.blocks > cut.blocks)
+        assert mended.trouble == ""
+        assert mended.secret_bits > 0
+    told = [line for line in link.lines if "is down" in line]
+    assert len(told) <= 2, "the same trouble is told once (it shows at either end)"
+    assert link.lines[-1] == f"link '{LINK}' makes keys"
+
+
+async def test_eve_is_told_of_once_and_counted_block_by_block() -> None:
+    async with kept() as link:
+        await link.until(lambda status: status.blocks >= 1)
+        await link.oracle.set_tap(EVE, True)
+        tapped = await link.until(lambda status: status.alarms >= 3)
+        stored = link.ends.units()
+        assert tapped.refused >= 3
+        assert "differ" in tapped.trouble or "are wrong" in tapped.trouble
+        assert tapped.qber is not None
+        assert tapped.qber > 0.2
+        assert link.ends.units() == stored
+        await link.oracle.set_tap(EVE, False)
+        gone = await link.until(lambda status: status.blocks > tapped.blocks)
+        assert (gone.trouble, gone.epochs) == ("", 1)
+    assert len(link.lines) == 2
+    assert link.lines[0].startswith(f"link '{LINK}' makes no keys: ")
+    assert link.lines[1] == f"link '{LINK}' makes keys"

@@ -1,0 +1,282 @@
+"""A lab whose links make keys as long as it is up, whatever happens to its nodes, its fibres and on its fibres."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiomqtt
+import pytest
+
+from deploy.credentials import MONITOR
+from deploy.errors import Reported
+from deploy.jobs import Job
+from deploy.key_access import KeyAccess
+from deploy.key_pools import KeyPool
+from deploy.laboratory import Laboratory
+from deploy.plan import plan
+from deploy.recording import RECORD, begin, header_of
+from deploy.topology import find, load
+from nodes.keys.store import KeyStore
+from tests.processes.conftest import wait_for_ends
+
+if TYPE_CHECKING:
+    from tests.processes.conftest import Bellwire, Program
+
+pytestmark = pytest.mark.processes
+
+LINK = (
+    "length: 10 km, source: {scheme: pair-source, attempt_rate: 10 MHz, pair_probability: 0.05, fidelity: 0.985, "
+    "memories: false}, qkd: {protocol: bbm92, block: 12000, basis_probability: 0.8, continuous: true"
+)
+LAB = f"""
+name: trio
+runtime: {{broker: embedded}}
+nodes:
+  north: {{services: {{etsi014: {{sae: [vpn-north]}}}}}}
+  exchange:
+  dc: {{services: {{etsi014: {{sae: [vpn-dc]}}}}}}
+links:
+  - {{name: west, endpoints: [north, exchange], {LINK}}}}}
+  - {{name: east, endpoints: [exchange, dc], {LINK}, reconciliation: cascade}}}}
+taps:
+  eve: {{link: west, at: 3 km}}
+keys: {{compromised: [exchange]}}
+"""
+NAP = """
+from nodes.ports import Clock
+async def north(clock: Clock, seconds: float = 600.0):
+    await clock.sleep(seconds)
+"""
+
+
+@dataclass
+class Trio:
+    """The lab, its keys as applications get them, and all that was said over its broker."""
+
+    lab: Laboratory
+    access: KeyAccess
+    warnings: list[str]
+    overheard: list[bytes] = field(default_factory=list)
+
+    async def pool(self, node: str, peer: str) -> KeyPool:
+        """Look at what a node has in store with another one."""
+        return next(each for each in await self.lab.keys() if (each.node, each.peer) == (node, peer))
+
+    async def until(self, node: str, peer: str, holds: Callable[[KeyPool], bool]) -> KeyPool:
+        """Wait until something holds of a pool, of which a user would see it in 'bellwire keys watch', too."""
+        async with asyncio.timeout(20):
+            while not holds(pool := await self.pool(node, peer)):
+                await asyncio.sleep(0.02)
+        return pool
+
+    async def blocks(self, node: str, peer: str, units: int = 1) -> KeyPool:
+        """Wait until a pool has grown by so many units and its link has no trouble."""
+        before = await self.pool(node, peer)
+        return await self.until(
+            node, peer, lambda pool: pool.stored_units >= before.stored_units + units and not pool.trouble
+        )
+
+    async def fetch(self, sae: str, peer: str, *key_ids: str, number: int = 1) -> list[dict[str, Any]]:
+        """Fetch keys as an application."""
+        if key_ids:
+            return await asyncio.to_thread(self.access.get_key_with_ids, sae, peer, key_ids)
+        return await asyncio.to_thread(self.access.get_key, sae, peer, number, None)
+
+    def written(self) -> bytes:
+        """Return all that was written down of the lab or can be seen of its processes."""
+        logs = [path.read_bytes() for path in sorted((self.lab.directory / "logs").iterdir())]
+        assert len(logs) == len(self.lab.supervisor.children)
+        processes = [
+            Path(f"/proc/{pid}/{what}").read_bytes()
+            for pid in (child.pid for child in self.lab.supervisor.children.values())
+            for what in ("cmdline", "environ")
+        ]
+        return b"\n".join(
+            [*logs, *processes, (self.lab.directory / RECORD).read_bytes(), *map(str.encode, self.warnings)]
+        )
+
+
+@pytest.fixture
+async def trio(tmp_path: Path) -> AsyncIterator[Trio]:
+    """The lab in this process, in real time, with a record; keys are in store at all ends."""
+    file = tmp_path / "trio.yaml"
+    file.write_text(LAB)
+    valid, warnings = load(find(str(file))), list[str]()
+    planned = plan(valid, default_mode="real-time")
+    directory = tmp_path / "lab"
+    directory.mkdir()
+    begin(directory / RECORD, header_of(valid, planned))
+    laboratory = Laboratory(planned, directory, warnings.append, directory / RECORD)
+    try:
+        async with laboratory:
+            there = Trio(laboratory, KeyAccess(directory, planned.lab), warnings)
+            async with _listening(there):
+                for node, peer in (("north", "exchange"), ("dc", "exchange")):
+                    await there.until(node, peer, lambda pool: pool.stored_units > 8)
+                yield there
+    finally:
+        wait_for_ends([child.pid for child in laboratory.supervisor.children.values()])
+
+
+@asynccontextmanager
+async def _listening(there: Trio) -> AsyncIterator[None]:
+    """Keep all that is said over the broker."""
+    host, port = there.lab._broker
+    access = there.lab._credentials.broker_access(MONITOR, host, port)
+    async with aiomqtt.Client(
+        host, port, username=MONITOR, password=access.secret, identifier=MONITOR
+    ) as client:
+        await client.subscribe(f"{there.lab.plan.lab}/#", qos=0)
+
+        async def listen() -> None:
+            async for message in client.messages:
+                there.overheard.append(bytes(message.payload))  # type: ignore[arg-type]  # as all of a lab are
+
+        listening = asyncio.create_task(listen())
+        yield
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
+async def test_a_killed_node_comes_back_with_its_keys_and_delivers_none_twice(trio: Trio) -> None:
+    made = await trio.fetch("vpn-north", "vpn-dc", number=2)
+    [collected] = await trio.fetch("vpn-dc", "vpn-north", made[0]["key_ID"])
+    assert collected["key"] == made[0]["key"]
+    before = await trio.until("dc", "exchange", lambda pool: pool.delivered_keys == 1)
+    dc = next(status for status in trio.lab.status() if status.name == "dc")
+    os.kill(dc.pid, signal.SIGKILL)
+    await trio.until("dc", "exchange", lambda pool: "'dc'" in pool.trouble)
+    after = await trio.until("dc", "exchange", lambda pool: pool.stored_units > before.stored_units)
+    assert after.delivered_keys == 1
+    again = next(status for status in trio.lab.status() if status.name == "dc")
+    assert (again.state, again.restarts) == ("ready", 1)
+    assert again.pid != dc.pid
+    await trio.blocks("dc", "exchange")
+    await trio.blocks("exchange", "dc")
+
+    with pytest.raises(Reported, match="not found"):
+        await trio.fetch("vpn-dc", "vpn-north", made[0]["key_ID"])
+    [waiting] = await trio.fetch("vpn-dc", "vpn-north", made[1]["key_ID"])
+    assert waiting["key"] == made[1]["key"]
+    with pytest.raises(Reported, match="not found"):
+        await trio.fetch("vpn-dc", "vpn-north", made[1]["key_ID"])
+    fresh = await trio.fetch("vpn-dc", "vpn-north", number=5)
+    assert len({key["key"] for key in [*made, *fresh]}) == 7
+    collected_again = await trio.fetch("vpn-north", "vpn-dc", *(key["key_ID"] for key in fresh))
+    assert collected_again == fresh
+
+
+async def test_a_cut_and_eve_are_told_give_no_key_and_are_overcome(trio: Trio, program: Program) -> None:
+    await trio.lab.set_link("west", False)
+    await trio.until("north", "exchange", lambda pool: "link 'west' is down" in pool.trouble)
+    await trio.lab.set_link("west", True)
+    await trio.blocks("north", "exchange")
+
+    napping = asyncio.create_task(trio.lab.run(Job(program(NAP), tap="eve")))
+    first = await trio.until("north", "exchange", lambda pool: pool.alarms >= 1)
+    last = await trio.until("north", "exchange", lambda pool: pool.alarms >= first.alarms + 3)
+    assert last.qber is not None
+    assert last.qber > 0.15
+    assert last.trouble
+    assert last.stored_units - first.stored_units <= 40, "at most what was stored and not yet told"
+    still = await trio.pool("north", "exchange")
+    await trio.until("north", "exchange", lambda pool: pool.alarms >= still.alarms + 2)
+    assert (await trio.pool("north", "exchange")).stored_units == still.stored_units
+    assert not (await trio.pool("dc", "exchange")).trouble, "the other link is not hers"
+    napping.cancel()
+    await asyncio.wait([napping])
+    await trio.blocks("north", "exchange")
+
+    assert any("makes no keys" in line for line in trio.warnings)
+    assert trio.warnings[-1] == "link 'west' makes keys"
+    log = (trio.lab.directory / "logs" / "north.log").read_text().splitlines()
+    logged = [event for event in map(json.loads, log) if event["name"] == "key.alarm"]
+    assert len(logged) >= 4
+    assert all(event["fields"]["qber"] > 0.05 for event in logged)
+    record = (trio.lab.directory / RECORD).read_text().splitlines()[1:]
+    events = [json.loads(line) for line in record if '"key.alarm"' in line]
+    assert {event["node"] for event in events} == {"north", "exchange"}
+
+
+async def test_applications_use_stored_keys_and_nobody_else_sees_them(trio: Trio, tmp_path: Path) -> None:
+    letter = tmp_path / "letter"
+    letter.write_bytes(b"dear exchange")
+    roles = {"alice": "north", "bob": "exchange"}
+    files = {"source": str(letter), "destination": str(tmp_path / "copy")}
+    [sent] = (await trio.lab.run(Job("send", roles, parameters=files))).returned
+    assert sent["bob"]["qkd"] is None, "its key was in store"
+    assert (tmp_path / "copy").read_bytes() == b"dear exchange"
+
+    brief = {"seconds": "1", "rekey": "0.25"}
+    [through] = (await trio.lab.run(Job("tunnel", roles, parameters=brief))).returned
+    assert through["alice"]["keys"] == through["bob"]["keys"] == 4
+    assert through["alice"]["frames"] == through["bob"]["frames"] == 20
+    [closed] = (await trio.lab.run(Job("tunnel", {"alice": "north", "bob": "dc"}, parameters=brief))).returned
+    assert closed["bob"] == {"frames": 0, "keys": 0, "held_back": 0, "closed_for": 0.0, "refused": 0}
+    assert closed["alice"]["held_back"] == 20
+
+    made = await trio.fetch("vpn-north", "vpn-dc", number=8)
+    assert await trio.fetch("vpn-dc", "vpn-north", *(key["key_ID"] for key in made)) == made
+    read = await trio.until("exchange", "north", lambda pool: pool.read_bytes > 0)
+    assert read.read_bytes == 8 * 32
+    keys = [b64decode(key["key"]) for key in made] + _taken_out_of_store(trio)
+    seen, heard = trio.written(), b"\n".join(trio.overheard)
+    assert made[0]["key_ID"].encode() in heard, "this is where they would be"
+    assert b"keys.keys-delivered" in seen
+    for key in keys:
+        for half in (key[:12], key[-12:]):
+            for form in (
+                half,
+                half.hex().encode(),
+                b64encode(half),
+                str(list(half)).encode(),
+                repr(half).encode(),
+            ):
+                assert form not in seen
+                assert form not in heard
+
+
+def _taken_out_of_store(trio: Trio) -> list[bytes]:
+    """Take keys that nobody has asked for yet out of the store of north."""
+    store = KeyStore(
+        trio.lab.directory / "keys" / "north.sqlite", bytes.fromhex(trio.lab._credentials._wrapping["north"])
+    )
+    try:
+        return [taken.secret.reveal() for taken in store.take("exchange", 32, 8)]
+    finally:
+        store.close()
+
+
+def test_seeded_keys_are_marked_and_kept_back_and_virtual_time_makes_none(
+    bellwire: Bellwire, tmp_path: Path
+) -> None:
+    file = tmp_path / "trio.yaml"
+    file.write_text(LAB)
+    up = bellwire("up", file, "-d", "--seed", "5")
+    assert up.code == 0, up.err
+    seeded: list[dict[str, Any]] = []
+
+    def filled() -> bool:
+        seeded[:] = bellwire("keys", "ls", "--json").document["pools"]
+        return len(seeded) >= 4 and all(pool["stored_units"] > 8 for pool in seeded)
+
+    bellwire.wait_for(filled)
+    assert all(pool["reproducible_units"] == pool["stored_units"] for pool in seeded)
+    refused = bellwire("keys", "get", "vpn-north", "vpn-dc")
+    assert (refused.code, refused.out) == (9, "")
+    assert "can be computed from the lab's seed" in refused.err
+    assert bellwire("down").code == 0
+    idle = bellwire("up", file, "-d", "--clock", "virtual")
+    assert idle.code == 0
+    assert "In virtual time no keys are made by themselves: west, east" in " ".join(idle.err.split())
+    assert all(pool["stored_units"] == 0 for pool in bellwire("keys", "ls", "--json").document["pools"])
+    assert bellwire("down").code == 0
