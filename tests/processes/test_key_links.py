@@ -161,7 +161,13 @@ async def test_a_killed_node_comes_back_with_its_keys_and_delivers_none_twice(tr
     assert (again.state, again.restarts) == ("ready", 1)
     assert again.pid != dc.pid
     await trio.blocks("dc", "exchange")
-    await trio.blocks("exchange", "dc")
+    exchange = next(status for status in trio.lab.status() if status.name == "exchange")
+    os.kill(exchange.pid, signal.SIGKILL)
+    for end in ("north", "dc"):
+        await trio.until(end, "exchange", lambda pool: "'exchange'" in pool.trouble)
+    for end in ("north", "dc"):
+        await trio.blocks("exchange", end)
+        await trio.blocks(end, "exchange")
 
     with pytest.raises(Reported, match="not found"):
         await trio.fetch("vpn-dc", "vpn-north", made[0]["key_ID"])
