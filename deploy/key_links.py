@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from nodes.errors import RunFailed
+from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import Conductor, RunRequest
 
 PROGRAM: Final = "keys"
 _DEADLINE = 30.0
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Wall seconds before a link begins again: the longer, the oftener it has failed without a block in between."""
+
+
+RESUME_AT: Final = 0.9
+"""So full is a store that was full when its link begins again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +55,22 @@ class KeyLinkStatus:
 class KeyLinks:
     """Keeps ``links`` making keys: begins again after a cut, a restart of a node, a forged message.
 
-    ``note`` hears of every trouble and of its end.
+    ``note`` hears of every trouble and of its end. ``filled`` tells how full the stores of a link are: it rests from 1
+    on until somebody calls ``look`` and finds less than ``RESUME_AT``.
     """
 
     def __init__(
-        self, conductor: Conductor, links: list[LinkEnds], note: Callable[[str], None] = lambda line: None
+        self,
+        conductor: Conductor,
+        links: list[LinkEnds],
+        note: Callable[[str], None] = lambda line: None,
+        filled: Callable[[LinkEnds], float] = lambda link: 0.0,
     ) -> None:
         self._conductor = conductor
         self._links = links
         self._note = note
+        self._filled = filled
+        self._looked = asyncio.Event()
         self._status = {link.name: KeyLinkStatus(link.name, link.sender, link.receiver) for link in links}
         self._told = dict.fromkeys(self._status, "")
         self._changed = asyncio.Event()
@@ -84,6 +96,10 @@ class KeyLinks:
         if link in self._mended:
             self._mended[link].set()
 
+    def look(self) -> None:
+        """Look at how full the stores are: they have changed."""
+        self._looked.set()
+
     async def _keep(self, link: LinkEnds) -> None:
         failures = 0
         request = RunRequest(
@@ -91,18 +107,38 @@ class KeyLinks:
         )
         while True:
             await self._conductor.ready([link.sender, link.receiver])
+            if self._filled(link) >= 1:
+                self._fail(link, "there is no room for more in the stores of its ends")
+                await self._until(lambda: self._filled(link) < RESUME_AT)
+            self._mended[link.name].clear()
             blocks = self._status[link.name].blocks
             self._update(link, epochs=self._status[link.name].epochs + 1)
             try:
-                await self._conductor.stand(request, lambda role, told: self._hear(link, role, told))
+                await self._make(link, request)
             except RunFailed as failure:
                 self._fail(link, str(failure))
             failures = 0 if self._status[link.name].blocks > blocks else failures + 1
             await self._rest(link, _PAUSES[min(failures, len(_PAUSES) - 1)])
 
+    async def _make(self, link: LinkEnds, request: RunRequest) -> None:
+        """Make keys until the stores are full. Raise ``RunFailed``."""
+        making = self._conductor.stand(request, lambda role, told: self._hear(link, role, told))
+        try:
+            async with asyncio.TaskGroup() as group:
+                task, full = group.create_task(making), group.create_task(self._until(lambda: self._filled(link) >= 1))
+                await asyncio.wait([task, full], return_when=asyncio.FIRST_COMPLETED)
+                full.cancel()
+                task.cancel()
+        except BaseExceptionGroup as failures:
+            raise root_cause(failures) from failures
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._looked.clear()
+            await self._looked.wait()
+
     async def _rest(self, link: LinkEnds, longest: float) -> None:
         """Wait before a link begins again, at most until one of its ends has come back or the link is mended."""
-        self._mended[link.name].clear()
         waits = (self._mended[link.name].wait(), self._conductor.change_of(link.sender, link.receiver))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(wait) for wait in waits]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.key_access import KmeAddress
-from deploy.key_links import KeyLinkStatus
-from deploy.plan import Plan
-from nodes.keys.units import UNIT_BYTES
+from deploy.key_links import KeyLinkStatus, LinkEnds
+from deploy.plan import NodePlan, Plan
+from nodes.keys.service import Limits
+from nodes.keys.units import UNIT_BYTES, units_for
 
 _COUNTS = ("delivered", "stolen")
 
@@ -55,10 +56,25 @@ class KeyLevels:
         counts = {name: self._before[node, name] + told.get(name, 0) for name in _COUNTS}
         self.told[node] = dict(told) | counts
 
+    def filled(self, plan: Plan, link: LinkEnds) -> float:
+        """Tell how full the fuller one of a link's two stores is: 1 where it has as many keys as may be in it."""
+        ends = ((link.sender, link.receiver), (link.receiver, link.sender))
+        return max(self._units(node, peer) / _capacity(plan.nodes[node]) for node, peer in ends)
+
+    def _units(self, node: str, peer: str) -> int:
+        levels = self.told.get(node, {}).get("pools", ())
+        return sum(level["units"] + level["unconfirmed"] for level in levels if level["pool"] == peer)
+
     def begin_again(self, node: str) -> None:
         """Go on from the counts so far: the node's next process begins with none."""
         for name in _COUNTS:
             self._before[node, name] = self.told.get(node, {}).get(name, 0)
+
+
+def _capacity(node: NodePlan) -> int:
+    """Return how many units a pool of this node may have."""
+    limits = node.key_service.limits if node.key_service else Limits()
+    return limits.max_key_count * units_for(limits.key_size // 8)
 
 
 def pools(

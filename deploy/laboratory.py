@@ -202,7 +202,9 @@ class Laboratory:
             self._start_node(node)
         await self._nodes_ready()
         attend(self._note_trouble(self._guard()))
-        self._key_links = KeyLinks(self._conductor, self.plan.key_links, self._warn)
+        self._key_links = KeyLinks(
+            self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
+        )
         # their runs are called off first, while nodes and broker are there to hear it
         keep = await self._resources.enter_async_context(attendants())
         keep(self._note_trouble(self._key_links.serve()))
@@ -248,7 +250,7 @@ class Laboratory:
             self.plan.entanglement_route,
             list(self.plan.nodes),
             self._note_lag,
-            self._levels.note,
+            self._note_keys,
         )
 
     async def _take_routing(self, broker: tuple[str, int]) -> Coroutine[Any, Any, None] | None:
@@ -336,6 +338,11 @@ class Laboratory:
     async def key_links_changed(self) -> None:
         """Wait until a link has made a block, or failed, or begun again."""
         await self._unless_trouble(self._key_links.change())
+
+    def _note_keys(self, node: str, told: dict[str, Any]) -> None:
+        self._levels.note(node, told)
+        if self._key_links is not None:
+            self._key_links.look()
 
     def _note_lag(self, node: str, figures: LagFigures) -> None:
         """Keep what a node has told of its lag; warn when it falls behind, and again when it does so anew."""

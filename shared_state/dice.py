@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Final
 
 import numpy as np
+from randomgen import AESCounter
 
 REMEMBERED: Final = 2**14
 """So many streams are kept; the one that has not been asked for longest goes first."""
@@ -19,12 +20,15 @@ _Key = tuple[int, ...]
 class Dice:
     """Named streams. The same seed, name and story give the same stream, whatever else is drawn and in which order.
 
-    ``seed`` None takes the entropy from the operating system. A stream that was forgotten, because so many others were
+    ``seed`` None takes the entropy from the operating system, and ``secret`` says so of a seed that was taken from there
+    before: then each stream is AES-128 in counter mode under a key of its own, so that not even all that it has shown
+    tells what comes next. Seeded streams are PCG64: whoever knows the seed knows them anyway. A stream that was forgotten, because so many others were
     asked for meanwhile, goes on with numbers that it has not given yet.
     """
 
-    def __init__(self, seed: int | None) -> None:
+    def __init__(self, seed: int | None, *, secret: bool = False) -> None:
         self._entropy = np.random.SeedSequence(seed).entropy
+        self._secret = secret or seed is None
         self._streams: dict[_Key, np.random.Generator] = {}
         self._forgotten: Counter[_Key] = Counter()
 
@@ -44,6 +48,9 @@ class Dice:
     def _begin(self, key: _Key) -> np.random.Generator:
         times = self._forgotten.get(key, 0)
         spawn_key = (*key, times) if times else key
+        if self._secret:
+            digest = sha256(repr((self._entropy, spawn_key)).encode()).digest()
+            return np.random.Generator(AESCounter(key=int.from_bytes(digest[:16], "big")))
         return np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=spawn_key))
 
     def _forget(self, key: _Key) -> None:

@@ -76,7 +76,7 @@ class Service:
         self._monotonic = monotonic
         self._clock = lab_clock(config.world.clock, monotonic, journal.age if journal else 0.0)
         seed = config.world.seed if journal is None else journal.entropy
-        self._standing = Standing(config.world, self._clock, Dice(seed))
+        self._standing = Standing(config.world, self._clock, Dice(seed, secret=config.world.seed is None))
         self._standing.record.on = record is not None
         self._record = record
         self._connections: dict[Connection, Session | None] = {}

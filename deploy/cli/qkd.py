@@ -150,6 +150,9 @@ def summed(reports: list[dict[str, Any]]) -> dict[str, Any]:
         "efficiency": sum(efficiencies) / len(efficiencies) if efficiencies else None,
         "chsh": sum(values) / len(values) if values else None,
         "secret_rate_bps": total["secret_bits"] / duration if duration > 0 else None,
+        # security composes: what several keys fall short of adds up
+        "secrecy": sum(report["secrecy"] for report in reports if report["secret_bits"]),
+        "correctness": sum(report["correctness"] for report in reports if report["secret_bits"]),
         "aborted": bool(aborted),
         "reason": aborted[0]["reason"] if aborted else "",
     }
@@ -172,6 +175,10 @@ def print_qkd(document: dict[str, Any]) -> None:
         f"  leaked     {document['leaked_bits']} bits by {document['reconciliation']}{efficiency}, tag included"
     )
     out.print(f"  secret     {document['secret_bits']} bits" + _rate(document))
+    if document["secret_bits"]:
+        out.print(
+            f"  security   secret but for {document['secrecy']:.2g}, equal but for {document['correctness']:.2g}"
+        )
 
 
 def _rate(document: dict[str, Any]) -> str:

@@ -109,7 +109,11 @@ class Account:
         self._clock = clock
         self._started = clock.now()
         self._report = QkdReport(
-            pulses=pulses, protocol=agreement.protocol, reconciliation=agreement.reconciliation
+            pulses=pulses,
+            protocol=agreement.protocol,
+            reconciliation=agreement.reconciliation,
+            secrecy=agreement.secrecy,
+            correctness=agreement.correctness,
         )
 
     def note_sifted(self, block: SiftedBlock) -> None:

@@ -15,7 +15,8 @@ class QkdReport:
     least came from one photon each (None where the source has no others). ``leaked_bits`` counts what was told in
     the correction, what the amount of it tells, and the verification tag. ``efficiency`` is what the correction
     told divided by n h(e), Shannon's limit for n bits of which the fraction e was wrong. ``chsh`` is the value of S,
-    where the protocol measures it. A figure is None when the run did not get that far, and ``efficiency``
+    where the protocol measures it. With its basis and all that was said the key can be told from a perfect one with at
+    most ``secrecy``, and differs at the two ends with at most ``correctness``; over many keys these add up. A figure is None when the run did not get that far, and ``efficiency``
     also when nothing was wrong. ``duration_s`` is emulated time. When ``aborted``, ``reason`` says why there is no key;
     ``alarm``: because of the errors that were seen, as when somebody measures the photons.
     """
@@ -32,6 +33,8 @@ class QkdReport:
     leaked_bits: int = 0
     efficiency: float | None = None
     chsh: float | None = None
+    secrecy: float = 1e-10
+    correctness: float = 1e-15
     secret_bits: int = 0
     duration_s: float = 0.0
     aborted: bool = False
