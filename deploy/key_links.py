@@ -125,7 +125,10 @@ class KeyLinks:
         making = self._conductor.stand(request, lambda role, told: self._hear(link, role, told))
         try:
             async with asyncio.TaskGroup() as group:
-                task, full = group.create_task(making), group.create_task(self._until(lambda: self._filled(link) >= 1))
+                task, full = (
+                    group.create_task(making),
+                    group.create_task(self._until(lambda: self._filled(link) >= 1)),
+                )
                 await asyncio.wait([task, full], return_when=asyncio.FIRST_COMPLETED)
                 full.cancel()
                 task.cancel()

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -195,19 +196,19 @@ class Laboratory:
         # whoever knows the server finds it at the same port again
         self._state = replace(self._state, port=state.port)
         await self._take_control(broker, state.port)
-        attend(self._note_trouble(self._conductor.serve()))
+        self._key_links = KeyLinks(
+            self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
+        )
+        attend(self._note_trouble(self._conductor.serve))
         if (routing := await self._take_routing(broker)) is not None:
             attend(self._note_trouble(routing))
         for node in self.plan.nodes.values():
             self._start_node(node)
-        await self._nodes_ready()
-        attend(self._note_trouble(self._guard()))
-        self._key_links = KeyLinks(
-            self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
-        )
+        await self._unless_trouble(self._nodes_ready())
+        attend(self._note_trouble(self._guard))
         # their runs are called off first, while nodes and broker are there to hear it
         keep = await self._resources.enter_async_context(attendants())
-        keep(self._note_trouble(self._key_links.serve()))
+        keep(self._note_trouble(self._key_links.serve))
 
     def _start_node(self, node: NodePlan) -> None:
         former = self.supervisor.children.get(node.name)
@@ -253,7 +254,7 @@ class Laboratory:
             self._note_keys,
         )
 
-    async def _take_routing(self, broker: tuple[str, int]) -> Coroutine[Any, Any, None] | None:
+    async def _take_routing(self, broker: tuple[str, int]) -> Callable[[], Coroutine[Any, Any, None]] | None:
         """Begin to answer for routing, or tell a program of somebody else's how to: in a file of the user's alone."""
         access = self._credentials.broker_access(CONTROLLER, *broker)
         if self.plan.controller == "external":
@@ -263,7 +264,7 @@ class Laboratory:
         await self._resources.enter_async_context(bus)
         world = self.plan.world
         network = topology(world, self.plan.delays)
-        return RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights).serve()
+        return RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights).serve
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""
@@ -341,8 +342,7 @@ class Laboratory:
 
     def _note_keys(self, node: str, told: dict[str, Any]) -> None:
         self._levels.note(node, told)
-        if self._key_links is not None:
-            self._key_links.look()
+        self._key_links.look()
 
     def _note_lag(self, node: str, figures: LagFigures) -> None:
         """Keep what a node has told of its lag; warn when it falls behind, and again when it does so anew."""
@@ -355,9 +355,9 @@ class Laboratory:
                 "Lower runtime.clock.scale, or use virtual time."
             )
 
-    async def _note_trouble(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _note_trouble(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except (BaseExceptionGroup, BrokerError, SharedStateError, DeployError) as error:
             self._conductor.abandon()
             if not self._trouble.done():

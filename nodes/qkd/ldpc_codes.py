@@ -13,7 +13,6 @@ Processing 86 (2006) 3123, the other way round). No column changes and no cycle 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import shake_256
@@ -72,7 +71,7 @@ class Refined(NamedTuple):
     parents: tuple[int, ...]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def code(columns: int, rows: int, lift: int) -> Code:
     """Return the code of this shape, always the same one."""
     words = _Words(_SEED, columns, rows, lift)
@@ -126,7 +125,7 @@ class _Words:
         return self._words.pop() % high
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _base_graph(columns: int, rows: int) -> tuple[tuple[int, ...], ...]:
     """Return the rows that each column is joined to: one after the other, as far from the others as there is one."""
     words = _Words(_SEED, columns, rows)
@@ -171,8 +170,3 @@ def _shift(words: _Words, lift: int, placed: list[tuple[int, int]], taken: list[
         if all((shift - there) % lift not in taken[other] for other, there in placed):
             return shift
     return None
-
-
-def degrees(of: Code) -> Counter[int]:
-    """Return how many block columns there are of each degree."""
-    return Counter(Counter(column for row in of.rows for column, _ in row).values())

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
+from deploy import key_links
 from deploy.key_links import KeyLinks, KeyLinkStatus, LinkEnds
 from nodes.runtime.in_memory import in_memory_lab
 from tests.nodes.runtime.key_labs import EVE, LINK, Ends, agreed, world
@@ -18,7 +21,11 @@ class Kept:
     def __init__(self, lab: Any, ends: Ends) -> None:
         self.oracle, self.ends = lab.oracle, ends
         self.lines: list[str] = []
-        self._links = KeyLinks(lab, [LinkEnds(LINK, "alice", "bob")], self.lines.append)
+        self.filled = 0.0
+        self._links = KeyLinks(
+            lab, [LinkEnds(LINK, "alice", "bob")], self.lines.append, lambda link: self.filled
+        )
+        self.look = self._links.look
         self.serve = self._links.serve
         self.try_again = self._links.try_again
 
@@ -33,6 +40,12 @@ class Kept:
             while not holds(self.status):  # noqa: ASYNC110 - a status is looked at, as 'keys ls' does
                 await asyncio.sleep(0.01)
         return self.status
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin again soon."""
+    monkeypatch.setattr(key_links, "_PAUSES", (0.05, 0.05))
 
 
 @asynccontextmanager
@@ -85,3 +98,19 @@ async def test_eve_is_told_of_once_and_counted_block_by_block() -> None:
     assert len(link.lines) == 2
     assert link.lines[0].startswith(f"link '{LINK}' makes no keys: ")
     assert link.lines[1] == f"link '{LINK}' makes keys"
+
+
+async def test_a_link_rests_while_its_stores_are_full() -> None:
+    async with kept() as link:
+        await link.until(lambda status: status.blocks >= 1)
+        link.filled = 1.0
+        link.look()
+        full = await link.until(lambda status: "no room" in status.trouble)
+        link.filled = 0.95
+        link.look()
+        await asyncio.sleep(0.1)  # longer than any pause
+        assert link.status == full
+        link.filled = 0.5
+        link.look()
+        again = await link.until(lambda status: status.blocks > full.blocks)
+        assert again.epochs == full.epochs + 1

@@ -1,4 +1,4 @@
-"""The program ``keys``: both ends store the same keys, block after block, and nothing that is not secret and certain."""
+"""The program ``keys``: both ends store the same keys, block after block, and none that is not secret and certain."""
 
 from __future__ import annotations
 
@@ -162,6 +162,7 @@ def gave_a_key(report: dict[str, Any]) -> bool:
     return not report["aborted"] and report["secret_bits"] > 0
 
 
+@pytest.mark.thorough
 async def test_when_eve_has_gone_the_same_epoch_gives_keys_again() -> None:
     ends, terms = Ends(), agreed("bbm92")
     there = world("bbm92", "real-time", None)
@@ -181,6 +182,7 @@ async def test_when_eve_has_gone_the_same_epoch_gives_keys_again() -> None:
     assert len(set(keys)) == len(keys)
 
 
+@pytest.mark.thorough
 async def test_when_the_link_is_cut_the_epoch_ends_and_another_can_begin_when_it_is_mended() -> None:
     ends, terms = Ends(), agreed("bbm92")
     there = world("bbm92", "real-time", None)

@@ -13,7 +13,7 @@ from nodes.qkd.entropy import binary_entropy
 from nodes.qkd.ldpc_layout import LARGEST_FRAME, lay_out, order, pieces
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @given(st.integers(1, 3_000_000), st.floats(0.0, 0.1))
 def test_frames_hold_the_key_and_little_else(size: int, qber: float) -> None:
     layout = lay_out(size, qber)

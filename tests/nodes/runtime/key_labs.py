@@ -63,7 +63,7 @@ def world(
     source: SourceConfig | None = None
     pulses = PulseConfig(pulse_rate=1e6, misalignment=0.01)
     if protocol in ("bbm92", "e91"):
-        source = PhotonPairSource(10e6, pair_probability=0.05, fidelity=0.985, memories=False)
+        source = PhotonPairSource(attempt_rate=10e6, pair_probability=0.05, fidelity=0.985, memories=False)
         pulses = PulseConfig(basis_probability=0.8)
     if protocol == "decoy-bb84":
         pulses = PulseConfig(100e6, (0.5, 0.15), (0.7, 0.3), basis_probability=0.7, misalignment=0.01)

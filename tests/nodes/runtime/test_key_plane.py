@@ -61,7 +61,7 @@ class Party:
 async def parties(
     *names: str, faults: RandomFaults | None = None, delay: float = 0.0, strangers: tuple[str, ...] = ()
 ) -> AsyncIterator[dict[str, Party]]:
-    """Nodes over one bus, each with a way to every other one; ``strangers`` are on the bus, and no way leads to them."""
+    """Nodes over one bus, each with a way to every other one; no way leads to ``strangers`` on the bus."""
     broker, loop = MemoryBroker(), asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         attend = await stack.enter_async_context(attendants())
