@@ -63,6 +63,7 @@ def test_the_compiled_decoder_does_the_same_to_the_bit(
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("rows", "excess"), [(15, 2.1), (26, 1.45), (51, 1.26), (77, 1.20), (128, 1.18), (180, 1.17), (256, 1.18)]
 )
