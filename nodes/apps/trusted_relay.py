@@ -22,10 +22,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from nodes.apps.agreed_key import Agreed, Line, agree_as_alice, agree_as_bob
-from nodes.errors import KeyRefused
+from nodes.errors import AuthenticationFailed, KeyRefused
 from nodes.ports import Clock, Coin, Peer, QuantumLink, Referee, SharedSecret
 from nodes.qkd.key import Key
 from nodes.shared_keys import SharedKeys
@@ -106,7 +107,13 @@ def _sealed(hop: Agreed, key: bytes) -> Carried:
 def _opened(hop: Agreed, carried: Carried) -> bytes:
     if hop.key is None:
         raise KeyRefused("a hop's key was refused, so nothing can be opened")
-    return _cipher(hop.key).decrypt(_NONCE, carried.sealed, None)
+    try:
+        return _cipher(hop.key).decrypt(_NONCE, carried.sealed, None)
+    except InvalidTag as altered:
+        raise AuthenticationFailed(
+            "the relayed key is not what was sealed under the key of this hop: it was altered on the way, or the two "
+            "ends of the hop hold different keys"
+        ) from altered
 
 
 def _cipher(key: Key) -> AESGCM:

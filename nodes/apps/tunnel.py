@@ -42,7 +42,7 @@ class Rekey:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One packet; ``number`` counts the packets under one key and is its nonce."""
+    """One packet; ``number`` counts the packets under one key and is its nonce. None comes a second time."""
 
     number: int
     sealed: bytes
@@ -64,7 +64,8 @@ class Packet:
 class TunnelReport:
     """What has gone through. ``held_back``: packets that had to wait for a key, and were dropped.
 
-    ``closed_for``: emulated seconds without a key. ``refused``: packets that could not be opened, or came too late.
+    ``closed_for``: emulated seconds without a key. ``refused``: packets that could not be opened, or came too late or
+    again.
     """
 
     frames: int
@@ -108,13 +109,13 @@ async def alice(
 async def bob(alice: Peer, alice_keys: SharedKeys, clock: Clock) -> TunnelReport:
     """Open what comes, until there is no more."""
     cipher, expires = None, clock.now()
-    frames = keys = refused = 0
+    frames = keys = refused = due = 0
     while not isinstance(packet := (await alice.receive(Packet)).content, Closed):
         if isinstance(packet, Rekey):
             cipher = _cipher(await alice_keys.redeem(packet.ticket, KEY_BITS))
-            expires, keys = clock.now() + (1 + _GRACE) * packet.lifetime, keys + 1
-        elif cipher is not None and clock.now() < expires and _opens(cipher, packet):
-            frames += 1
+            expires, keys, due = clock.now() + (1 + _GRACE) * packet.lifetime, keys + 1, 0
+        elif cipher is not None and clock.now() < expires and packet.number >= due and _opens(cipher, packet):
+            frames, due = frames + 1, packet.number + 1
         else:
             refused += 1
     return TunnelReport(frames, keys, refused=refused)
@@ -137,7 +138,7 @@ def _cipher(key: Key) -> AESGCM:
 def _opens(cipher: AESGCM, frame: Frame) -> bool:
     try:
         cipher.decrypt(_nonce(frame.number), frame.sealed, None)
-    except InvalidTag:
+    except (InvalidTag, OverflowError):  # the latter for a number that is no nonce
         return False
     return True
 

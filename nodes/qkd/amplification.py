@@ -3,7 +3,8 @@
 ::
 
     Alice                                            Bob
-      |--- 1 Hashing: the seed of a matrix, in parts ->|  only when nothing more will be revealed of the key
+      |--- 1 Hashing: the key's length, and the seed ->|  only when nothing more will be revealed of the key
+      |        of a matrix, in parts                   |
       |<-- 2 Hashed -----------------------------------|  so that Alice knows that Bob has the key
       both multiply their key by the matrix
 
@@ -15,6 +16,10 @@ The matrix is drawn anew for each key, from n - 1 bits of Alice's coin that all 
 lemma asks for no secrecy of the seed, but for a seed that is uniform and of which nothing that Eve has done to the
 photons depends. A short seed that both stretched with a hash function would save sending it, and make the key's secrecy
 an assumption about that function; one seed for several keys would be known before the photons of the later ones fly.
+
+Both ends compute how long the key may be, from the same counts and in floating point, where the logarithms of two
+machines may differ in the last place: a length that lies there at a whole number would come out one bit apart, and
+matrices of different lengths make quite different keys of equal ones. So Alice tells hers.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from typing import Final
 
 import numpy as np
 
+from nodes.errors import ProtocolViolation
 from nodes.ports import Bits, Coin, Peer
 from nodes.qkd.bits import packed, unpacked
 from nodes.qkd.entropy import binary_entropy
@@ -34,12 +40,18 @@ from nodes.qkd.toeplitz import seed_length, toeplitz_hash
 
 PART: Final = 2**21
 """Bits of a seed in one message: a quarter of a mebibyte."""
+ROUNDING: Final = 1
+"""By so many bits two machines may find different lengths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hashing:
-    """Some bits of the seed, packed. Sent only when nothing more will be revealed of the key."""
+    """The ``length`` of the secret key, and some bits of the seed, packed.
 
+    Sent only when nothing more will be revealed of the key.
+    """
+
+    length: int
     seed: bytes
 
 
@@ -63,18 +75,29 @@ async def amplify_as_alice(key: Bits, length: int, bob: Peer, coin: Coin) -> Bit
     """Draw the matrix and tell Bob; return the secret key of ``length`` bits."""
     seed = coin.bits(seed_length(key.size, length))
     for part in _parts(seed.size):
-        await bob.send(Hashing(packed(seed[part])))
+        await bob.send(Hashing(length, packed(seed[part])))
     secret = await asyncio.to_thread(toeplitz_hash, key, seed, length)
     await bob.receive(Hashed)
     return secret
 
 
 async def amplify_as_bob(key: Bits, length: int, alice: Peer) -> Bits:
-    """Hash with Alice's matrix; return the secret key of ``length`` bits."""
-    seed = np.empty(seed_length(key.size, length), dtype=np.uint8)
+    """Hash with Alice's matrix; return the secret key of ``length`` bits, or as many as Alice has found.
+
+    Raises ``ProtocolViolation`` when that is more than the ``ROUNDING`` away from what Bob has found.
+    """
+    seed, told = np.empty(seed_length(key.size, length), dtype=np.uint8), length
     for part in _parts(seed.size):
-        seed[part] = unpacked((await alice.receive(Hashing)).seed, part.stop - part.start)
-    secret = await asyncio.to_thread(toeplitz_hash, key, seed, length)
+        hashing = await alice.receive(Hashing)
+        seed[part] = unpacked(hashing.seed, part.stop - part.start)
+        near = abs(hashing.length - length) <= ROUNDING
+        if part.start == 0 and near and seed_length(key.size, hashing.length) == seed.size:
+            told = hashing.length
+        if hashing.length != told:
+            raise ProtocolViolation(
+                f"{alice.name} makes a key of {hashing.length} bits, and {length} are secret"
+            )
+    secret = await asyncio.to_thread(toeplitz_hash, key, seed, told)
     await alice.send(Hashed())
     return secret
 

@@ -5,9 +5,10 @@ C. H. Bennett, G. Brassard and N. D. Mermin, "Quantum cryptography without Bell'
 
     Alice                                                      Bob
       |=== 1 pairs: each end measures its half in Z or X, drawn by its device ===|
-      |--- 2 Bases: hers -------------------------------------->|  only after the last measurement
-      |<-- 3 Matches: where his agree, his revealed bits -------|  only after his last measurement
-      |--- 4 Revealed: her bits there -------------------------->|
+      |<-- 2 Measured: how many --------------------------------|  only after his last measurement
+      |--- 3 Bases: hers -------------------------------------->|  only when both have measured all
+      |<-- 4 Matches: where his agree, his revealed bits -------|
+      |--- 5 Revealed: her bits there -------------------------->|
       sifted key: the bits where both measured Z, but for a few that were revealed
 
 All bits of X are revealed: whoever has measured a photon, or has made the pairs instead of the source, shows there, and
@@ -46,8 +47,22 @@ _CODES: Final = {"Z": 0, "X": 1}
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Bob has measured his halves of ``pairs`` pairs. Sent only after the last one.
+
+    That a half has come is known from heralds, which nobody has signed: Eve could send them, and keep his half until
+    she knows in which basis to measure it.
+    """
+
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bases:
-    """Alice's bases of some of ``pairs`` pairs, packed. Sent only after her last measurement, or Eve could use them."""
+    """Alice's bases of some of ``pairs`` pairs, packed.
+
+    Sent only after her last measurement and after ``Measured``, or Eve could use them.
+    """
 
     pairs: int
     bases: bytes
@@ -57,7 +72,7 @@ class Bases:
 class Matches:
     """Where Bob's bases are Alice's, one packed bit a pair, and those of his bits that are revealed, packed.
 
-    Sent only after his last measurement and after ``Bases``.
+    Sent only after ``Bases``.
     """
 
     agreed: bytes
@@ -104,34 +119,43 @@ async def collect(pairs: Pairs[SharedOutcomes]) -> PairOutcomes:
 
 async def alice(found: PairOutcomes, bob: Peer, security: Security) -> SiftedBlock:
     """Sift what this end has measured, with Bob; return her block."""
+    await hear_of_measured(len(found.bits), bob)  # 2
     parts = [await _sift_as_alice(part, len(found.bits), bob) for part in _parts(found)]
     return _block(len(found.bits), parts, security)
 
 
 async def bob(found: PairOutcomes, alice: Peer, security: Security) -> SiftedBlock:
     """Sift what this end has measured, with Alice; return his block."""
+    await alice.send(Measured(len(found.bits)))  # 2
     parts = [await _sift_as_bob(part, len(found.bits), alice) for part in _parts(found)]
     return _block(len(found.bits), parts, security)
 
 
+async def hear_of_measured(pairs: int, bob: Peer) -> None:
+    """Wait until Bob has measured all. Raises ``ProtocolViolation`` when he has measured another number of them."""
+    measured = await bob.receive(Measured)
+    if measured.pairs != pairs:
+        raise ProtocolViolation(f"{bob.name} has measured {measured.pairs} pairs where {pairs} were shared")
+
+
 async def _sift_as_alice(found: _Found, pairs: int, bob: Peer) -> _Part:
-    await bob.send(Bases(pairs, packed(found.bases)))  # 2
-    matches = await bob.receive(Matches)  # 3
+    await bob.send(Bases(pairs, packed(found.bases)))  # 3
+    matches = await bob.receive(Matches)  # 4
     sifted = _divided(found, unpacked(matches.agreed, len(found.bits)))
-    await bob.send(Revealed(packed(sifted.revealed)))  # 4
+    await bob.send(Revealed(packed(sifted.revealed)))  # 5
     return _compared(sifted, matches.bits)
 
 
 async def _sift_as_bob(found: _Found, pairs: int, alice: Peer) -> _Part:
-    announced = await alice.receive(Bases)  # 2
+    announced = await alice.receive(Bases)  # 3
     if announced.pairs != pairs:
         raise ProtocolViolation(
             f"{alice.name} has measured {announced.pairs} pairs where {pairs} were shared"
         )
     agreed = (unpacked(announced.bases, len(found.bits)) == found.bases).astype(np.uint8)
     sifted = _divided(found, agreed)
-    await alice.send(Matches(packed(agreed), packed(sifted.revealed)))  # 3
-    return _compared(sifted, (await alice.receive(Revealed)).bits)  # 4
+    await alice.send(Matches(packed(agreed), packed(sifted.revealed)))  # 4
+    return _compared(sifted, (await alice.receive(Revealed)).bits)  # 5
 
 
 class _Found(NamedTuple):

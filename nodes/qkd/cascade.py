@@ -84,8 +84,10 @@ def leakage(parities: int, size: int) -> int:
     bits charged the hashed key is then eps / sqrt(p_l (n+1)) from uniform; on average over l that is
     eps sum_l sqrt(p_l / (n+1)) <= eps.
 
-    Bob's parities show where the errors are. That is not charged: it says nothing of Alice's bits as long as
-    the errors do not depend on them, which is assumed.
+    Bob's parities show where the errors are. That is not charged, which takes a reason (D. Tupkary and N. Luetkenhaus,
+    arXiv:2307.00576): whether qubits of both ends differ in Z can be known without touching whether they do in X, so
+    phase errors are bounded as before with all errors told. It is assumed that Bob measures a qubit, or, as with two
+    detectors and a coin for the clicks of both, what amounts to one.
     """
     return parities + ceil(log2(size + 1))
 

@@ -47,8 +47,8 @@ MOST_CLICKS: Final = 200_000
 """The clicks of one message, so that none is longer than half a mebibyte."""
 MOST_BEHIND: Final = 4
 """So many trains may be announced and not yet sifted when the next one is announced, where light is ordered ahead."""
-MOST_TRAINS_WITHOUT_KEY: Final = 256
-"""After so many trains in a row without a key bit the link is taken for dead."""
+MOST_TRAINS_WITHOUT_KEY: Final = 20
+"""After so many trains in a row without a key bit, more than a minute of light, the link is taken for dead."""
 
 
 @dataclass(frozen=True, slots=True)

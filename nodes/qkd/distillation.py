@@ -159,10 +159,11 @@ class Account:
         self._report = replace(self._report, qber_upper=worth.phase_error, single_photon_bits=single)
         if worth.length < FEWEST_KEY_BITS:
             refusal = TooManyErrors if block.evidence.qber >= ALARMING_QBER else KeyRefused
+            photons = "" if single is None else f", of which {single} are known to come from single photons,"
             raise refusal(
-                f"{block.key.size} bits, of which {block.evidence.qber:.2%} in the sample and perhaps "
-                f"{worth.phase_error:.2%} in all are wrong, hold no {FEWEST_KEY_BITS} secret ones; "
-                "send more pulses, or look for the cause of the errors"
+                f"{block.key.size} bits{photons} with {block.evidence.qber:.2%} of the sample wrong, and perhaps "
+                f"{worth.phase_error:.2%} of their secret part in the other basis, hold no {FEWEST_KEY_BITS} secret "
+                "ones; send more pulses in a block, or look for the cause of the errors"
             )
         return worth.length
 

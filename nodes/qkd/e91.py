@@ -4,9 +4,10 @@ A. K. Ekert, "Quantum cryptography based on Bell's theorem", Phys. Rev. Lett. 67
 
     Alice                                                      Bob
       |=== 1 pairs: each end measures along one of its three directions, drawn by its device ===|
-      |--- 2 Directions: hers --------------------------------->|  only after the last measurement
-      |<-- 3 Answer: his directions, and his revealed bits -----|  only after his last measurement
-      |--- 4 Revealed: her bits there -------------------------->|
+      |<-- 2 Measured: how many --------------------------------|  only after his last measurement
+      |--- 3 Directions: hers --------------------------------->|  only when both have measured all
+      |<-- 4 Answer: his directions, and his revealed bits -----|
+      |--- 5 Revealed: her bits there -------------------------->|
       S, the phase errors: from the pairs measured along different directions
       sifted key: the bits of equal directions, but for a few that were revealed
 
@@ -35,6 +36,7 @@ from numpy.typing import NDArray
 
 from nodes.errors import ProgramInvalid, ProtocolViolation
 from nodes.ports import Bits, Coin, PairOutcomes, Peer
+from nodes.qkd.bbm92 import Measured, hear_of_measured
 from nodes.qkd.bell_evidence import BellEvidence
 from nodes.qkd.bits import packed, unpacked
 from nodes.qkd.block import SiftedBlock
@@ -54,7 +56,7 @@ SAMPLE_EVERY: Final = 50
 class Directions:
     """Alice's directions of some of ``pairs`` pairs: the low and the high bits of their indices, packed.
 
-    Sent only after her last measurement, or Eve could measure along them.
+    Sent only after her last measurement and after ``Measured``, or Eve could measure along them.
     """
 
     pairs: int
@@ -64,10 +66,7 @@ class Directions:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Bob's directions, likewise, and those of his bits that are revealed, packed.
-
-    Sent only after his last measurement and after ``Directions``.
-    """
+    """Bob's directions, likewise, and those of his bits that are revealed, packed. Sent only after ``Directions``."""
 
     low: bytes
     high: bytes
@@ -102,34 +101,36 @@ async def collect(pairs: Pairs[SharedHalf], directions: Sequence[float], coin: C
 
 async def alice(found: PairOutcomes, bob: Peer, security: Security) -> SiftedBlock:
     """Sift what this end has measured along ``ALICE``, with Bob; return her block."""
+    await hear_of_measured(len(found.bits), bob)  # 2
     parts = [await _sift_as_alice(part, len(found.bits), bob) for part in _parts(found)]
     return _block(len(found.bits), parts, security)
 
 
 async def bob(found: PairOutcomes, alice: Peer, security: Security) -> SiftedBlock:
     """Sift what this end has measured along ``BOB``, with Alice; return his block."""
+    await alice.send(Measured(len(found.bits)))  # 2
     parts = [await _sift_as_bob(part, len(found.bits), alice) for part in _parts(found)]
     return _block(len(found.bits), parts, security)
 
 
 async def _sift_as_alice(found: _Found, pairs: int, bob: Peer) -> _Part:
-    await bob.send(Directions(pairs, *_planes(found.settings)))  # 2
-    answer = await bob.receive(Answer)  # 3
+    await bob.send(Directions(pairs, *_planes(found.settings)))  # 3
+    answer = await bob.receive(Answer)  # 4
     his = _indices(answer.low, answer.high, len(found.bits))
     sifted = _divided(found.settings, his, found.bits)
-    await bob.send(Revealed(packed(sifted.revealed)))  # 4
+    await bob.send(Revealed(packed(sifted.revealed)))  # 5
     return _compared(sifted, sifted.revealed, unpacked(answer.bits, sifted.revealed.size))
 
 
 async def _sift_as_bob(found: _Found, pairs: int, alice: Peer) -> _Part:
-    announced = await alice.receive(Directions)  # 2
+    announced = await alice.receive(Directions)  # 3
     if announced.pairs != pairs:
         raise ProtocolViolation(
             f"{alice.name} has measured {announced.pairs} pairs where {pairs} were shared"
         )
     sifted = _divided(_indices(announced.low, announced.high, len(found.bits)), found.settings, found.bits)
-    await alice.send(Answer(*_planes(found.settings), packed(sifted.revealed)))  # 3
-    hers = unpacked((await alice.receive(Revealed)).bits, sifted.revealed.size)  # 4
+    await alice.send(Answer(*_planes(found.settings), packed(sifted.revealed)))  # 4
+    hers = unpacked((await alice.receive(Revealed)).bits, sifted.revealed.size)  # 5
     return _compared(sifted, hers, sifted.revealed)
 
 

@@ -135,8 +135,9 @@ class CheckedBasis:
     """What a check basis says of ``key_bits`` of the other one, of which ``samples`` more were compared and given up.
 
     ``check_errors`` of the ``checks`` bits of the check basis differed, ``sample_errors`` of the samples. The samples
-    tell the error correction what to expect; secrecy does not rest on them. Of a qubit per end and detection that does
-    not depend on the basis. The ``Evidence`` of a ``SiftedBlock``.
+    tell the error correction what to expect; secrecy does not rest on them. What the bases choose at random is which
+    bits are of the key's basis, samples included, so their phase errors are bounded together, and all may be in the
+    key. Of a qubit per end and detection that does not depend on the basis. The ``Evidence`` of a ``SiftedBlock``.
     """
 
     key_bits: int
@@ -167,7 +168,8 @@ class CheckedBasis:
 
     def worth(self, leaked: int, key_errors: Sequence[int]) -> Worth:
         """Bound the phase errors by those of the check basis, exactly; return what is left of the key."""
-        most = error_bound(self.check_errors, self.checks, self.key_bits, bound_failure(self.security))
+        compared = self.key_bits + self.samples
+        most = error_bound(self.check_errors, self.checks, compared, bound_failure(self.security))
         return worth_of(self.key_bits, most, leaked, self.security)
 
 

@@ -2,9 +2,9 @@
 
 ::
 
-    Alice                                             Bob
-      |--- Refill: bytes for each of the reserves ---->|  when the key is final
-      both put the first bytes back and release the rest
+    Alice                                                Bob
+      |--- Refill: words for each lane of the reserves -->|  when the key is final
+      both put the first words back and release the rest
 
 One end decides because a conversation that goes on meanwhile, as the next block's sifting does, may have tags under
 way: then the two ends count what is missing differently. The bits are those of both, and no bit goes two ways.
@@ -18,17 +18,21 @@ from dataclasses import dataclass
 from nodes.errors import ProtocolViolation
 from nodes.ports import Peer
 from nodes.qkd.key import Key
-from nodes.qkd.reserve import UNIT_BYTES, AuthenticationReserve, split_for_reserve
+from nodes.qkd.pads import PAD_BYTES
+from nodes.qkd.reserve import LANES, AuthenticationReserve, split_for_reserve
 
-SHORTEST_REST = 8 * UNIT_BYTES
-"""256 bits: shorter is what no pads could be made of, and no key of AES-256 either."""
+SHORTEST_REST = 256
+"""Bits: of fewer no key of AES-256 can be made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refill:
-    """How many bytes of the key go into each reserve, in their order. Sent when the key is final."""
+    """How many words of 16 bytes of the key go into each lane of each reserve, in their order.
 
-    amounts: tuple[int, ...]
+    Sent when the key is final.
+    """
+
+    words: tuple[tuple[int, ...], ...]
 
 
 async def refill_as_alice(key: Key, reserves: Sequence[AuthenticationReserve], bob: Peer) -> Key:
@@ -36,29 +40,33 @@ async def refill_as_alice(key: Key, reserves: Sequence[AuthenticationReserve], b
 
     A rest of less than ``SHORTEST_REST`` is given up: it has no bits when the key did not make all reserves full.
     """
-    amounts, left = [], len(key) // 8
+    left, words = len(key) // (8 * PAD_BYTES), []
     for reserve in reserves:
-        amounts.append(min(reserve.needed(), left // UNIT_BYTES * UNIT_BYTES))
-        left -= amounts[-1]
-    await bob.send(Refill(tuple(amounts)))
-    return _divided(key, reserves, amounts)
+        lanes = []
+        for needed in reserve.needed():
+            lanes.append(min(needed, left))
+            left -= lanes[-1]
+        words.append(tuple(lanes))
+    await bob.send(Refill(tuple(words)))
+    return _divided(key, reserves, words)
 
 
 async def refill_as_bob(key: Key, reserves: Sequence[AuthenticationReserve], alice: Peer) -> Key:
     """Fill the reserves as Alice says; return the rest of the key, which may be released."""
-    amounts = (await alice.receive(Refill)).amounts
-    possible = all(amount >= 0 and amount % UNIT_BYTES == 0 for amount in amounts)
-    if not possible or len(amounts) != len(reserves) or 8 * sum(amounts) > len(key):
+    words = (await alice.receive(Refill)).words
+    possible = all(len(lanes) == LANES and min(lanes) >= 0 for lanes in words)
+    if not possible or len(words) != len(reserves) or 8 * PAD_BYTES * sum(map(sum, words)) > len(key):
         raise ProtocolViolation(
-            f"{alice.name} puts {amounts} bytes back, which a key of {len(key)} bits does not give to "
+            f"{alice.name} puts {words} words back, which a key of {len(key)} bits does not give to "
             f"{len(reserves)} reserves"
         )
-    return _divided(key, reserves, amounts)
+    return _divided(key, reserves, words)
 
 
-def _divided(key: Key, reserves: Sequence[AuthenticationReserve], amounts: Sequence[int]) -> Key:
-    reserved, released = split_for_reserve(key, sum(amounts))
-    for reserve, amount in zip(reserves, amounts, strict=True):
-        reserve.refill(reserved[:amount])
-        reserved = reserved[amount:]
+def _divided(key: Key, reserves: Sequence[AuthenticationReserve], words: Sequence[Sequence[int]]) -> Key:
+    reserved, released = split_for_reserve(key, sum(map(sum, words)))
+    for reserve, lanes in zip(reserves, words, strict=True):
+        size = PAD_BYTES * sum(lanes)
+        reserve.refill(reserved[:size], lanes)
+        reserved = reserved[size:]
     return released if len(released) >= SHORTEST_REST else Key(released.bits()[:0])

@@ -16,9 +16,10 @@ class QkdReport:
     the correction, what the amount of it tells, and the verification tag. ``efficiency`` is what the correction
     told divided by n h(e), Shannon's limit for n bits of which the fraction e was wrong. ``chsh`` is the value of S,
     where the protocol measures it. With its basis and all that was said the key can be told from a perfect one with at
-    most ``secrecy``, and differs at the two ends with at most ``correctness``; over many keys these add up. A figure is None when the run did not get that far, and ``efficiency``
-    also when nothing was wrong. ``duration_s`` is emulated time. When ``aborted``, ``reason`` says why there is no key;
-    ``alarm``: because of the errors that were seen, as when somebody measures the photons.
+    most ``secrecy``, and differs at the two ends with at most ``correctness``; over many keys these add up. A figure is
+    None when the run did not get that far, and ``efficiency`` also when nothing was wrong. ``duration_s`` is emulated
+    time. When ``aborted``, ``reason`` says why there is no key; ``alarm``: because of the errors that were seen, as
+    when somebody measures the photons.
     """
 
     pulses: int

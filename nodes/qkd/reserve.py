@@ -4,7 +4,8 @@
 
     epoch begins    derived    r s s s s       a lane for each direction, filled by ``nodes.qkd.epochs``
     each tag        take       r   s s s       from the front, gone for good
-    each block      refill     r     s s R S S at the back, from the block's first bits (``nodes.qkd.refill``)
+    each block      refill     r     s s R S S at the back, from the block's first bits (``nodes.qkd.refill``): what
+                                               the lane lacks, for one end may make more tags than the other
     some blocks on             R           S S the derived pads are used up: the next point, and every pad from now
                                                on, are key of the quantum channel
 
@@ -24,6 +25,7 @@ pad give the point away, and with it every later tag.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,9 +38,6 @@ from nodes.qkd.key import Key
 from nodes.qkd.pads import PAD_BYTES, OneTimeKey
 
 LANES = 2
-UNIT_BYTES = LANES * PAD_BYTES
-"""What is put back comes in multiples of this: a pad for each lane."""
-
 MASK_BYTES = 32
 
 DEFAULT_PADS = 64
@@ -98,23 +97,24 @@ class AuthenticationReserve:
             raise ReserveExhausted(f"no pad of '{sender}' is left in {self.epoch}; begin a new epoch")
         return key
 
-    def needed(self) -> int:
-        """Return how many bytes of key make both lanes full again.
+    def needed(self) -> tuple[int, ...]:
+        """Return how many words of ``PAD_BYTES`` make each lane full again, in the order of the roles.
 
         While a tag is under way the two ends may find different numbers; one tells the other its own.
         """
-        return UNIT_BYTES * max(lane.missing(self.pads) for lane in self._lanes.values())
+        return tuple(lane.missing(self.pads) for lane in self._lanes.values())
 
-    def refill(self, key: bytes) -> None:
-        """Append the first half of ``key`` to the first role's lane, the second half to the other's.
+    def refill(self, key: bytes, words: Sequence[int]) -> None:
+        """Append so many ``words`` of ``key`` to each lane, in the order of the roles.
 
-        Raises ``ProgramInvalid`` unless it is whole pads, as many for each lane.
+        Raises ``ProgramInvalid`` unless that is all of it.
         """
-        if len(key) % UNIT_BYTES:
-            raise ProgramInvalid(f"{len(key)} bytes are no multiple of {UNIT_BYTES}, a pad for each lane")
-        masked, half = self._masked.update(key), len(key) // LANES
-        for index, lane in enumerate(self._lanes.values()):
-            lane.append(masked[index * half : (index + 1) * half])
+        if len(words) != LANES or min(words) < 0 or len(key) != PAD_BYTES * sum(words):
+            raise ProgramInvalid(f"{len(key)} bytes are not {words} words of {PAD_BYTES} for {LANES} lanes")
+        masked = self._masked.update(key)
+        for lane, count in zip(self._lanes.values(), words, strict=True):
+            lane.append(masked[: PAD_BYTES * count])
+            masked = masked[PAD_BYTES * count :]
 
 
 class Split(NamedTuple):
@@ -127,15 +127,15 @@ class Split(NamedTuple):
         return f"<Split: {8 * len(self.reserved)} bits put back, {len(self.released)} released>"
 
 
-def split_for_reserve(key: Key, needed: int) -> Split:
-    """Divide the key: its first ``needed`` bytes for the reserve, its other bits for release.
+def split_for_reserve(key: Key, words: int) -> Split:
+    """Divide the key: its first ``words`` for the reserve, its other bits for release.
 
-    A shorter key goes to the reserve as far as it makes pads for both lanes, and nothing is released.
+    A shorter key goes to the reserve as far as it makes words, and nothing is released.
     """
     bits = key.bits()
-    reserved = min(needed, bits.size // 8 // UNIT_BYTES * UNIT_BYTES)
-    released = bits[8 * reserved :] if reserved == needed else np.zeros(0, dtype=np.uint8)
-    return Split(packed(bits[: 8 * reserved]), Key(released))
+    reserved = 8 * PAD_BYTES * min(words, bits.size // (8 * PAD_BYTES))
+    released = bits[reserved:] if reserved == 8 * PAD_BYTES * words else np.zeros(0, dtype=np.uint8)
+    return Split(packed(bits[:reserved]), Key(released))
 
 
 class _Lane:

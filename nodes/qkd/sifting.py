@@ -13,11 +13,12 @@ from nodes.errors import ProgramInvalid
 from nodes.ports import Coin, PairOutcomes, Peer, QuantumLink
 from nodes.qkd import bb84, bbm92, e91, estimation
 from nodes.qkd.block import SiftedBlock
+from nodes.qkd.decoy import secret_length
 from nodes.qkd.decoy_bb84 import Receiver, Transmitter
 from nodes.qkd.decoy_evidence import DecoyEvidence
 from nodes.qkd.sampled import SampledEvidence
 from nodes.qkd.security import Security
-from nodes.qkd.tallies import DecoySource
+from nodes.qkd.tallies import DecoySource, Tallies
 
 DEFAULT_PULSES = 100_000
 MOST_PULSES = 4_000_000
@@ -71,6 +72,7 @@ def _sifter(
     security = Security(agreement.secrecy, agreement.correctness)
     match agreement.protocol:
         case "bb84":
+            _require_single_photons(agreement)
             return _SinglePhotons(security, link, peer, coin, _single_photons(pulses), sends)
         case "bbm92":
             pairs = pulses or bbm92.pairs_for(agreement.block, agreement.basis_probability)
@@ -178,9 +180,21 @@ def _decoy_source(agreement: LinkAgreement) -> DecoySource:
             "write intensities: [0.5, 0.1, 0.0002], say, below qkd"
         )
     try:
-        return DecoySource(agreement.intensities, agreement.intensity_probabilities)
-    except ValueError as error:
+        source = DecoySource(agreement.intensities, agreement.intensity_probabilities)
+        nothing = (0,) * len(source.intensities)
+        secret_length(Tallies(nothing, nothing, nothing, nothing), source, 0, Security())
+    except ValueError as error:  # of the source, or of the bound that is to hold for it
         raise ProgramInvalid(str(error)) from error
+    return source
+
+
+def _require_single_photons(agreement: LinkAgreement) -> None:
+    if agreement.intensities:
+        raise ProgramInvalid(
+            f"bb84 reckons with one photon in a pulse, and this link's have {agreement.intensities[0]:g} on average: "
+            "whoever keeps one of several knows the key, and nobody sees it. Choose decoy-bb84, and two or three "
+            "intensities"
+        )
 
 
 def _single_photons(pulses: int) -> int:

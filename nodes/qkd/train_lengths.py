@@ -8,8 +8,8 @@ from typing import Final
 CLICKS: Final = 2**17
 """What a train should bring: with fewer the messages are many, with more they are long."""
 FIRST: Final = 1e-3
-LONGEST: Final = 1.0
-"""Seconds of light in the first trains, and in any."""
+LONGEST: Final = 5.0
+"""Seconds of light in the first trains, and in any: each takes three tags, which slow links pay for with their key."""
 STRIDE: Final = 8
 """So many times as long as the one before it a train is at most: clicks may be few by accident."""
 MOST_UNDER_WAY: Final = 8

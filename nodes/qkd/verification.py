@@ -52,12 +52,12 @@ class Verdict:
 
 
 def tag_length(failure: float) -> int:
-    """Return the tag's length t in bits: the least for which different keys pass with ``failure`` at most.
+    """Return the tag's length t in bits: the most that log2(2 / ``failure``) allows, which is what a key is charged.
 
-    It is never more than log2(2 / failure), rounded up.
+    So 2^-t is less than ``failure``, and the points leave the rest.
     """
-    allowed, length = Fraction(failure) - _COMMON ** _point_count(failure), 1
-    while Fraction(1, 2**length) > allowed:
+    length = 0
+    while 2 ** (length + 1) * Fraction(failure) <= 2:
         length += 1
     return length
 
@@ -92,9 +92,9 @@ def _tag(key: Bits, points: bytes, seed: Bits, failure: float) -> Bits:
 
 
 def _point_count(failure: float) -> int:
-    """Return at how many points the keys are evaluated: all are common with half of ``failure`` at most."""
-    count = 1
-    while 2 * _COMMON**count > Fraction(failure):
+    """Return at how many points the keys are evaluated: all are common with what the tag leaves of ``failure``."""
+    count, left = 1, Fraction(failure) - Fraction(1, 2 ** tag_length(failure))
+    while _COMMON**count > left:
         count += 1
     return count
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from deploy import key_links
 from deploy.key_links import KeyLinks, KeyLinkStatus, LinkEnds
+from nodes.errors import RunFailed
+from nodes.runtime.conductor import Conductor, RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from tests.nodes.runtime.key_labs import EVE, LINK, Ends, agreed, world
 
@@ -114,3 +116,35 @@ async def test_a_link_rests_while_its_stores_are_full() -> None:
         link.look()
         again = await link.until(lambda status: status.blocks > full.blocks)
         assert again.epochs == full.epochs + 1
+
+
+class _DiesWhenCalledOff:
+    """A conductor whose node dies in the moment in which its run is called off."""
+
+    def __init__(self) -> None:
+        self.standing = asyncio.Event()
+
+    async def ready(self, nodes: list[str]) -> None:
+        """Wait for no node."""
+
+    async def change_of(self, *nodes: str) -> None:
+        """Nothing changes any more."""
+        await asyncio.Event().wait()
+
+    async def stand(self, request: RunRequest, hear: Callable[[str, object], None]) -> None:
+        self.standing.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as called_off:
+            raise RunFailed("bob", "PeerGone", "the process ended") from called_off
+
+
+async def test_keeping_links_ends_though_a_run_fails_in_the_moment_in_which_it_is_called_off() -> None:
+    conductor = _DiesWhenCalledOff()
+    links = KeyLinks(cast(Conductor, conductor), [LinkEnds(LINK, "alice", "bob")])
+    serving = asyncio.create_task(links.serve())
+    await conductor.standing.wait()
+    serving.cancel()
+    done, _ = await asyncio.wait([serving], timeout=5)
+    assert done
+    assert serving.cancelled()

@@ -109,3 +109,27 @@ async def test_as_soon_as_there_are_keys_again_traffic_goes_on(
     )
     assert sent.frames == received.frames == 20 * 6
     assert sent.closed_for == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("number", [3, 99, -1, 2**96])
+async def test_a_packet_that_comes_again_or_under_another_number_is_refused(
+    connect: Connect, make_coin: MakeCoin, clock: Clock, number: int
+) -> None:
+    """The first four packets are sent again after the eighth, one of them under another number."""
+    sent: list[Frame] = []
+
+    def replay(sender: str, count: int, message: Any) -> list[object]:
+        if not isinstance(message.content, Frame):
+            return [message]
+        sent.append(message.content)
+        if len(sent) != 8:
+            return [message]
+        again = [*sent[:3], Frame(number, sent[3].sealed)]
+        return [message, *map(Packet, again)]
+
+    bob, alice = connect(replay)
+    with_bob, with_alice = await stores(1)
+    told = await tunnel.alice(bob, with_bob, clock, make_coin(1), 1.0)
+    received = await tunnel.bob(alice, with_alice, clock)
+    assert received.frames == told.frames
+    assert received.refused == 4

@@ -98,6 +98,29 @@ async def test_where_there_is_nothing_to_choose_no_seed_is_sent(
 
 async def test_bob_refuses_a_matrix_for_another_length(connect: Connect) -> None:
     bob, alice = connect()
-    await bob.send(Hashing(b"\x00" * 100))
+    await bob.send(Hashing(1200, b"\x00" * 100))
     with pytest.raises(ProtocolViolation):
         await amplify_as_bob(np.zeros(3000, dtype=np.uint8), 1200, alice)
+
+
+@pytest.mark.parametrize("mine", [1199, 1200, 1201])
+async def test_where_rounding_makes_a_bit_of_difference_alices_length_counts(
+    connect: Connect, both: Both, make_coin: MakeCoin, mine: int
+) -> None:
+    key = np.random.default_rng(1).integers(0, 2, 3000, dtype=np.uint8)
+    bob, alice = connect()
+    hers, his = await both(amplify_as_alice(key, mine, bob, make_coin(1)), amplify_as_bob(key, 1200, alice))
+    assert np.array_equal(hers, his)
+    assert hers.size == mine
+
+
+@pytest.mark.parametrize(("lengths", "own"), [((1202,), 1200), ((1198,), 1200), ((1201, 1200), 1200), ((0,), 1)])
+async def test_a_key_of_another_length_than_bob_has_found_secret_is_refused(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, lengths: tuple[int, ...], own: int
+) -> None:
+    monkeypatch.setattr(amplification, "PART", 1504)
+    bob, alice = connect()
+    for length in lengths:
+        await bob.send(Hashing(length, bytes(188)))
+    with pytest.raises(ProtocolViolation, match="bits are secret|are secret"):
+        await amplify_as_bob(np.zeros(3000, dtype=np.uint8), own, alice)

@@ -13,7 +13,7 @@ import pytest
 from nodes.errors import KeyRefused, ProgramInvalid, ProtocolViolation
 from nodes.ports import Basis, PairOutcomes, Peer
 from nodes.qkd import bbm92
-from nodes.qkd.bbm92 import MOST_PAIRS, SAMPLE_EVERY, Bases, pairs_for
+from nodes.qkd.bbm92 import MOST_PAIRS, SAMPLE_EVERY, Bases, Measured, pairs_for
 from nodes.qkd.bits import packed
 from nodes.qkd.block import SiftedBlock
 from nodes.qkd.entropy import binary_entropy
@@ -114,6 +114,28 @@ async def test_ends_that_have_measured_another_number_of_pairs_are_told(connect:
     _, refusal = await both(bob.send(Bases(100, packed(found.bases))), bbm92.bob(short, alice, SECURITY))
     assert isinstance(refusal, ProtocolViolation)
     assert "100 pairs where 96" in str(refusal)
+    bob, alice = connect()
+    refusal, _ = await both(bbm92.alice(found, bob, SECURITY), alice.send(Measured(96)))
+    assert isinstance(refusal, ProtocolViolation)
+    assert "96 pairs where 100" in str(refusal)
+
+
+async def test_alice_tells_no_basis_before_bob_has_measured_all_his_halves(
+    connect: Connect, both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heralds are not signed: Eve can send them, and keep Bob's halves until she hears the bases."""
+    monkeypatch.setattr(bbm92, "MOST_PAIRS", 1000)
+    told: list[str] = []
+
+    def listen(sender: str, number: int, message: object) -> list[object]:
+        told.append(f"{sender}: {type(message).__name__}")
+        return [message]
+
+    bob, alice = connect(listen)
+    found = in_z_and_x(1500, 5)
+    await both(bbm92.alice(found[0], bob, SECURITY), bbm92.bob(found[1], alice, SECURITY))
+    part = ["alice: Bases", "bob: Matches", "alice: Revealed"]
+    assert told == ["bob: Measured", *part, *part]
 
 
 async def test_another_basis_than_z_and_x_is_refused(sift: Sift) -> None:

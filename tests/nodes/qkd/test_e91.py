@@ -120,6 +120,21 @@ async def test_ends_that_have_measured_another_number_of_pairs_are_told(connect:
     assert "100 pairs where 96" in str(refusal)
 
 
+async def test_alice_tells_no_direction_before_bob_has_measured_all_his_halves(
+    connect: Connect, both: Both
+) -> None:
+    told: list[str] = []
+
+    def listen(sender: str, number: int, message: object) -> list[object]:
+        told.append(f"{sender}: {type(message).__name__}")
+        return [message]
+
+    bob, alice = connect(listen)
+    found = measured(500, 7)
+    await both(e91.alice(found[0], bob, SECURITY), e91.bob(found[1], alice, SECURITY))
+    assert told == ["bob: Measured", "alice: Directions", "bob: Answer", "alice: Revealed"]
+
+
 async def test_a_fourth_direction_is_none(connect: Connect, both: Both, sift: Sift) -> None:
     bob, alice = connect()
     ones = packed(np.ones(100, dtype=np.uint8))

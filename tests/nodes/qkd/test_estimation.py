@@ -177,6 +177,24 @@ def test_of_phase_errors_beyond_its_bound_a_check_basis_knows_nothing_too_often(
     assert defying / comb(checks + key_bits, checks) <= bound_failure(security) + 1e-12
 
 
+@given(st.integers(2, 9), st.integers(1, 9), st.integers(2, 4), st.data())
+def test_the_bound_of_a_check_basis_holds_however_the_samples_are_chosen_of_the_key_basis(
+    checks: int, compared: int, every: int, data: st.DataObject
+) -> None:
+    """Of each order of bases: the first bit of the key's basis is a sample, and Eve may know that."""
+    pairs = checks + compared
+    wrong = np.array(data.draw(st.lists(st.booleans(), min_size=pairs, max_size=pairs)))
+    security, defying = Security(secrecy=0.9), 0
+    for chosen in combinations(range(pairs), checks):
+        others = np.setdiff1d(np.arange(pairs), chosen)
+        in_key = others[np.arange(compared) % every != 0]
+        seen, errors = int(wrong[list(chosen)].sum()), int(wrong[in_key].sum())
+        if in_key.size:
+            found = CheckedBasis(in_key.size, checks, seen, compared - in_key.size, 0, security)
+            defying += found.worth(0, [0]).phase_error < min(0.5, errors / in_key.size)
+    assert defying / comb(pairs, checks) <= bound_failure(security) + 1e-12
+
+
 @given(st.integers(1000, 10**6), st.floats(0.0, 0.3), st.integers(0, 1000), st.floats(-20, -1))
 def test_a_worth_is_the_leftover_hash_of_half_the_secrecy_after_tag_and_leak(
     size: int, rate: float, leaked: int, exponent: float

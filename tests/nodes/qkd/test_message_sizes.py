@@ -40,7 +40,7 @@ def zeros(bits: int) -> bytes:
         Matches(zeros(TRAIN_PULSES)),
         Sample(zeros(SIFTED), zeros(SIFTED)),
         Check(bytes(16 * 13), zeros(128 * 13), zeros(tag_length(1e-300))),
-        Hashing(zeros(PART)),
+        Hashing(2**30, zeros(PART)),
     ],
     ids=kind_of,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from fractions import Fraction
-from math import ceil, log2, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -49,10 +49,11 @@ async def test_one_wrong_bit_is_found_by_both(
 def test_the_tag_is_as_long_as_the_failure_probability_asks(exponent: float) -> None:
     failure = Fraction(10**exponent)
     length, common = tag_length(10**exponent), Fraction(1, 2**80)
-    points = next(count for count in range(1, 20) if 2 * common**count <= failure)
+    points = verification._point_count(10**exponent)
     assert Fraction(1, 2**length) + common**points <= failure
-    assert Fraction(1, 2 ** (length - 1)) + common**points > failure
-    assert length <= ceil(log2(2 / 10**exponent))
+    assert points == 1 or Fraction(1, 2**length) + common ** (points - 1) > failure
+    # a key is charged log2(2 / failure), not rounded up, and the tag is no longer than that
+    assert 2**length * failure <= 2 < 2 ** (length + 1) * failure
 
 
 @pytest.mark.parametrize("failure", [1e-10, 1e-15, 1e-30])
