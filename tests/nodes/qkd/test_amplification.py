@@ -114,7 +114,9 @@ async def test_where_rounding_makes_a_bit_of_difference_alices_length_counts(
     assert hers.size == mine
 
 
-@pytest.mark.parametrize(("lengths", "own"), [((1202,), 1200), ((1198,), 1200), ((1201, 1200), 1200), ((0,), 1)])
+@pytest.mark.parametrize(
+    ("lengths", "own"), [((1202,), 1200), ((1198,), 1200), ((1201, 1200), 1200), ((0,), 1)]
+)
 async def test_a_key_of_another_length_than_bob_has_found_secret_is_refused(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, lengths: tuple[int, ...], own: int
 ) -> None:

@@ -179,7 +179,14 @@ def test_a_block_that_could_run_dry_does_not_begin() -> None:
 
 
 def test_what_is_no_whole_number_of_pads_or_of_no_role_is_refused() -> None:
-    for length, words in ((1, (0, 0)), (15, (1, 0)), (32, (1, 0)), (16, (2, -1)), (16, (1,)), (16, (0, 0, 1))):
+    for length, words in (
+        (1, (0, 0)),
+        (15, (1, 0)),
+        (32, (1, 0)),
+        (16, (2, -1)),
+        (16, (1,)),
+        (16, (0, 0, 1)),
+    ):
         with pytest.raises(ProgramInvalid, match=f"{length} bytes"):
             reserve(2).refill(bytes(length), words)
     with pytest.raises(ProgramInvalid, match="between alice and bob; 'eve' is neither"):
