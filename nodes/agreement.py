@@ -47,7 +47,9 @@ class LinkAgreement:
             f"no error correction is called {self.reconciliation!r}",
             RECONCILIATIONS,
         )
-        _require(1 <= self.block <= LARGEST_BLOCK, f"no block has {self.block} bits", (f"1 to {LARGEST_BLOCK}",))
+        _require(
+            1 <= self.block <= LARGEST_BLOCK, f"no block has {self.block} bits", (f"1 to {LARGEST_BLOCK}",)
+        )
         for failure in (self.secrecy, self.correctness):
             _require(0.0 < failure < 1.0, f"{failure} is no failure probability", ("1e-10",))
 

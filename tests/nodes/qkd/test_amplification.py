@@ -124,5 +124,5 @@ async def test_a_key_of_another_length_than_bob_has_found_secret_is_refused(
     bob, alice = connect()
     for length in lengths:
         await bob.send(Hashing(length, bytes(188)))
-    with pytest.raises(ProtocolViolation, match="bits are secret|are secret"):
+    with pytest.raises(ProtocolViolation, match="are secret"):
         await amplify_as_bob(np.zeros(3000, dtype=np.uint8), own, alice)

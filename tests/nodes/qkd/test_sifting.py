@@ -32,7 +32,7 @@ def sift(
 def test_weak_pulses_are_not_taken_for_single_photons(sift: Sift, intensities: tuple[float, ...]) -> None:
     """Who keeps one photon of several and blocks the single ones knows every bit of such a key, without an error."""
     weak = replace(WEAK, protocol="bb84", intensities=intensities)
-    with pytest.raises(ProgramInvalid, match="choose decoy-bb84|Choose decoy-bb84"):
+    with pytest.raises(ProgramInvalid, match="Choose decoy-bb84"):
         sift(weak)
     sift(replace(weak, intensities=()))
 
