@@ -20,10 +20,10 @@ _Key = tuple[int, ...]
 class Dice:
     """Named streams. The same seed, name and story give the same stream, whatever else is drawn and in which order.
 
-    ``seed`` None takes the entropy from the operating system, and ``secret`` says so of a seed that was taken from there
+    ``seed`` None takes the entropy from the operating system; ``secret`` says so of a seed that was taken from there
     before: then each stream is AES-128 in counter mode under a key of its own, so that not even all that it has shown
-    tells what comes next. Seeded streams are PCG64: whoever knows the seed knows them anyway. A stream that was forgotten, because so many others were
-    asked for meanwhile, goes on with numbers that it has not given yet.
+    tells what comes next. Seeded streams are PCG64: whoever knows the seed knows them anyway. A stream that was
+    forgotten, because so many others were asked for meanwhile, goes on with numbers that it has not given yet.
     """
 
     def __init__(self, seed: int | None, *, secret: bool = False) -> None:
