@@ -116,6 +116,9 @@ class KeyLinks:
             try:
                 await self._make(link, request)
             except RunFailed as failure:
+                # Until Python 3.13 a task group that is cancelled and fails at once forgets that it was cancelled.
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError from failure
                 self._fail(link, str(failure))
             failures = 0 if self._status[link.name].blocks > blocks else failures + 1
             await self._rest(link, _PAUSES[min(failures, len(_PAUSES) - 1)])

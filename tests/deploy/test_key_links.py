@@ -119,10 +119,11 @@ async def test_a_link_rests_while_its_stores_are_full() -> None:
 
 
 class _DiesWhenCalledOff:
-    """A conductor whose node dies in the moment in which its run is called off."""
+    """A conductor whose node dies in the moment in which its first run is called off."""
 
     def __init__(self) -> None:
         self.standing = asyncio.Event()
+        self.alive = True
 
     async def ready(self, nodes: list[str]) -> None:
         """Wait for no node."""
@@ -136,6 +137,9 @@ class _DiesWhenCalledOff:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError as called_off:
+            if not self.alive:
+                raise
+            self.alive = False
             raise RunFailed("bob", "PeerGone", "the process ended") from called_off
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -76,9 +76,9 @@ async def test_no_bit_of_a_key_authenticates_messages_and_is_released(
     put_back: list[bytes] = []
     refill = AuthenticationReserve.refill
 
-    def noting(reserve: AuthenticationReserve, key: bytes) -> None:
+    def noting(reserve: AuthenticationReserve, key: bytes, lanes: Sequence[int]) -> None:
         put_back.append(key)
-        refill(reserve, key)
+        refill(reserve, key, lanes)
 
     monkeypatch.setattr(AuthenticationReserve, "refill", noting)
     ends = Ends()
