@@ -12,11 +12,11 @@ demo: $(VENV)/.installed ## entangle, teleport, make a key, send a file, catch a
 	@$(BIN)/bellwire demo
 
 test: dev ## run every test, real processes included
-	@$(BIN)/python -m pytest -n 2 -m "not processes"
-	@$(BIN)/python -m pytest -m processes
+	@$(BIN)/python -m pytest -n 2 -m "not processes and not alone"
+	@$(BIN)/python -m pytest -m "processes or alone"
 
 check: lint ## format, lint, types, import contracts, fast tests (under two minutes)
-	@$(BIN)/python -m pytest -q -n 2 -m "not processes and not thorough" --ignore tests/benchmarks
+	@$(BIN)/python -m pytest -q -n 2 -m "not processes and not alone and not thorough" --ignore tests/benchmarks
 
 lint: dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

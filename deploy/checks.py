@@ -31,7 +31,7 @@ def check(lab: Value, file: Path) -> Iterator[Complaint]:
     yield from _kinds(lab)
     yield from check_nodes(lab)
     yield from check_links(lab)
-    yield from _trusted(lab)
+    yield from _key_management(lab)
     yield from _taps(lab)
     yield from _apps(lab, file.parent)
 
@@ -48,8 +48,13 @@ def _name(lab: Value, file: Path) -> Iterator[Complaint]:
         yield Complaint((), f"{what}; write name: {better}")
 
 
-def _trusted(lab: Value) -> Iterator[Complaint]:
+def _key_management(lab: Value) -> Iterator[Complaint]:
     nodes = table(at(lab, "nodes"))
+    if at(lab, "keys", "parameters") is not None and at(lab, "keys", "source") in (None, "qkd"):
+        what = "parameters of ML-KEM, which the source qkd does not use"
+        yield Complaint(
+            ("keys", "parameters"), f"{what}; write source: hybrid, or leave these out", of_key=True
+        )
     for place, name in enumerate(elements(at(lab, "keys", "compromised"))):
         if isinstance(name, str) and name not in nodes:
             yield Complaint(("keys", "compromised", place), unknown("node", name, nodes))

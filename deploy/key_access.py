@@ -16,13 +16,18 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from deploy.certificates import Certificates
-from deploy.errors import ControlUnreachable, NotFound, Reported
-from deploy.wording import unknown
+from deploy.errors import ControlUnreachable, NotFound, Reported, UsageError
+from deploy.wording import one_of, unknown
+from nodes.keys.etsi014_requests import KEYS_NOT_FOUND
 
 HOST: Final = "127.0.0.1"
 _PATIENCE: Final = 30.0
 _EXIT_CODES: Final = {400: 2, 401: 8, 503: 9}
 """What a refusal is to the user: a request that cannot be meant, not their key, a resource that is used up."""
+_ADVICE: Final[dict[str | int, str]] = {
+    503: " ('bellwire keys ls' shows what is in store and what keeps links from making more)",
+    KEYS_NOT_FOUND: " (a key waits for the SAE that it was made for, and is delivered to it once)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class KeyAccess:
             raise NotFound(
                 f"lab '{lab}' delivers no keys; give a node 'services: {{etsi014: {{sae: [NAME]}}}}' in its lab file"
             ) from error
+        self._lab = lab
         self.certificates = Certificates(directory / "certificates")
         self.addresses = {
             node: KmeAddress(each["port"], each["kme_id"], tuple(each["saes"]))
@@ -77,7 +83,17 @@ class KeyAccess:
         for address in self.addresses.values():
             if sae in address.saes:
                 return address
+        if served := self.addresses.get(sae):
+            raise NotFound(f"'{sae}' is a node and no SAE; it serves {', '.join(served.saes)}")
         raise NotFound(unknown("SAE", sae, self.saes()))
+
+    def check_peers(self, sae: str, peer: str) -> None:
+        """Make sure that the lab has both applications. Raise ``NotFound``, ``UsageError`` when they are the same."""
+        self.of(sae)
+        self.of(peer)
+        if sae == peer:
+            others = sorted({*self.saes()} - {sae})
+            raise UsageError(f"an application shares keys with another one than itself; {one_of(others)}")
 
     def get_key(self, sae: str, slave: str, number: int, size: int | None) -> list[dict[str, Any]]:
         """Fetch fresh keys as the master ``sae``: the entries of the key container.
@@ -106,12 +122,14 @@ class KeyAccess:
             response = connection.getresponse()
             document: dict[str, Any] = json.loads(response.read())
         except (OSError, HTTPException, ValueError) as error:
-            raise ControlUnreachable(f"the KME at {address.url} does not answer: {error}") from None
+            advice = f"'bellwire ps {self._lab}' shows how node '{address.kme_id}' is"
+            raise ControlUnreachable(f"the KME at {address.url} does not answer: {error}; {advice}") from None
         finally:
             connection.close()
         if response.status != 200:
-            message = f"the KME says: {document.get('message', response.reason)}"
-            raise Reported(message, _EXIT_CODES.get(response.status, 1))
+            said = document.get("message", response.reason)
+            advice = _ADVICE.get(said if said == KEYS_NOT_FOUND else response.status, "")
+            raise Reported(f"the KME says: {said}{advice}", _EXIT_CODES.get(response.status, 1))
         keys: list[dict[str, Any]] = document["keys"]
         return keys
 

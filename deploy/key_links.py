@@ -101,7 +101,7 @@ class KeyLinks:
         self._looked.set()
 
     async def _keep(self, link: LinkEnds) -> None:
-        failures = 0
+        failures, anew = 0, True
         request = RunRequest(
             PROGRAM, {"alice": link.sender, "bob": link.receiver}, rounds=0, deadline=_DEADLINE
         )
@@ -110,9 +110,11 @@ class KeyLinks:
             if self._filled(link) >= 1:
                 self._fail(link, "there is no room for more in the stores of its ends")
                 await self._until(lambda: self._filled(link) < RESUME_AT)
+                anew = True
             self._mended[link.name].clear()
-            blocks = self._status[link.name].blocks
-            self._update(link, epochs=self._status[link.name].epochs + 1)
+            before = self._status[link.name]
+            trouble = "no block yet" if anew else before.trouble
+            self._update(link, epochs=before.epochs + 1, trouble=trouble)
             try:
                 await self._make(link, request)
             except RunFailed as failure:
@@ -120,7 +122,8 @@ class KeyLinks:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise asyncio.CancelledError from failure
                 self._fail(link, str(failure))
-            failures = 0 if self._status[link.name].blocks > blocks else failures + 1
+                anew = failure.cause == "PeerGone"  # and is back when the link begins again
+            failures = 0 if self._status[link.name].blocks > before.blocks else failures + 1
             await self._rest(link, _PAUSES[min(failures, len(_PAUSES) - 1)])
 
     async def _make(self, link: LinkEnds, request: RunRequest) -> None:

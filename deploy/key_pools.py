@@ -83,13 +83,18 @@ def pools(
     links: Sequence[KeyLinkStatus],
     addresses: Mapping[str, KmeAddress],
 ) -> list[KeyPool]:
-    """Return what nodes have ``told``, with the figures of the links between them; empty pools of links, too."""
+    """Return what nodes have ``told``, with the figures of the links between them; empty pools of links, too.
+
+    A node that serves applications and has neither shares empty pools with the other ones that do.
+    """
     by_ends = {frozenset((link.sender, link.receiver)): link for link in links}
     found = []
     for node in plan.nodes:
         levels = {level["pool"]: level for level in told.get(node, {}).get("pools", ())}
         peers = {end.peer for end in plan.nodes[node].links if end.qkd.continuous} | set(levels)
         address = addresses.get(node)
+        if address and not peers:
+            peers = set(addresses) - {node}
         for peer in sorted(peers):
             level, link = levels.get(peer, {}), by_ends.get(frozenset((node, peer)))
             units = level.get("units", 0)

@@ -20,6 +20,7 @@ def check_links(lab: Value) -> Iterator[Complaint]:
     for index, link in enumerate(elements(at(lab, "links"))):
         yield from _source(link, ("links", index))
         yield from _pulses(at(link, "qkd"), ("links", index, "qkd"))
+        yield from _protocol(link, ("links", index, "qkd"))
 
 
 def _source(link: Value, here: KeyPath) -> Iterator[Complaint]:
@@ -77,3 +78,22 @@ def _pulses(qkd: Value, here: KeyPath) -> Iterator[Complaint]:
     if len(known) == len(values) and abs(sum(known) - 1) > 1e-6:
         what = f"the probabilities add up to {sum(known):g}"
         yield Complaint((*here, "intensity_probabilities"), f"{what}; write some that add up to 1")
+
+
+def _protocol(link: Value, here: KeyPath) -> Iterator[Complaint]:
+    """Hold a link to the light that its protocol for keys reckons with."""
+    protocol, intensities = at(link, "qkd", "protocol"), len(elements(at(link, "qkd", "intensities")))
+    if protocol in ("bbm92", "e91") and at(link, "source") is None:
+        what = f"protocol: {protocol} measures pairs, and the link has no source of them"
+        advice = "write source: {scheme: pair-source, memories: false, ...}, or protocol: decoy-bb84"
+    elif protocol == "decoy-bb84" and intensities not in (2, 3):
+        what = (
+            f"protocol: decoy-bb84 takes two or three intensities, and the link's pulses have {intensities}"
+        )
+        advice = "write intensities: [0.5, 0.1, 0.0002], say"
+    elif protocol == "bb84" and intensities:
+        what = "protocol: bb84 reckons with single photons, and the link's pulses have intensities"
+        advice = "leave these out, or write protocol: decoy-bb84 and two or three of them"
+    else:
+        return
+    yield Complaint((*here, "protocol"), f"{what}; {advice}")

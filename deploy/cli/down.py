@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from deploy.cli.screen import say
 from deploy.control import RemoteLab
-from deploy.errors import ControlUnreachable, DeployError, LabFailed
+from deploy.errors import ControlUnreachable, DeployError, LabFailed, NotFound
 from deploy.registry import LabDirectory, Registry
 
 NAME = "down"
 
-_DEADLINE = 30.0
+_DEADLINE, _PER_NODE = 30.0, 1.0
+"""Wall seconds that a lab has to end, and those that it has for each node: processes end one after the other."""
 
 
 def command(
@@ -41,13 +43,16 @@ def command(
 
 async def _end(directory: LabDirectory) -> None:
     """Ask the lab to end; return when its supervisor has let go of it."""
+    deadline = _DEADLINE
+    with suppress(NotFound):  # it is not up yet, and says nothing of itself
+        deadline += _PER_NODE * len(directory.read().nodes)
     try:
         await RemoteLab(directory.socket).down()
     except ControlUnreachable:
         os.kill(directory.read().pid, signal.SIGTERM)  # it is coming up, or stuck
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with asyncio.timeout(deadline):
             await directory.released()
     except TimeoutError:
         advice = f"end its supervisor, process {directory.read().pid}"
-        raise LabFailed(f"lab '{directory.name}' has not ended within {_DEADLINE:g} s; {advice}") from None
+        raise LabFailed(f"lab '{directory.name}' has not ended within {deadline:g} s; {advice}") from None

@@ -16,34 +16,32 @@ from urllib.parse import quote
 
 import typer
 from rich.live import Live
-from rich.table import Table
+from rich.markup import escape
 
+from deploy.cli.key_tables import Changes, print_tables, remarks, tables
 from deploy.cli.options import JsonOption, RunningOption
-from deploy.cli.screen import emit_json, out, print_table, quantity, say
+from deploy.cli.screen import emit_json, out, say
 from deploy.cli.session import finish
 from deploy.control import RemoteLab
-from deploy.errors import ControlUnreachable, NotFound, UsageError
+from deploy.errors import ControlUnreachable, UsageError
 from deploy.key_access import KeyAccess
 from deploy.key_pools import KeyPool
 from deploy.registry import LabDirectory, Registry
-from deploy.wording import unknown
 
 NAME: Final = "keys"
 HELP: Final = "Keys in store at the nodes of a lab that is up, and their delivery by ETSI GS QKD 014."
 
 Form = Literal["base64", "hex", "raw"]
-SaeArgument = Annotated[str, typer.Argument(metavar="SAE", help="The application (SAE) that asks.")]
-_COLUMNS: Final = (
-    *("node", "shared with", "from", "stored", "units", "reproducible", "delivered"),
-    *("QBER", "key rate", "SAE", "trouble"),
-)
+SaeArgument = Annotated[
+    str, typer.Argument(metavar="SAE", help="The application (SAE) that asks; 'bellwire keys ls' lists them.")
+]
 
 
 def ls(running: RunningOption = None, json: JsonOption = False) -> None:
-    """List what each node has in store to share with others, and where it delivers.
+    """List what each node has in store to share with others, and where it delivers to which applications (SAE).
 
     A unit has 32 bytes. QBER and key rate are of the last block on the link between the two nodes; trouble says why it
-    makes no keys now.
+    makes no keys now. What nodes without a link share is relayed when it is asked for, or kept in store (keys.stock).
 
     Example: bellwire keys ls -l metro --json
     """
@@ -52,10 +50,10 @@ def ls(running: RunningOption = None, json: JsonOption = False) -> None:
     if json:
         emit_json("keys", {"lab": directory.name, "pools": [asdict(pool) for pool in pools]})
         return
-    if not pools:
-        say(f"Nothing is in store in lab [bold]{directory.name}[/].")
-        return
-    print_table("Keys in store", _COLUMNS, [_row(pool) for pool in pools])
+    if pools:
+        print_tables(pools)
+    for remark in remarks(pools):
+        say(escape(remark))
 
 
 def watch(
@@ -77,10 +75,9 @@ def watch(
         finish(_look(directory, every, looks, lambda pools: _emit(directory.name, pools)))
     elif out.is_terminal:
         with Live(console=out, auto_refresh=False) as live:
-            finish(_look(directory, every, looks, lambda pools: live.update(_table(pools), refresh=True)))
+            finish(_look(directory, every, looks, lambda pools: live.update(tables(pools), refresh=True)))
     else:
-        shown: dict[tuple[str, str], list[str]] = {}
-        finish(_look(directory, every, looks, lambda pools: _print_changes(shown, pools)))
+        finish(_look(directory, every, looks, Changes().print))
 
 
 def get(
@@ -104,7 +101,7 @@ def get(
 ) -> None:
     """Fetch keys as an application does, over HTTPS with its certificate; print their IDs.
 
-    With --id fetch the other half: keys that PEER has fetched for SAE. Every key is delivered once.
+    With --id fetch the other half: keys that PEER has fetched for SAE. Every key is delivered once to each of them.
 
     Example: bellwire keys get vpn-north vpn-dc --size 256, then: bellwire keys get vpn-dc vpn-north --id UUID --show
     """
@@ -114,6 +111,7 @@ def get(
         raise UsageError("raw bytes are for a file; write --out FILE, or --format hex")
     directory = Registry().find(running)
     access = KeyAccess(directory.path, directory.name)
+    access.check_peers(sae, peer)
     with ExitStack() as held:
         # A key that has nowhere to go is lost: the file comes first.
         stream = held.enter_context(_new_file(file)) if file else None
@@ -124,8 +122,12 @@ def get(
         if stream is not None:
             stream.write(b"".join(_written(key, form) for key in keys))
     _tell(keys, form if show else None, json)
-    if not show and file is None and not json:
+    if json:
+        return
+    if not show and file is None:
         say("The keys themselves are not shown without --show or --out FILE.")
+    if not ids:
+        say(f"The same for {peer}: bellwire keys get {peer} {sae} --id ID -l {directory.name}")
 
 
 def curl(
@@ -143,8 +145,8 @@ def curl(
     directory = Registry().find(running)
     access = KeyAccess(directory.path, directory.name)
     address = access.of(sae)
-    if peer is not None and (peer == sae or peer not in access.saes()):
-        raise NotFound(unknown("other SAE", peer, set(access.saes()) - {sae}))
+    if peer is not None:
+        access.check_peers(sae, peer)
     peers = [peer] if peer else [other for other in access.saes() if other != sae]
     calls = [
         access.curl(sae, f"{address.url}/api/v1/keys/{quote(other, safe='')}/{method}")
@@ -177,41 +179,6 @@ async def _look(
         down.cancel()
     if left != 0:
         say(f"Lab [bold]{directory.name}[/] is down.")
-
-
-def _row(pool: KeyPool) -> list[str]:
-    return [
-        pool.node,
-        pool.peer,
-        ", ".join(pool.origins) or "-",
-        quantity(pool.stored_bits, "bit"),
-        str(pool.stored_units),
-        str(pool.reproducible_units),
-        str(pool.delivered_keys),
-        "-" if pool.qber is None else f"{100 * pool.qber:.2f} %",
-        "-" if pool.secret_rate_bps is None else quantity(pool.secret_rate_bps, "bit/s"),
-        ", ".join(pool.sae) or "-",
-        pool.trouble or "-",
-    ]
-
-
-def _table(pools: Sequence[KeyPool]) -> Table:
-    table = Table(title="Keys in store", title_justify="left", header_style="bold")
-    for column in _COLUMNS:
-        table.add_column(column)
-    for pool in pools:
-        table.add_row(*_row(pool))
-    return table
-
-
-def _print_changes(shown: dict[tuple[str, str], list[str]], pools: Sequence[KeyPool]) -> None:
-    """Print the pools that have changed, a tab-separated line each."""
-    for pool in pools:
-        row = _row(pool)
-        if shown.get((pool.node, pool.peer)) != row:
-            shown[pool.node, pool.peer] = row
-            sys.stdout.write("\t".join(row) + "\n")
-    sys.stdout.flush()
 
 
 def _emit(lab: str, pools: Sequence[KeyPool]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -39,11 +39,8 @@ def command(
     valid = load(find(lab))
     planned = plan(valid, default_mode="real-time", mode=clock, seed=seed, default_journal=detach)
     head = header_of(valid, planned)
-    if idle := [link.name for link in planned.continuous_links if not planned.key_links]:
-        caution(
-            f"In virtual time no keys are made by themselves: {', '.join(idle)} would make them continuously in real "
-            "time only (--clock real-time). 'bellwire qkd' makes keys when it is called."
-        )
+    for warning in _warnings(planned):
+        caution(warning)
     say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
     if detach:
         registry = Registry()
@@ -51,11 +48,28 @@ def command(
             lambda ready: finish(_keep_up(planned, head, ready)),
             lambda text: registry.write_last_words(planned.lab, text),
         )
+        keys = " 'bellwire keys ls' its keys and who delivers them," if planned.saes else ""
         say(
-            f"Lab [bold]{planned.lab}[/] is up. 'bellwire ps' shows it, 'bellwire down {planned.lab}' ends it."
+            f"Lab [bold]{planned.lab}[/] is up. 'bellwire ps' shows it,{keys} 'bellwire down {planned.lab}' ends it."
         )
     else:
         finish(_keep_up(planned, head, lambda: say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")))
+
+
+def _warnings(planned: Plan) -> Iterator[str]:
+    """Say of which keys a user will wonder where they are."""
+    if idle := [link.name for link in planned.continuous_links if not planned.key_links]:
+        yield (
+            f"In virtual time no keys are made by themselves: {', '.join(idle)} would make them continuously in real "
+            "time only (--clock real-time). 'bellwire qkd' makes keys when it is called."
+        )
+    services = {node.name: node.key_service for node in planned.nodes.values()}
+    refusing = [name for name, each in services.items() if each is not None and not each.deliver_reproducible]
+    if refusing and planned.world.seed is not None and planned.keys.pair.source == "qkd":
+        yield (
+            f"Keys made with a seed can be computed from it: {', '.join(refusing)} will not deliver them. Bring the "
+            "lab up without a seed, or write 'deliver_reproducible: true' below services.etsi014."
+        )
 
 
 async def _keep_up(planned: Plan, head: Header, ready: Callable[[], None]) -> None:

@@ -104,7 +104,8 @@ async def _taken(keys: SharedKeys) -> TakenKey | None:
 def _means(peer: Peer, line: Line) -> tuple[QuantumLink, SharedSecret]:
     if line.link is None or line.secret is None:
         raise ProgramInvalid(
-            f"there is no key in store with '{peer.name}', and no link to make one over; wait until keys have been "
-            "relayed ('bellwire keys ls'), or choose a neighbour"
+            f"there is no key in store with '{peer.name}', or a fresh one is wanted, and no link to make it over; "
+            "choose a neighbour, or write 'keys: {stock: 64}' in the lab file, which keeps relayed keys in store "
+            "between nodes that serve applications ('bellwire keys ls' shows them)"
         )
     return line.link, line.secret

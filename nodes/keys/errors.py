@@ -84,7 +84,7 @@ class Reproducible(KeysUnavailable):
     def __init__(self, peer: str) -> None:
         super().__init__(
             f"the key shared with node '{peer}' can be computed from the lab's seed and is refused as not secret; "
-            "run the lab without a seed"
+            "run the lab without a seed, or let its KME deliver such keys (deliver_reproducible: true)"
         )
         self.peer = peer
 

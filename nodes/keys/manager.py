@@ -124,23 +124,33 @@ class KeyManager:
         return [DeliveredKey(key.key_id, key.secret, key.reproducible) for key in released]
 
     def status(self, master_sae: str, slave_sae: str) -> KeyStatus:
-        """Tell what is stored for two applications. Raises ``UnknownSae`` or ``NotEntitled``."""
+        """Tell how many keys there are for two applications. Raises ``UnknownSae`` or ``NotEntitled``.
+
+        Counted are those in the pool of the two nodes and, where trusted nodes may relay others, those that this node
+        has key enough to send off: as pad, and a unit each for the tag.
+        """
         self._check_served(master_sae)
         target, limits = self._node_of(slave_sae), self.limits
-        level, each = self._site.store.level(target), units_for(limits.key_size // 8)
+        each = units_for(limits.key_size // 8)
+        stored, reproducible = self._site.store.level(target).keys(each)
+        if target == self.node:  # keys are drawn when they are asked for
+            stored, reproducible = limits.max_key_count, limits.max_key_count if self._site.seeded else 0
+        elif self._site.trusts_relays(target):
+            relayed, seeded = self._relaying.outgoing(target).keys(each + 1)
+            stored, reproducible = stored + relayed, reproducible + (relayed if self._site.seeded else seeded)
         return KeyStatus(
             source_kme=self.node,
             target_kme=target,
             master_sae=master_sae,
             slave_sae=slave_sae,
             key_size=limits.key_size,
-            stored_key_count=limits.max_key_count if target == self.node else level.units // each,
+            stored_key_count=stored,
             max_key_count=limits.max_key_count,
             max_key_per_request=limits.max_key_per_request,
             max_key_size=limits.max_key_size,
             min_key_size=limits.min_key_size,
             max_sae_id_count=limits.max_sae_ids,
-            reproducible_key_count=level.reproducible // each,
+            reproducible_key_count=reproducible,
         )
 
     async def deposit(

@@ -39,7 +39,7 @@ from nodes.keys.relay import (
 from nodes.keys.routes import Hop, find_route, hops
 from nodes.keys.secret import Secret
 from nodes.keys.site import Site
-from nodes.keys.units import Held, units_for
+from nodes.keys.units import Held, PoolLevel, units_for
 
 _REMEMBERED = 1024  # answers to relays, for requests that arrive again
 _TRIES = 16
@@ -106,6 +106,14 @@ class Relaying:
         """Tell whether QKD links lead to ``target`` over other nodes."""
         own: Hop = (self._site.node, target)
         return find_route(self._site.network.links, *own, {}, {own}) is not None
+
+    def outgoing(self, target: str) -> PoolLevel:
+        """Return the pool whose key would carry a relay for ``target`` out of this node; it is empty where none can.
+
+        How much key the hops further on have is not known here.
+        """
+        way = self._way(target, 0, set(), direct=False, around=True)
+        return PoolLevel("", 0, 0, 0) if way is None else self._site.store.level(way[1])
 
     async def answer(self, sender: str, relay: Relay) -> Relayed:
         """Carry on or keep what came over a hop; the same request again has the same answer, at the same time."""

@@ -83,6 +83,10 @@ class PoolLevel:
     unconfirmed: int
     origins: tuple[Origin, ...] = ()
 
+    def keys(self, each: int) -> tuple[int, int]:
+        """Return for how many keys that take ``each`` units there is enough, and for how many of reproducible ones."""
+        return self.units // each, self.reproducible // each
+
 
 @dataclass(frozen=True, slots=True)
 class Block:

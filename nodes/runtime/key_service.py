@@ -58,6 +58,8 @@ class KeyService:
         self._node = office.name
         self._stolen = 0
         self._delivered = 0
+        self.listening = asyncio.Event()
+        """Is set when applications can call, where there is anything to call."""
         self._plane = BusKeyPlane(office, clock.now, clock.until, channels)
         kme = config.kme
         self.manager = KeyManager(
@@ -84,6 +86,7 @@ class KeyService:
                     serve_kme(self._config.kme, self.manager, self._note_access)
                 )
                 self._note("kme.ready", port=kme.port)
+            self.listening.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._plane.serve(self.manager.answer))
                 group.create_task(self._refill())
@@ -116,11 +119,7 @@ class KeyService:
         if event in ("keys-delivered", "keys-collected") and isinstance(number := fields.get("keys"), int):
             self._delivered += number
         self._note(
-            f"keys.{event}",
-            **{
-                name: value if isinstance(value, int | float | str) else str(value)
-                for name, value in fields.items()
-            },
+            f"keys.{event.removeprefix('keys-')}", **{name: _plain(value) for name, value in fields.items()}
         )
 
     def _note_access(self, access: Access) -> None:
@@ -141,3 +140,10 @@ class KeyService:
 
     def _note(self, name: str, **fields: str | int | float) -> None:
         self._sink.record(Record(name, self._clock.now(), self._node, None, fields))
+
+
+def _plain(value: object) -> str | int | float:
+    """Return a field as an event has it: several names as one text."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, int | float | str) else str(value)

@@ -8,6 +8,7 @@ connection begins with a full handshake.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -32,6 +33,17 @@ _CONNECTIONS: Final = 1024
 
 class TlsUnavailable(NodeError):
     """The TLS that is asked for cannot be spoken on this machine."""
+
+
+class PortUnavailable(NodeError):
+    """The KME cannot listen where it is told to."""
+
+    def __init__(self, config: KmeConfig, why: OSError) -> None:
+        reason = os.strerror(why.errno).lower() if why.errno else str(why)
+        super().__init__(
+            f"the KME of node '{config.node}' cannot listen on {config.host}:{config.port}: {reason}; "
+            "write another port below its services.etsi014, or none to take a free one"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,8 @@ async def serve_kme(
 ) -> AsyncIterator[RunningKme]:
     """Serve ``keys`` to the SAEs of the node inside the block; at its end, calls under way are answered first.
 
-    Raise ``OSError`` when it cannot listen there or a certificate cannot be read, ``TlsUnavailable``, and
-    ``ssl.SSLError`` or, with post-quantum TLS, ``OpenSSL.SSL.Error`` when a certificate cannot be used.
+    Raise ``PortUnavailable`` when it cannot listen there, ``OSError`` when a certificate cannot be read,
+    ``TlsUnavailable``, and ``ssl.SSLError`` or, with post-quantum TLS, ``OpenSSL.SSL.Error`` when one cannot be used.
     """
     app = web.Application(client_max_size=65536 + 256 * keys.limits.max_key_per_request)
     app.router.add_route("*", "/{path:.*}", _Front(config, keys, note).handle)
@@ -104,15 +116,20 @@ async def _listen(config: KmeConfig, runner: web.AppRunner) -> asyncio.Server:
             raise TlsUnavailable("post-quantum TLS needs pyOpenSSL: pip install 'bellwire[pq]'") from error
         context = pq_tls.server_context(config.certificate, config.key, config.authority)
         make = lambda: pq_tls.PqProtocol(context, on_top)  # noqa: E731
-        return await loop.create_server(make, config.host, config.port, backlog=_CONNECTIONS)
-    return await loop.create_server(
-        on_top,
-        config.host,
-        config.port,
-        ssl=server_context(config),
-        backlog=_CONNECTIONS,
-        ssl_handshake_timeout=_HANDSHAKE_WITHIN,
-    )
+        listening = loop.create_server(make, config.host, config.port, backlog=_CONNECTIONS)
+    else:
+        listening = loop.create_server(
+            on_top,
+            config.host,
+            config.port,
+            ssl=server_context(config),
+            backlog=_CONNECTIONS,
+            ssl_handshake_timeout=_HANDSHAKE_WITHIN,
+        )
+    try:
+        return await listening
+    except OSError as error:
+        raise PortUnavailable(config, error) from error
 
 
 def server_context(config: KmeConfig) -> ssl.SSLContext:

@@ -106,7 +106,8 @@ class Node:
     async def serve(self) -> None:
         """Announce that the node is ready, then carry out orders until cancelled.
 
-        Raise ``BrokerLost`` or ``ServerLost`` when one of its connections is gone for good.
+        Raise ``BrokerLost`` or ``ServerLost`` when one of its connections is gone for good, and what
+        ``nodes.runtime.kme_http.serve_kme`` raises when its KME cannot begin.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._office.sort())
@@ -116,6 +117,7 @@ class Node:
             if self._turns is not None:
                 group.create_task(self._turns.serve())
             group.create_task(self._keys.serve())
+            await self._keys.listening.wait()
             await self._bus.announce("status", {"state": "ready"})
             self._note("node.ready")
             while True:

@@ -148,6 +148,7 @@ async def test_keeping_links_ends_though_a_run_fails_in_the_moment_in_which_it_i
     links = KeyLinks(cast(Conductor, conductor), [LinkEnds(LINK, "alice", "bob")])
     serving = asyncio.create_task(links.serve())
     await conductor.standing.wait()
+    assert [status.trouble for status in links.status()] == ["no block yet"]
     serving.cancel()
     done, _ = await asyncio.wait([serving], timeout=5)
     assert done

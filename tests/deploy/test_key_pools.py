@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deploy.key_access import KmeAddress
 from deploy.key_links import LinkEnds
 from deploy.key_pools import KeyLevels, pools
 from deploy.plan import Plan, plan
@@ -64,3 +65,16 @@ def test_a_link_makes_keys_by_itself_in_real_time_only(read: ReadLab) -> None:
     virtual = plan(lab, default_mode="virtual")
     assert virtual.key_links == []
     assert virtual.continuous_links == plan(lab, default_mode="real-time").key_links == [LINE]
+
+
+def test_a_node_that_serves_applications_is_told_of_with_nothing_in_store(read: ReadLab) -> None:
+    lab = read(
+        "nodes: {a: {services: {etsi014: {sae: [x]}}}, b: {services: {etsi014: {sae: [y]}}}}\n"
+        "links: [{endpoints: [a, b], length: 1 km}]"
+    )
+    addresses = {"a": KmeAddress(1, "a", ("x",)), "b": KmeAddress(2, "b", ("y",))}
+    told = pools(plan(lab), {}, [], addresses)
+    assert [(pool.node, pool.peer, pool.stored_units, pool.kme_url) for pool in told] == [
+        ("a", "b", 0, "https://127.0.0.1:1"),
+        ("b", "a", 0, "https://127.0.0.1:2"),
+    ]

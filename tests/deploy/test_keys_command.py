@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from deploy.certificates import issue
 from deploy.cli.app import app
+from deploy.cli.key_tables import remarks, tables
 from deploy.control import ControlPlane
 from deploy.key_access import KeyAccess, KmeAddress, write_addresses
 from deploy.key_pools import KeyPool
@@ -124,8 +127,9 @@ def test_the_levels_of_all_pools_are_listed(metro: UpLab) -> None:
     assert told["pools"] == json.loads(
         json.dumps([asdict(replace(POOLS[0], stored_units=39)), asdict(POOLS[1])])
     )
-    head, *rows = (line.split("\t") for line in run("ls").stdout.splitlines())
-    assert [dict(zip(head, row, strict=True)) for row in rows] == [
+    listed = run("ls")
+    head, *rows = (line.split("\t") for line in listed.stdout.splitlines())
+    assert [dict(zip(head, row, strict=True)) for row in rows[:2]] == [
         {
             "node": "north",
             "shared with": "dc",
@@ -133,10 +137,8 @@ def test_the_levels_of_all_pools_are_listed(metro: UpLab) -> None:
             "stored": "10.24 kbit",
             "units": "38",
             "reproducible": "0",
-            "delivered": "3",
             "QBER": "3.12 %",
             "key rate": "1.5 kbit/s",
-            "SAE": "vpn-north",
             "trouble": "-",
         },
         {
@@ -146,13 +148,35 @@ def test_the_levels_of_all_pools_are_listed(metro: UpLab) -> None:
             "stored": "10.5 kbit",
             "units": "41",
             "reproducible": "41",
-            "delivered": "2",
             "QBER": "-",
             "key rate": "-",
-            "SAE": "vpn-dc",
             "trouble": "link-down",
         },
     ]
+    assert rows[2:] == [
+        ["node", "SAE", "KME", "delivered"],
+        ["north", "vpn-north", "https://127.0.0.1:1", "3"],
+        ["dc", "vpn-dc", "https://127.0.0.1:2", "2"],
+    ]
+    assert "can be computed from the lab's seed" in listed.stderr
+
+
+def test_what_is_to_be_known_of_the_levels_is_said() -> None:
+    north = replace(POOLS[0], stored_units=0, stored_bits=0, qber=None, secret_rate_bps=None)
+    [nothing] = remarks([north])
+    assert "no link makes keys by itself: 'bellwire qkd A B'" in nothing
+    assert list(remarks([replace(north, trouble="no block yet")])) == []
+    assert list(remarks(POOLS[:1])) == []
+    [read] = remarks([replace(north, node="exchange", stored_units=1, read_bytes=2080)])
+    assert read == "Node exchange is compromised: 2.08 kB of the keys that it has relayed were read there."
+
+
+def test_a_terminal_shows_stores_and_kmes() -> None:
+    console = Console(width=120, record=True, file=StringIO())
+    console.print(tables(POOLS))
+    shown = console.export_text()
+    assert "Keys in store" in shown
+    assert "https://127.0.0.1:2" in shown
 
 
 def test_a_key_is_fetched_at_both_ends(metro: UpLab) -> None:
@@ -162,7 +186,7 @@ def test_a_key_is_fetched_at_both_ends(metro: UpLab) -> None:
     assert document("get", "vpn-dc", "vpn-north", *ids, "--show")["keys"] == made
     again = run("get", "vpn-dc", "vpn-north", *ids)
     assert (again.exit_code, again.stdout) == (2, "")
-    assert "one or more keys specified are not found on KME" in again.stderr
+    assert "one or more keys specified are not found on KME (a key waits for the SAE" in again.stderr
 
 
 def test_a_key_is_not_shown_without_being_asked_for(metro: UpLab) -> None:
@@ -171,6 +195,7 @@ def test_a_key_is_not_shown_without_being_asked_for(metro: UpLab) -> None:
     plain = run("get", "vpn-north", "vpn-dc")
     assert len(plain.stdout.strip()) == 36
     assert "not shown" in plain.stderr
+    assert "The same for vpn-dc: bellwire keys get vpn-dc vpn-north --id ID -l metro" in plain.stderr
 
 
 @pytest.mark.parametrize("form", ["base64", "hex", "raw"])
@@ -202,6 +227,7 @@ def test_an_empty_store_leaves_no_file_behind(metro: UpLab, tmp_path: Path) -> N
     result = run("get", "vpn-north", "vpn-dc", "-n", 6, "--out", tmp_path / "keys")
     assert result.exit_code == 9
     assert "the KME says: 6 units of key shared with node 'dc' are needed and 5 are stored" in result.stderr
+    assert "'bellwire keys ls' shows what is in store" in result.stderr
     assert list(tmp_path.glob("keys*")) == []
 
 
@@ -209,11 +235,15 @@ def test_an_empty_store_leaves_no_file_behind(metro: UpLab, tmp_path: Path) -> N
     ("words", "code", "message"),
     [
         (["get", "vpn-nroth", "vpn-dc"], 4, "unknown SAE 'vpn-nroth'; did you mean 'vpn-north'?"),
-        (["get", "vpn-north", "nobody"], 2, "the KME says: no application 'nobody' is registered"),
+        (["get", "vpn-north", "nobody"], 4, "unknown SAE 'nobody'; write one of vpn-dc, vpn-north"),
+        (["get", "north", "vpn-dc"], 4, "'north' is a node and no SAE; it serves vpn-north"),
+        (["get", "vpn-north", "dc"], 4, "'dc' is a node and no SAE; it serves vpn-dc"),
+        (["get", "vpn-dc", "vpn-dc"], 2, "shares keys with another one than itself; write vpn-north"),
         (["get", "vpn-north", "vpn-dc", "--size", 257], 2, "size shall be a multiple of 8"),
         (["get", "vpn-north", "vpn-dc", "--id", "x", "-n", 2], 2, "leave --number and --size out"),
         (["get", "vpn-north", "vpn-dc", "--format", "raw"], 2, "raw bytes are for a file"),
-        (["curl", "vpn-north", "nobody"], 4, "unknown other SAE 'nobody'; write vpn-dc"),
+        (["curl", "vpn-north", "nobody"], 4, "unknown SAE 'nobody'; write one of vpn-dc, vpn-north"),
+        (["curl", "vpn-dc", "vpn-dc"], 2, "shares keys with another one than itself; write vpn-north"),
         (["curl", "nobody"], 4, "unknown SAE 'nobody'"),
         (["ls", "-l", "nowhere"], 4, "no lab 'nowhere' is up"),
     ],
@@ -234,10 +264,12 @@ def test_a_lab_without_key_delivery_says_what_to_write(home: Path) -> None:
 def test_a_kme_that_does_not_answer_is_told(home: Path) -> None:
     with Registry().claim("metro") as directory:
         issue(directory.path / "certificates", "metro", ["north"], ["vpn-north"], datetime.now(UTC))
-        write_addresses(directory.path, {"north": KmeAddress(1, "north", ("vpn-north",))})
+        addresses = {"north": KmeAddress(1, "north", ("vpn-north",)), "dc": KmeAddress(2, "dc", ("vpn-dc",))}
+        write_addresses(directory.path, addresses)
         result = run("get", "vpn-north", "vpn-dc")
     assert result.exit_code == 8
     assert "the KME at https://127.0.0.1:1 does not answer" in result.stderr
+    assert "'bellwire ps metro' shows how node 'north' is" in result.stderr
 
 
 def test_only_the_owner_may_read_where_the_kmes_are(home: Path) -> None:
@@ -270,11 +302,15 @@ def test_the_printed_calls_work_in_a_shell(metro: UpLab) -> None:
 def test_watching_prints_what_changes(metro: UpLab) -> None:
     lines = run("watch", "--every", 0.05, "-n", 3).stdout.splitlines()
     rows = [line.split("\t") for line in lines]
-    assert [(row[0], row[4]) for row in rows] == [
+    assert [(row[0], row[4]) for row in rows if len(row) > 4] == [
         ("north", "39"),
         ("dc", "41"),
         ("north", "38"),
         ("north", "37"),
+    ]
+    assert [row for row in rows if len(row) == 4] == [
+        ["north", "vpn-north", "https://127.0.0.1:1", "3"],
+        ["dc", "vpn-dc", "https://127.0.0.1:2", "2"],
     ]
 
 

@@ -174,6 +174,25 @@ REFERENCES = [
         HEAD + "apps: {t: {program: teleport, roles: {bob: bobb}}}",
         "2:44: unknown node 'bobb'; did you mean 'bob'?",
     ),
+    (HEAD + "keys: {compromised: [bobb]}", "2:22: unknown node 'bobb'; did you mean 'bob'?"),
+    (
+        HEAD + "keys: {parameters: ML-KEM-1024}",
+        "2:8: parameters of ML-KEM, which the source qkd does not use",
+    ),
+    (HEAD + "keys: {source: qkd, parameters: ML-KEM-768}", "write source: hybrid, or leave these out"),
+    (
+        link("length: 5 km\n  qkd: {protocol: bbm92}"),
+        "5:19: protocol: bbm92 measures pairs, and the link has no source of them; write source:",
+    ),
+    (
+        link("length: 5 km\n  qkd: {protocol: decoy-bb84, intensities: [0.5]}"),
+        "5:19: protocol: decoy-bb84 takes two or three intensities, and the link's pulses have 1; write",
+    ),
+    (link("length: 5 km\n  qkd: {protocol: decoy-bb84}"), "and the link's pulses have 0; write intensities:"),
+    (
+        link("length: 5 km\n  qkd: {protocol: bb84, intensities: [0.5, 0.1]}"),
+        "5:19: protocol: bb84 reckons with single photons, and the link's pulses have intensities; leave",
+    ),
     (HEAD + "taps: {eve: {link: fibre}}", "2:20: unknown link 'fibre'; there is none here"),
     (HEAD + "apps: {t: {program: ./gone.py}}", "2:21: no program file './gone.py' in "),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -84,4 +85,21 @@ def test_keys_made_on_a_link_reach_applications_at_both_ends_and_vanish_with_the
     lines, _ = watching.communicate(timeout=20)
     assert watching.returncode == 0
     assert {json.loads(line)["lab"] for line in lines.splitlines()} == {"quick"}
+    assert bellwire.left_over() == []
+
+
+def test_a_lab_whose_port_is_taken_does_not_come_up_without_its_kme(
+    bellwire: Bellwire, tmp_path: Path
+) -> None:
+    """Another lab of the same file is up, say."""
+    file = tmp_path / "quick.yaml"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        file.write_text(LAB.replace("sae: [vpn-dc]", f"sae: [vpn-dc], port: {port}"))
+        refused = bellwire("up", file, "-d")
+    assert refused.code == 5
+    assert f"the KME of node 'dc' cannot listen on 127.0.0.1:{port}: address already in use" in refused.err
+    assert "write another port below its services.etsi014" in refused.err
     assert bellwire.left_over() == []

@@ -237,7 +237,7 @@ async def test_applications_use_stored_keys_and_nobody_else_sees_them(trio: Trio
     keys = [b64decode(key["key"]) for key in made] + _taken_out_of_store(trio)
     seen, heard = trio.written(), b"\n".join(trio.overheard)
     assert made[0]["key_ID"].encode() in heard, "this is where they would be"
-    assert b"keys.keys-delivered" in seen
+    assert b"keys.delivered" in seen
     for key in keys:
         for half in (key[:12], key[-12:]):
             for form in (

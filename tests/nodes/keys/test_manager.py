@@ -260,11 +260,19 @@ async def test_status_tells_what_is_stored(make_lab: MakeLab) -> None:
     assert (status.source_kme, status.target_kme) == ("alice", "bob")
     assert (status.key_size, status.stored_key_count, status.reproducible_key_count) == (352, 4, 4)
     assert manager.room("bob") == (2 * 40 - 9) * 32
-    assert manager.status("alice-app", "alice-app").stored_key_count == 40
+    here = manager.status("alice-app", "alice-app")
+    assert (here.stored_key_count, here.reproducible_key_count) == (40, 0)
     with pytest.raises(UnknownSae):
         manager.status("alice-app", "nobody")
     with pytest.raises(NotEntitled):
         manager.status("bob-app", "alice-app")
+
+
+async def test_keys_that_a_seeded_node_draws_for_its_own_applications_count_as_reproducible(
+    make_lab: MakeLab,
+) -> None:
+    status = make_lab(seeded=True, limits=Limits(max_key_count=40)).managers["alice"].status
+    assert status("alice-app", "alice-app").reproducible_key_count == 40
 
 
 async def test_a_block_is_used_when_both_ends_have_it(make_lab: MakeLab) -> None:

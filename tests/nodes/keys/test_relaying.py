@@ -232,3 +232,30 @@ async def test_refills_and_requests_over_a_faulty_network_never_disagree(
         await lab.managers[node].refill()
     assert lab.stores["a"].unconfirmed() == lab.stores["c"].unconfirmed() == []
     assert min(lab.levels("a", "c")) >= 16
+
+
+async def test_status_counts_the_keys_that_can_be_sent_off_over_trusted_nodes(make_lab: MakeLab) -> None:
+    """Of 32 units two carry a key of 256 bits: one is its pad, one is for the tag."""
+    lab = make_lab(CHAIN)
+    status = lab.managers["a"].status
+    assert (status("a-app", "d-app").stored_key_count, status("a-app", "b-app").stored_key_count) == (16, 32)
+    for left in range(15, -1, -1):
+        await lab.managers["a"].get_key("a-app", ["d-app"])
+        assert status("a-app", "d-app").stored_key_count == left
+    with pytest.raises(RelayFailed):
+        await lab.managers["a"].get_key("a-app", ["d-app"])
+    lab.share("a", "d", 5)
+    assert status("a-app", "d-app").stored_key_count == 5
+
+
+@pytest.mark.parametrize("source", ["pqc", "hybrid"])
+async def test_status_counts_no_relay_for_a_pair_that_no_trusted_node_may_know(
+    make_lab: MakeLab, source: Any
+) -> None:
+    lab = make_lab(CHAIN, pairs={("a", "d"): Pair(source)})
+    assert lab.managers["a"].status("a-app", "d-app").stored_key_count == 0
+
+
+async def test_relayed_keys_of_a_seeded_lab_count_as_reproducible(make_lab: MakeLab) -> None:
+    status = make_lab(CHAIN, seeded=True).managers["a"].status("a-app", "d-app")
+    assert status.reproducible_key_count == status.stored_key_count == 16

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nodes.errors import KeyRefused, ProtocolViolation
@@ -178,23 +178,25 @@ def test_of_phase_errors_beyond_its_bound_a_check_basis_knows_nothing_too_often(
     assert defying / comb(checks + key_bits, checks) <= bound_failure(security) + 1e-12
 
 
-@given(st.integers(2, 5), st.integers(2, 6), st.integers(2, 4), st.data())
-def test_the_bound_of_a_check_basis_holds_however_the_samples_are_chosen_of_the_key_basis(
-    checks: int, compared: int, every: int, data: st.DataObject
+@given(st.integers(1, 5), st.integers(2, 6), st.integers(2, 4), st.sets(st.integers(0, 10)))
+@example(8, 8, 3, {4, 10, 15})
+def test_the_bound_of_a_check_basis_holds_with_samples_that_eve_can_guess(
+    checks: int, compared: int, every: int, wrong: set[int]
 ) -> None:
-    """Of each order of bases: the first bit of the key's basis is a sample, and Eve may know that."""
-    pairs = checks + compared
-    wrong = np.array(data.draw(st.lists(st.booleans(), min_size=pairs, max_size=pairs)))
-    security, defying = Security(secrecy=0.9), 0
+    """Of each order of bases: the first bit of the key's basis is a sample, so what comes early is rarely in the key.
+
+    Were the samples left out of the bound, that of the example would fail 1.6 times as often as it may.
+    """
+    pairs, security, defying = checks + compared, Security(secrecy=0.8), 0
     size = int((np.arange(compared) % every != 0).sum())
     bounds = [
         CheckedBasis(size, checks, seen, compared - size, 0, security).worth(0, [0]).phase_error
         for seen in range(checks + 1)
     ]
-    for chosen in combinations(range(pairs), checks):
-        others = np.setdiff1d(np.arange(pairs), chosen)
-        errors = int(wrong[others[np.arange(compared) % every != 0]].sum())
-        defying += bounds[int(wrong[list(chosen)].sum())] < min(0.5, errors / size)
+    for chosen in map(set, combinations(range(pairs), checks)):
+        others = [pair for pair in range(pairs) if pair not in chosen]
+        errors = sum(pair in wrong for rank, pair in enumerate(others) if rank % every)
+        defying += bounds[len(chosen & wrong)] < min(0.5, errors / size)
     assert defying / comb(pairs, checks) <= bound_failure(security) + 1e-12
 
 

@@ -59,3 +59,10 @@ def test_without_ahead_one_train_is_ordered_at_a_time() -> None:
     lengths = TrainLengths(1e8)
     assert len(lengths.order()) == 1
     assert lengths.order() == []
+
+
+def test_a_slow_link_sifts_a_block_in_so_few_trains_that_its_key_pays_for_the_tags() -> None:
+    """5,000 clicks a second, of which 41 % are for the key: a block of 200,000 bits, and three tags a train."""
+    trains = settled(5e6, 1e-3, ahead=0.25, trains=150)[50:]
+    filled = next(number for number in range(100) if sum(trains[:number]) * 1e-3 * 0.41 >= 200_000)
+    assert 3 * 128 * filled < 0.05 * 200_000

@@ -26,7 +26,7 @@ from shared_state.config import (
 TWO = {"alice": "alice", "bob": "bob"}
 LINK = "line"
 EVE = "eve"
-FOR_EVER = RunRequest("keys", TWO, rounds=0, deadline=10.0)
+FOR_EVER = RunRequest("keys", TWO, rounds=0, deadline=60.0)
 
 
 class Ends:
@@ -93,4 +93,4 @@ def agreed(
 
 def blocks(count: int) -> RunRequest:
     """Ask for so many blocks."""
-    return RunRequest("keys", TWO, rounds=count, deadline=20.0)
+    return RunRequest("keys", TWO, rounds=count, deadline=110.0)

@@ -11,6 +11,8 @@ from nodes.errors import RunFailed
 from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 
+pytestmark = pytest.mark.alone
+
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,8 +13,10 @@ from urllib.parse import quote
 import pytest
 from yarl import URL
 
+from nodes.runtime.kme_config import KmeTls
+from nodes.runtime.kme_http import PortUnavailable, serve_kme
 from tests.nodes.keys.drawn_keys import DrawnKeys
-from tests.nodes.runtime.kme_lab import ODD_SAE, KmeLab, document_of, kme_lab
+from tests.nodes.runtime.kme_lab import ODD_SAE, KmeLab, config_of, document_of, kme_lab
 
 
 @pytest.fixture
@@ -187,3 +190,14 @@ async def test_a_call_under_way_is_answered_before_the_kme_ends(tmp_path: Path) 
     assert calling.result() == 1
     with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("tls", ["classical", "post-quantum"])
+async def test_a_port_that_is_taken_is_told_with_the_key_of_the_lab_file(kme: KmeLab, tls: KmeTls) -> None:
+    taken = replace(config_of(kme.certificates, "north", tls), port=kme.port)
+    with pytest.raises(PortUnavailable, match="or none to take a free one") as refused:
+        async with serve_kme(taken, kme.keys):
+            pass
+    told = str(refused.value)
+    assert f"node 'north' cannot listen on 127.0.0.1:{kme.port}: address already in use" in told
+    assert "services.etsi014" in told

@@ -18,6 +18,8 @@ from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.lag import WINDOW, LagFigures, LagMeter
 from nodes.runtime.orders import CONTROL
 
+pytestmark = pytest.mark.alone
+
 if TYPE_CHECKING:
     from tests.nodes.runtime.conftest import Chain
 

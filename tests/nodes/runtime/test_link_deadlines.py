@@ -26,6 +26,8 @@ from shared_state.config import (
 )
 from shared_state.service import Service
 
+pytestmark = pytest.mark.alone
+
 DEADLINE = 0.05
 FAR = FibreConfig(2e11)  # light takes 1000 s
 PULSES = PulseConfig(pulse_rate=1e-3, intensity_probabilities=(1.0,), intensities=(1.0,))

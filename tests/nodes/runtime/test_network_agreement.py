@@ -28,6 +28,8 @@ from shared_state.config import (
     WorldConfig,
 )
 
+pytestmark = pytest.mark.alone
+
 TWO = {"alice": "alice", "bob": "bob"}
 
 PROGRAM = """

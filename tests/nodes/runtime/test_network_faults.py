@@ -40,6 +40,8 @@ from tests.nodes.runtime.network_lab import (
 )
 from tests.nodes.runtime.network_walks import PATIENCE, check, walk_messages, walk_strikes
 
+pytestmark = pytest.mark.alone
+
 THREE_LINKS = network(row("alice", "r1", "r2", "bob"))
 FOUR_LINKS = network(row("alice", "r1", "r2", "r3", "bob"))
 
