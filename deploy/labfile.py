@@ -98,7 +98,7 @@ class KeyManagementKeys(Section):
     )
     stock: int | None = key(
         "Keep so many keys of 256 bits in store for every two nodes with applications, by relay over trusted nodes or "
-        "by ML-KEM. Default 0: relay when keys are asked for; 64 where source is pqc or hybrid.",
+        "by ML-KEM. Default 0: relay when keys are asked for; 128 where source is pqc or hybrid.",
         64,
         ge=0,
         le=1_000_000,

@@ -136,7 +136,8 @@ class QkdKeys(Section):
         "ldpc",
     )
     block: int | None = key(
-        "Sifted key bits that are distilled at once: the more, the less is lost to statistics. Default 100000.",
+        "Sifted key bits that are distilled at once: the more, the less is lost to statistics. Default 100000; "
+        "bb84 sends 100000 photons a block instead.",
         1_000_000,
         ge=1,
         le=LARGEST_BLOCK,
@@ -174,7 +175,8 @@ class QkdKeys(Section):
         0.9,
     )
     encoding: Literal["polarisation", "time-bin"] | None = key(
-        "polarisation, the default, or time-bin: X is then seen by an interferometer, which loses half of its light.",
+        "polarisation, the default, or time-bin: X is then seen by an interferometer, which loses half of its light. "
+        "Bounds of decoy states take a click as equally likely in either basis: true of single photons that arrive.",
         "polarisation",
     )
     detectors: DetectorKeys = section("Single-photon detectors.", {"efficiency": 0.8}, DetectorKeys())

@@ -31,7 +31,8 @@ from shared_state.config import (
 )
 
 _PULSES: Final = {field.name for field in fields(PulseConfig)} - {"detectors"}
-_PQC_STOCK: Final = 64
+_PQC_STOCK: Final = Limits().max_key_per_request
+"""What no trusted node relays comes out of the stock, and so much may be asked for at once."""
 FIBRES: Final = {"spool": 0.2, "deployed": 0.32, "urban": 0.5}
 """Attenuation in dB/km of the fibre presets: on a spool, in the ground between cities, in a city."""
 

@@ -170,4 +170,4 @@ async def _next(blocks: asyncio.Queue[SiftedBlock | Exception]) -> SiftedBlock:
 
 def _terms(alice: str, bob: str) -> EpochTerms:
     """Name the link; the lab need not be named, since identities are made for one lab each."""
-    return EpochTerms("bellwire", f"{alice} to {bob}", PADS)
+    return EpochTerms("bellwire", f"keys from {alice} to {bob}", PADS)

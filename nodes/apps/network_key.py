@@ -104,7 +104,7 @@ def _security(agreement: LinkAgreement) -> Security:
 
 
 def _terms(alice: str, bob: str) -> EpochTerms:
-    return EpochTerms("bellwire", f"{alice} to {bob}", _PADS)
+    return EpochTerms("bellwire", f"one key over the network from {alice} to {bob}", _PADS)
 
 
 async def _stored(made: Distilled, keys: SharedKeys, block: str) -> QkdReport:

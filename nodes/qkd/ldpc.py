@@ -111,7 +111,7 @@ def leakage(told: int, size: int) -> int:
     How much is told is not agreed beforehand: it depends on the keys, and the secret key's length follows it. The
     second term charges for that as ``cascade.leakage`` does. Which frames had wishes is not charged: Bob decodes the
     syndrome of the errors, not Alice's bits, and so his wishes say nothing of her bits as long as the errors do not
-    depend on them, which is assumed.
+    depend on them, which is assumed (arXiv:2307.00576 treats such dialogues).
     """
     return min(size, told + ceil(log2(size + 1)))
 

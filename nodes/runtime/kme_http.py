@@ -159,18 +159,18 @@ class _Front:
     """From a request of HTTP to a call of the API, and back."""
 
     def __init__(self, config: KmeConfig, keys: Keys, note: Note) -> None:
-        served = (sae for sae, node in config.saes.items() if node == config.node)
-        self._saes = {f"urn:bellwire:{config.lab}:sae:{sae}": sae for sae in served}
+        self._node = config.node
+        self._homes = config.saes
+        self._saes = {f"urn:bellwire:{config.lab}:sae:{sae}": sae for sae in config.saes}
         self._api = Etsi014(keys, reproducible=config.deliver_reproducible)
         self._note = note
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        sae = self._caller(request) or ""
+        sae = ""
         allowed: tuple[str, ...] = ()
         try:
-            if not sae:
-                raise CallRefused(401, "the certificate does not name an SAE that this KME serves")
+            sae = self._caller(request)
             other, method, allowed = _route(request.rel_url.raw_path)
             if request.method not in allowed:
                 raise CallRefused(405, f"{method} is called by {' or '.join(allowed)}")
@@ -183,14 +183,18 @@ class _Front:
         self._note(Access(sae, request.method, path, answer.status, answer.keys, answer.reason))
         return _response(answer, allowed)
 
-    def _caller(self, request: web.Request) -> str | None:
-        """Return the SAE whose certificate the client has proved to own."""
+    def _caller(self, request: web.Request) -> str:
+        """Return the SAE whose certificate the client has proved to own. Raise ``CallRefused``."""
         tls = request.transport and request.transport.get_extra_info("ssl_object")
         certificate = tls and tls.getpeercert(binary_form=True)
         match names_in(certificate) if certificate else ():
-            case (name,):
-                return self._saes.get(name)
-        return None
+            case (name,) if (sae := self._saes.get(name)) is not None:
+                if (home := self._homes[sae]) == self._node:
+                    return sae
+                raise CallRefused(
+                    401, f"SAE '{sae}' is served by the KME of node '{home}', not by that of '{self._node}'"
+                )
+        raise CallRefused(401, "the certificate does not name an SAE that this KME serves")
 
 
 def _route(path: str) -> tuple[str, Method, tuple[str, ...]]:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from deploy.cli.up import _warnings
 from deploy.lab import KeyService
+from deploy.plan import plan
 from deploy.topology import Lab
 from nodes.keys.service import Limits
 
@@ -90,3 +92,34 @@ def test_an_application_and_a_port_belong_to_one_node(problems: ReadProblems) ->
         "3:37: SAE 'x' is at node 'a' already; write another ID",
         "3:47: port: 8443 is taken by node 'a'; write another one, or none to take a free one",
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "stock"),
+    [
+        ("", 0),
+        ("source: pqc", 128),
+        ("source: hybrid", 128),
+        ("source: hybrid, stock: 5", 5),
+        ("stock: 9", 9),
+    ],
+)
+def test_what_cannot_be_relayed_is_in_store_for_the_largest_request(
+    read: ReadLab, keys: str, stock: int
+) -> None:
+    lab = read(f"nodes: {{a: {{services: {{etsi014: {{sae: [x]}}}}}}}}\nkeys: {{{keys}}}")
+    assert lab.keys.pair.low_water == stock
+    service = lab.nodes["a"].key_service
+    assert service is not None
+    assert "source" not in keys or "stock" in keys or service.limits.max_key_per_request == stock
+
+
+def test_who_brings_a_seeded_lab_up_hears_that_its_keys_will_not_be_delivered(read: ReadLab) -> None:
+    lab = "seed: 1\nnodes: {a: {services: {etsi014: {sae: [x]}}}, b: {services: {etsi014: {sae: [y]}}}}\n"
+    [told] = _warnings(plan(read(lab)))
+    assert "a, b will not deliver them" in told
+    assert "deliver_reproducible: true" in told
+    allowed = lab.replace("[x]", "[x], deliver_reproducible: true")
+    assert "computed from it: b will not" in next(_warnings(plan(read(allowed))))
+    assert list(_warnings(plan(read(lab.replace("seed: 1\n", ""))))) == []
+    assert list(_warnings(plan(read(f"{lab}keys: {{source: pqc}}")))) == []

@@ -25,6 +25,7 @@ import os, signal
 from nodes.apps import file_transfer, secure_file
 from nodes.apps.atomic_file import AtomicFile
 from nodes.ports import Clock, Coin, Peer, QuantumLink, SharedSecret
+from nodes.shared_keys import SharedKeys
 
 class Fatal(AtomicFile):
     chunks = 0
@@ -35,15 +36,17 @@ class Fatal(AtomicFile):
             os.kill(os.getpid(), signal.SIGKILL)
 
 async def alice(
-    bob: Peer, bob_link: QuantumLink, bob_secret: SharedSecret, coin: Coin, clock: Clock, source: str = ""
+    bob: Peer, bob_link: QuantumLink, bob_secret: SharedSecret, bob_keys: SharedKeys, coin: Coin, clock: Clock,
+    source: str = "",
 ) -> None:
-    await secure_file.alice(bob, bob_link, bob_secret, coin, clock, source)
+    await secure_file.alice(bob, bob_link, bob_secret, bob_keys, coin, clock, source)
 
 async def bob(
-    alice: Peer, alice_link: QuantumLink, alice_secret: SharedSecret, coin: Coin, clock: Clock, destination: str = ""
+    alice: Peer, alice_link: QuantumLink, alice_secret: SharedSecret, alice_keys: SharedKeys, coin: Coin, clock: Clock,
+    destination: str = "",
 ) -> None:
     file_transfer.AtomicFile = Fatal
-    await secure_file.bob(alice, alice_link, alice_secret, coin, clock, destination)
+    await secure_file.bob(alice, alice_link, alice_secret, alice_keys, coin, clock, destination)
 """
 
 

@@ -27,11 +27,15 @@ async def kme(tmp_path: Path) -> AsyncIterator[KmeLab]:
         yield lab
 
 
-@pytest.mark.parametrize("name", ["vpn-dc", "vpn-campus"])
-async def test_an_sae_of_another_node_is_not_served(kme: KmeLab, name: str) -> None:
+@pytest.mark.parametrize(("name", "home"), [("vpn-dc", "dc"), ("vpn-campus", "campus")])
+async def test_an_sae_of_another_node_is_not_served_and_hears_who_does(
+    kme: KmeLab, name: str, home: str
+) -> None:
     async with kme.client(name) as sae, sae.get("vpn-north/status") as response:
         assert response.status == 401
-        assert isinstance((await document_of(response))["message"], str)
+        assert (await document_of(response)) == {
+            "message": f"SAE '{name}' is served by the KME of node '{home}', not by that of 'north'"
+        }
 
 
 @pytest.mark.parametrize(
