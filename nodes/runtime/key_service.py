@@ -104,15 +104,17 @@ class KeyService:
                 self._note("keys.refill-failed", message=str(failure))
 
     async def _tell(self) -> None:
-        """Announce what is in store whenever it has changed."""
-        told: tuple[int, int, int] | None = None
+        """Announce what is in store whenever it has changed: all nodes hear it, so nothing is said twice."""
+        looked: tuple[int, int, int] | None = None
+        told: dict[str, object] = {"pools": [], "delivered": 0, "stolen": 0}
         while True:
             state = (self._store.revision, self._delivered, self._stolen)
-            if state != told:
+            if state != looked:
                 pools = [asdict(level) for level in await asyncio.to_thread(self._store.levels)]
                 document = {"pools": pools, "delivered": self._delivered, "stolen": self._stolen}
-                await self._bus.announce(KEYS, document)
-                told = state
+                if document != told:
+                    await self._bus.announce(KEYS, document)
+                looked, told = state, document
             await asyncio.sleep(_TELL_INTERVAL)
 
     def _observe(self, event: str, fields: Mapping[str, object]) -> None:
