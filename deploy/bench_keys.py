@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from nodes.keys.store import KeyStore
 from nodes.ports import Bits, Coin, Peer
 from nodes.qkd import amplification, cascade, ldpc, sifting_codec, verification
 from nodes.runtime.coin import make_coin
+from nodes.runtime.mailboxes import mailboxes
 
 LAB: Final = "metro-megabit"
 STAGE_BITS: Final = 1_000_000
@@ -38,8 +39,6 @@ _Z_SHARE: Final = 0.864
 _WARM_UP: Final = 2
 """Blocks that do not count: compiled kernels are loaded meanwhile."""
 _LONGEST_BLOCK: Final = 60.0
-
-MessageT = TypeVar("MessageT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,27 +146,9 @@ async def _processor_seconds(work: Callable[[], Awaitable[Any]]) -> float:
     return time.process_time() - began
 
 
-class _Mailbox:
-    """A peer in memory."""
-
-    def __init__(self, name: str, outbox: asyncio.Queue[object], inbox: asyncio.Queue[object]) -> None:
-        self.name = name
-        self._outbox = outbox
-        self._inbox = inbox
-
-    async def send(self, message: object) -> None:
-        await self._outbox.put(message)
-
-    async def receive(self, kind: type[MessageT]) -> MessageT:
-        message = await self._inbox.get()
-        assert isinstance(message, kind)
-        return message
-
-
 async def _both(alice: Callable[[Peer], Awaitable[object]], bob: Callable[[Peer], Awaitable[object]]) -> None:
-    one: asyncio.Queue[object] = asyncio.Queue()
-    two: asyncio.Queue[object] = asyncio.Queue()
-    await asyncio.gather(alice(_Mailbox("bob", one, two)), bob(_Mailbox("alice", two, one)))
+    to_bob, to_alice = mailboxes()
+    await asyncio.gather(alice(to_bob), bob(to_alice))
 
 
 def _clicks() -> tuple[NDArray[np.int64], Bits, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nodes.errors import RunFailed
@@ -188,8 +188,3 @@ class KeyLinks:
     def _update(self, link: LinkEnds, **changes: Any) -> None:
         self._status[link.name] = replace(self._status[link.name], **changes)
         self._changed.set()
-
-
-def status_document(statuses: list[KeyLinkStatus]) -> list[dict[str, Any]]:
-    """Return the JSON fields of what has become of links."""
-    return [asdict(status) for status in statuses]

@@ -16,15 +16,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from nodes.keys.units import Unit
 from nodes.qkd.key import Key
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTicket:
-    """Where a key lies at both ends: units of stored blocks, by block and number. Not secret."""
+    """Where a key lies at both ends: the units it is cut from. Not secret."""
 
-    blocks: tuple[str, ...]
-    indices: tuple[int, ...]
+    units: tuple[Unit, ...]
 
 
 class TakenKey(NamedTuple):

@@ -20,6 +20,7 @@ from nodes.keys.errors import KeysExhausted
 from nodes.ports import Clock, Coin, Peer, QuantumLink, SharedSecret
 from nodes.qkd import pipeline
 from nodes.qkd.authentication import AuthenticatedPeer
+from nodes.qkd.distillation import Distilled
 from nodes.qkd.key import Key
 from nodes.qkd.report import QkdReport
 from nodes.shared_keys import KeyTicket, SharedKeys, TakenKey
@@ -64,12 +65,10 @@ async def agree_as_alice(bob: Peer, line: Line, *, fresh: bool = False) -> Agree
         return Agreed(taken.key, None)
     link, secret = _means(bob, line)
     peer = AuthenticatedPeer(bob, secret, role="alice", peer_role="bob")
-    report, key = await pipeline.make_key_as_alice(
-        peer, link, line.coin, line.clock, link.agreement, line.pulses
-    )
-    if key is None:
+    made = await pipeline.make_key_as_alice(peer, link, line.coin, line.clock, link.agreement, line.pulses)
+    report = await stored(made, line.keys, secret.session)
+    if made.key is None:
         return Agreed(None, report)
-    await line.keys.put(secret.session, key)
     taken = await line.keys.take(KEY_BITS)
     await bob.send(UnderKey(taken.ticket))
     return Agreed(taken.key, report)
@@ -82,16 +81,21 @@ async def agree_as_bob(alice: Peer, line: Line) -> Agreed:
     if under.ticket is None:
         link, secret = _means(alice, line)
         peer = AuthenticatedPeer(alice, secret, role="bob", peer_role="alice")
-        report, key = await pipeline.make_key_as_bob(
-            peer, link, line.coin, line.clock, link.agreement, line.pulses
-        )
-        if key is None:
+        made = await pipeline.make_key_as_bob(peer, link, line.coin, line.clock, link.agreement, line.pulses)
+        report = await stored(made, line.keys, secret.session)
+        if made.key is None:
             return Agreed(None, report)
-        await line.keys.put(secret.session, key)
         under = await alice.receive(UnderKey)
     if under.ticket is None:
         raise ProtocolViolation(f"{alice.name} has made a key and says that there is none")
     return Agreed(await line.keys.redeem(under.ticket, KEY_BITS), report)
+
+
+async def stored(made: Distilled, keys: SharedKeys, block: str) -> QkdReport:
+    """Store a key that was made, if it was, under the name of its block; return its report."""
+    if made.key is not None:
+        await keys.put(block, made.key)
+    return made.report
 
 
 async def _taken(keys: SharedKeys) -> TakenKey | None:

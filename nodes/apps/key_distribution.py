@@ -6,12 +6,12 @@ into the stores of both ends, under the name of the round. See ``nodes.qkd.pipel
 
 from __future__ import annotations
 
+from nodes.apps.agreed_key import stored
 from nodes.errors import TooFewOutcomes
 from nodes.estimation.correlations import error_rate
 from nodes.ports import Clock, Coin, Peer, QuantumLink, Referee, SharedSecret
 from nodes.qkd import pipeline
 from nodes.qkd.authentication import AuthenticatedPeer
-from nodes.qkd.distillation import Distilled
 from nodes.qkd.report import QkdReport
 from nodes.shared_keys import SharedKeys
 
@@ -36,7 +36,7 @@ async def alice(
     agreement = pipeline.agreed(bob_link.agreement, protocol, reconciliation, block)
     peer = AuthenticatedPeer(bob, bob_secret, role="alice", peer_role="bob")
     made = await pipeline.make_key_as_alice(peer, bob_link, coin, clock, agreement, pulses)
-    return await _stored(made, bob_keys, bob_secret.session)
+    return await stored(made, bob_keys, bob_secret.session)
 
 
 async def bob(
@@ -55,7 +55,7 @@ async def bob(
     agreement = pipeline.agreed(alice_link.agreement, protocol, reconciliation, block)
     peer = AuthenticatedPeer(alice, alice_secret, role="bob", peer_role="alice")
     made = await pipeline.make_key_as_bob(peer, alice_link, coin, clock, agreement, pulses)
-    return await _stored(made, alice_keys, alice_secret.session)
+    return await stored(made, alice_keys, alice_secret.session)
 
 
 async def referee(oracle: Referee, bob: QkdReport) -> dict[str, float]:
@@ -78,9 +78,3 @@ def summarise(rounds: list[dict[str, float]]) -> dict[str, float | None]:
     except TooFewOutcomes:
         return {"qber": None, "qber_stderr": None, **sums}
     return {"qber": qber.value, "qber_stderr": qber.stderr, **sums}
-
-
-async def _stored(made: Distilled, keys: SharedKeys, block: str) -> QkdReport:
-    if made.key is not None:
-        await keys.put(block, made.key)
-    return made.report

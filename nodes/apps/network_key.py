@@ -11,13 +11,14 @@
 from __future__ import annotations
 
 from nodes.agreement import LinkAgreement
+from nodes.apps.agreed_key import stored
 from nodes.apps.key_distribution import referee, summarise
 from nodes.errors import ProgramInvalid
 from nodes.identity import Identity
 from nodes.ports import Clock, Coin, Peer
 from nodes.qkd import bbm92, distillation, e91, epochs, pipeline
 from nodes.qkd.authentication import AuthenticatedPeer
-from nodes.qkd.distillation import Account, Distilled, concluded
+from nodes.qkd.distillation import Account, concluded
 from nodes.qkd.epochs import EpochTerms
 from nodes.qkd.key import Key
 from nodes.qkd.report import QkdReport
@@ -49,7 +50,7 @@ async def alice(
     terms = Terms(min_fidelity=min_fidelity, window=_WINDOW)
     epoch = await epochs.begin_as_alice(bob, identity, _terms(identity.node, bob.name), coin)
     peer = AuthenticatedPeer(bob, epoch.reserve("key"), "alice", "bob")
-    account, security = Account(agreement, clock, pairs), _security(agreement)
+    account, security = Account(agreement, clock, pairs), Security.of(agreement)
 
     async def steps() -> Key:
         if agreement.protocol == "e91":
@@ -60,7 +61,7 @@ async def alice(
                 block = await bbm92.alice(await bbm92.collect(outcomes), peer, security)
         return await distillation.distil_as_alice(block, peer, coin, account)
 
-    return await _stored(await concluded(account, peer, steps()), bob_keys, epoch.name)
+    return await stored(await concluded(account, peer, steps()), bob_keys, epoch.name)
 
 
 async def bob(
@@ -79,7 +80,7 @@ async def bob(
     agreement = _agreed(protocol, reconciliation)
     epoch = await epochs.begin_as_bob(alice, identity, _terms(alice.name, identity.node), coin)
     peer = AuthenticatedPeer(alice, epoch.reserve("key"), "bob", "alice")
-    account, security = Account(agreement, clock, pairs), _security(agreement)
+    account, security = Account(agreement, clock, pairs), Security.of(agreement)
 
     async def steps() -> Key:
         if agreement.protocol == "e91":
@@ -90,7 +91,7 @@ async def bob(
                 block = await bbm92.bob(await bbm92.collect(outcomes), peer, security)
         return await distillation.distil_as_bob(block, peer, coin, account)
 
-    return await _stored(await concluded(account, peer, steps()), alice_keys, epoch.name)
+    return await stored(await concluded(account, peer, steps()), alice_keys, epoch.name)
 
 
 def _agreed(protocol: str, reconciliation: str) -> LinkAgreement:
@@ -99,15 +100,5 @@ def _agreed(protocol: str, reconciliation: str) -> LinkAgreement:
     return pipeline.agreed(LinkAgreement(), protocol, reconciliation)
 
 
-def _security(agreement: LinkAgreement) -> Security:
-    return Security(agreement.secrecy, agreement.correctness)
-
-
 def _terms(alice: str, bob: str) -> EpochTerms:
     return EpochTerms("bellwire", f"one key over the network from {alice} to {bob}", _PADS)
-
-
-async def _stored(made: Distilled, keys: SharedKeys, block: str) -> QkdReport:
-    if made.key is not None:
-        await keys.put(block, made.key)
-    return made.report

@@ -35,8 +35,8 @@ class KeyStore:
 
     @property
     def revision(self) -> int:
-        """Count the changes made by this object: what has not changed need not be read again."""
-        return self._database.revision
+        """Count the rows that were changed here: what has not changed need not be read again."""
+        return self._database.changes
 
     def close(self) -> None:
         """Close the file."""

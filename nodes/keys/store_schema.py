@@ -60,7 +60,6 @@ class Database:
     def __init__(self, path: Path | None, key_encryption_key: bytes) -> None:
         self._path = path
         self._lock = Lock()
-        self.revision = 0
         if path is not None:
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))  # SQLite's own files follow its mode
@@ -74,6 +73,11 @@ class Database:
             self._connection.close()
             raise
 
+    @property
+    def changes(self) -> int:
+        """Count the rows that this connection has changed."""
+        return self._connection.total_changes
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Cursor]:
         """Let the block be one transaction: committed, and on the disk, at its end; undone when it raises.
@@ -86,7 +90,6 @@ class Database:
             try:
                 yield cursor
                 cursor.execute("COMMIT")
-                self.revision += 1
             except BaseException:
                 if self._connection.in_transaction:
                     cursor.execute("ROLLBACK")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nodes.agreement import LinkAgreement
+
 
 @dataclass(frozen=True, slots=True)
 class Security:
@@ -26,3 +28,8 @@ class Security:
         for name, value in (("secrecy", self.secrecy), ("correctness", self.correctness)):
             if not 0 < value < 1:
                 raise ValueError(f"the {name} {value} is no failure probability; it lies between 0 and 1")
+
+    @staticmethod
+    def of(agreement: LinkAgreement) -> Security:
+        """Return what the ends of a link have agreed on."""
+        return Security(agreement.secrecy, agreement.correctness)

@@ -69,20 +69,18 @@ def _sifter(
     ahead: float,
     sends: bool,
 ) -> Sifter:
-    security = Security(agreement.secrecy, agreement.correctness)
+    security = Security.of(agreement)
     match agreement.protocol:
         case "bb84":
             _require_single_photons(agreement)
             return _SinglePhotons(security, link, peer, coin, _single_photons(pulses), sends)
         case "bbm92":
             pairs = pulses or bbm92.pairs_for(agreement.block, agreement.basis_probability)
-            return _PairsInTwoBases(security, link, peer, pairs, bbm92.alice if sends else bbm92.bob)
+            return _Pairs(security, link, peer, pairs, bbm92.alice if sends else bbm92.bob)
         case "e91":
             pairs = pulses or e91.pairs_for(agreement.block)
             angles = e91.ALICE if sends else e91.BOB
-            return _PairsInThreeDirections(
-                security, link, peer, pairs, e91.alice if sends else e91.bob, angles
-            )
+            return _Pairs(security, link, peer, pairs, e91.alice if sends else e91.bob, angles)
         case "decoy-bb84":
             source = _decoy_source(agreement)
             end = (Transmitter if sends else Receiver)(
@@ -120,33 +118,18 @@ class _SinglePhotons:
 
 
 @dataclass(frozen=True, slots=True)
-class _PairsInTwoBases:
-    """BBM92 on the pairs of one link."""
+class _Pairs:
+    """BBM92, or with ``angles`` E91, on the pairs of one link."""
 
     security: Security
     link: QuantumLink
     peer: Peer
     pairs: int
     sift: Callable[[PairOutcomes, Peer, Security], Awaitable[SiftedBlock]]
+    angles: tuple[float, ...] = ()
 
     async def block(self) -> SiftedBlock:
-        """Measure a block's pairs, in bases that the devices draw, and sift."""
-        return await self.sift(await self.link.measure_directly(self.pairs), self.peer, self.security)
-
-
-@dataclass(frozen=True, slots=True)
-class _PairsInThreeDirections:
-    """E91 on the pairs of one link."""
-
-    security: Security
-    link: QuantumLink
-    peer: Peer
-    pairs: int
-    sift: Callable[[PairOutcomes, Peer, Security], Awaitable[SiftedBlock]]
-    angles: tuple[float, ...]
-
-    async def block(self) -> SiftedBlock:
-        """Measure a block's pairs, along directions that the devices draw, and sift."""
+        """Measure a block's pairs, in bases or along angles that the devices draw, and sift."""
         found = await self.link.measure_directly(self.pairs, angles=self.angles)
         return await self.sift(found, self.peer, self.security)
 

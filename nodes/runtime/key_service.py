@@ -96,9 +96,7 @@ class KeyService:
         """Settle and fill when something has stirred, and now and then."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(
-                    _REFILL_INTERVAL if self._config.pairs or self._config.kme else None
-                ):
+                async with asyncio.timeout(_REFILL_INTERVAL):
                     await self.manager.stirred.wait()
             try:
                 await self.manager.refill()

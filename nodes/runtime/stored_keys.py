@@ -11,7 +11,7 @@ import numpy as np
 
 from nodes.errors import ProgramInvalid
 from nodes.keys.store import KeyStore
-from nodes.keys.units import UNIT_BYTES, Unit
+from nodes.keys.units import UNIT_BYTES
 from nodes.qkd.bits import packed
 from nodes.qkd.key import Key
 from nodes.shared_keys import KeyTicket, TakenKey
@@ -48,13 +48,11 @@ class StoredKeys:
         """Take a key of so many bits out of the store."""
         take = partial(self.store.take, newest=self.newest)
         [taken] = await asyncio.to_thread(take, self.peer, _bytes(bits))
-        blocks, indices = tuple(unit.block for unit in taken.units), tuple(unit.index for unit in taken.units)
-        return TakenKey(_key(taken.secret.reveal()), KeyTicket(blocks, indices))
+        return TakenKey(_key(taken.secret.reveal()), KeyTicket(taken.units))
 
     async def redeem(self, ticket: KeyTicket, bits: int) -> Key:
         """Take the key that the peer has taken."""
-        units = tuple(map(Unit, ticket.blocks, ticket.indices))
-        taken = await asyncio.to_thread(self.store.redeem, self.peer, units, _bytes(bits))
+        taken = await asyncio.to_thread(self.store.redeem, self.peer, ticket.units, _bytes(bits))
         return _key(taken.secret.reveal())
 
     async def stored_bits(self) -> int:

@@ -11,16 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
-from nodes.codec import decode, encode, kind_of
+from nodes.codec import kind_of
 from nodes.qkd import amplification, verification
 from nodes.qkd.toeplitz import seed_length, toeplitz_hash
 from nodes.runtime.coin import make_coin
-
-MessageT = TypeVar("MessageT")
+from nodes.runtime.mailboxes import mailboxes
 
 CORRECTNESS = 1e-15
 REPETITIONS = 5
@@ -36,26 +34,10 @@ def best(work: Callable[[], object]) -> float:
     return min(durations[1:])  # without the first: it plans the transforms
 
 
-class _Peer:
-    """A peer over queues of bytes."""
-
-    def __init__(self, name: str, outbox: asyncio.Queue[bytes], inbox: asyncio.Queue[bytes]) -> None:
-        self.name = name
-        self._outbox, self._inbox = outbox, inbox
-
-    async def send(self, message: object) -> None:
-        self._outbox.put_nowait(encode(message))
-
-    async def receive(self, kind: type[MessageT]) -> MessageT:
-        return decode(kind, await self._inbox.get())
-
-
 async def dialogue(size: int, secret: int) -> None:
     """Verify and amplify a key at both ends."""
     key = make_coin(1, "key").bits(size)
-    to_bob: asyncio.Queue[bytes] = asyncio.Queue()
-    to_alice: asyncio.Queue[bytes] = asyncio.Queue()
-    bob, alice = _Peer("bob", to_bob, to_alice), _Peer("alice", to_alice, to_bob)
+    bob, alice = mailboxes()
 
     async def as_alice() -> bytes:
         coin = make_coin(2, "alice")

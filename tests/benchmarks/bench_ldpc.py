@@ -14,7 +14,6 @@ import asyncio
 import sys
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TypeVar
 
 import numpy as np
 
@@ -23,29 +22,11 @@ from nodes.qkd import ldpc, ldpc_decoding, ldpc_frames
 from nodes.qkd.entropy import binary_entropy
 from nodes.qkd.ldpc_codes import Code
 from nodes.runtime.coin import make_coin
+from nodes.runtime.mailboxes import mailboxes
 
 QBERS = (0.002, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.11)
 SIZES = {1_000_000: 4, 100_000: 10, 10_000: 10, 2_000: 10}
 """Bits of a key, and how many keys are corrected."""
-
-MessageT = TypeVar("MessageT")
-
-
-@dataclass
-class Mailbox:
-    """A peer in memory."""
-
-    name: str
-    outbox: asyncio.Queue[object]
-    inbox: asyncio.Queue[object]
-
-    async def send(self, message: object) -> None:
-        await self.outbox.put(message)
-
-    async def receive(self, kind: type[MessageT]) -> MessageT:
-        message = await self.inbox.get()
-        assert isinstance(message, kind)
-        return message
 
 
 @dataclass
@@ -79,8 +60,7 @@ async def corrected(size: int, qber: float, seed: int, attempts: Attempts) -> Co
     rng = np.random.default_rng(seed)
     alice_key = rng.integers(0, 2, size, dtype=np.uint8)
     bob_key = alice_key ^ (rng.random(size) < qber).astype(np.uint8)
-    forth, back = asyncio.Queue[object](), asyncio.Queue[object]()
-    bob, alice = Mailbox("bob", forth, back), Mailbox("alice", back, forth)
+    bob, alice = mailboxes()
     attempts.made.clear()
     began = perf_counter()
     _, his = await asyncio.gather(

@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nodes.agreement import LinkAgreement
-from nodes.codec import decode, encode
 from nodes.qkd.decoy_bb84 import Receiver, Transmitter
 from nodes.qkd.filling import Counted
+from nodes.runtime.mailboxes import mailboxes
 from nodes.trains import PulseSettings, Train, TrainClicks
 from shared_state.client import NodeClient
 from shared_state.config import ServerConfig
 from shared_state.deliveries import DrawnTrain
 from shared_state.service import Service
 
-MessageT = TypeVar("MessageT")
 RUN = "run"
 
 
@@ -77,21 +75,6 @@ class _End:
         return self.light.seen[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Peer:
-    """A peer to whom messages go as bytes."""
-
-    name: str
-    outbox: asyncio.Queue[bytes]
-    inbox: asyncio.Queue[bytes]
-
-    async def send(self, message: object) -> None:
-        self.outbox.put_nowait(encode(message))
-
-    async def receive(self, kind: type[MessageT]) -> MessageT:
-        return decode(kind, await self.inbox.get())
-
-
 async def recorded(config: ServerConfig, link: str, pulses: int) -> Light:
     """Sift so many pulses of a real link; return what was drawn of them."""
     light = config.world.links[link].pulses
@@ -111,9 +94,8 @@ async def sifted_again(light: Light, levels: int, pulses: int) -> tuple[Counted,
 
 
 async def _sifted(ends: list[_End], levels: int, pulses: int) -> tuple[Counted, Counted]:
-    to_bob: asyncio.Queue[bytes] = asyncio.Queue()
-    to_alice: asyncio.Queue[bytes] = asyncio.Queue()
+    bob, alice = mailboxes()
     first, second = ends
-    transmitter = Transmitter(first, _Peer("bob", to_bob, to_alice), levels, 0, pulses)  # type: ignore[arg-type]
-    receiver = Receiver(second, _Peer("alice", to_alice, to_bob), levels, 0, pulses)  # type: ignore[arg-type]
+    transmitter = Transmitter(first, bob, levels, 0, pulses)  # type: ignore[arg-type]
+    receiver = Receiver(second, alice, levels, 0, pulses)  # type: ignore[arg-type]
     return await asyncio.gather(transmitter.block(), receiver.block())
