@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import shake_256
 
@@ -104,6 +104,11 @@ class KeyLab:
         """List the events of one name, with their nodes."""
         return [(node, fields) for node, event, fields in self.events if event == name]
 
+    async def get(self, master: str, *slaves: str, number: int = 1, size: int = 256) -> list[DeliveredKey]:
+        """Get keys as the application of a node, for those of others."""
+        saes = [f"{slave}-app" for slave in slaves]
+        return await self.managers[master].get_key(f"{master}-app", saes, number, size)
+
     async def collect(self, slave: str, master: str, keys: Sequence[DeliveredKey]) -> list[Secret]:
         """Let the application of ``slave`` collect what that of ``master`` was given."""
         ids = [key.key_id for key in keys]
@@ -117,3 +122,10 @@ class KeyLab:
 
 def _pairs_of(node: str, pairs: Mapping[tuple[str, str], Pair]) -> dict[str, Pair]:
     return {far if node == near else near: pair for (near, far), pair in pairs.items() if node in (near, far)}
+
+
+LINK: Mapping[str, Collection[str]] = {"alice": ["bob"]}
+LINK_ENDS = (("alice", "bob"), ("bob", "alice"))
+STAR: Mapping[str, Collection[str]] = {"hub": ["alice", "bob", "charlie"]}
+
+MakeLab = Callable[..., KeyLab]

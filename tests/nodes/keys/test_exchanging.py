@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -15,27 +13,11 @@ from nodes.keys.messages import Announced, Declined
 from nodes.keys.plane import Faults
 from nodes.keys.secret import Secret
 from nodes.keys.site import Pair
-from tests.nodes.keys.key_lab import KeyLab, key_of_units
+from tests.nodes.keys.key_lab import KeyLab, MakeLab, key_of_units
 
-LINK = {"alice": ["bob"]}
 CHAIN = {"a": ["b"], "b": ["c"]}
 PQC = {("alice", "bob"): Pair("pqc", low_water=20, batch=8)}
 HYBRID = {("alice", "bob"): Pair("hybrid", parameters="ML-KEM-1024")}
-
-MakeLab = Callable[..., KeyLab]
-
-
-@pytest.fixture
-def make_lab() -> Iterator[MakeLab]:
-    labs: list[KeyLab] = []
-
-    def make(pairs: Mapping[tuple[str, str], Pair], links: Any = LINK, **options: Any) -> KeyLab:
-        labs.append(KeyLab(links, pairs=pairs, **options))
-        return labs[-1]
-
-    yield make
-    for lab in labs:
-        lab.close()
 
 
 async def share_one(lab: KeyLab, master: str, slave: str) -> bytes:
@@ -52,7 +34,7 @@ async def deposit_at_both(lab: KeyLab, block: str, units: int) -> bytes:
 
 
 async def test_a_pool_is_filled_by_ml_kem_up_to_its_low_water_mark(make_lab: MakeLab) -> None:
-    lab = make_lab(PQC)
+    lab = make_lab(pairs=PQC)
     await lab.managers["bob"].refill()
     assert lab.levels("alice", "bob") == (0, 0)
     await lab.managers["alice"].refill()
@@ -66,7 +48,7 @@ async def test_a_pool_is_filled_by_ml_kem_up_to_its_low_water_mark(make_lab: Mak
 async def test_a_hybrid_pool_gives_nothing_before_the_exchange_and_no_qkd_key_after(
     make_lab: MakeLab,
 ) -> None:
-    lab = make_lab(HYBRID)
+    lab = make_lab(pairs=HYBRID)
     raw = await deposit_at_both(lab, "b1", 6)
     assert lab.levels("alice", "bob") == (0, 0)
     with pytest.raises(KeysExhausted):
@@ -83,7 +65,7 @@ async def test_a_hybrid_pool_gives_nothing_before_the_exchange_and_no_qkd_key_af
 
 
 async def test_the_deposit_of_the_first_in_the_alphabet_asks_at_once(make_lab: MakeLab) -> None:
-    lab = make_lab(HYBRID)
+    lab = make_lab(pairs=HYBRID)
     key = key_of_units(4)
     await lab.managers["bob"].deposit("alice", "b1", key)
     await lab.managers["alice"].deposit("bob", "b1", key)
@@ -93,7 +75,7 @@ async def test_the_deposit_of_the_first_in_the_alphabet_asks_at_once(make_lab: M
 async def test_key_of_trusted_nodes_becomes_hybrid_so_that_a_broken_relay_knows_none(
     make_lab: MakeLab,
 ) -> None:
-    lab = make_lab({("a", "c"): Pair("hybrid", low_water=8)}, CHAIN, thieves=["b"])
+    lab = make_lab(CHAIN, pairs={("a", "c"): Pair("hybrid", low_water=8)}, thieves=["b"])
     lab.share("a", "b", 40)
     lab.share("b", "c", 40)
     await lab.managers["a"].refill()
@@ -111,7 +93,7 @@ async def test_key_of_trusted_nodes_becomes_hybrid_so_that_a_broken_relay_knows_
 async def test_no_trusted_node_gets_a_key_that_is_to_be_hybrid(make_lab: MakeLab) -> None:
     links = {"a": ["b", "c"], "b": ["c", "d"]}
     pairs = {("a", "c"): Pair("hybrid"), ("a", "d"): Pair("hybrid")}
-    lab = make_lab(pairs, links, thieves=["b"])
+    lab = make_lab(links, pairs=pairs, thieves=["b"])
     for near, far in (("a", "b"), ("b", "c"), ("b", "d")):
         lab.share(near, far, 40)
     with pytest.raises(KeysExhausted):
@@ -123,7 +105,7 @@ async def test_no_trusted_node_gets_a_key_that_is_to_be_hybrid(make_lab: MakeLab
 
 
 async def test_an_offer_that_arrives_again_has_the_same_answer(make_lab: MakeLab) -> None:
-    lab = make_lab(PQC)
+    lab = make_lab(pairs=PQC)
     offers: list[object] = []
 
     def keep(sender: str, recipient: str, message: object) -> object:
@@ -142,7 +124,7 @@ async def test_an_offer_that_arrives_again_has_the_same_answer(make_lab: MakeLab
 
 
 async def test_an_answer_that_is_lost_is_asked_for_again(make_lab: MakeLab) -> None:
-    lab = make_lab(HYBRID, faults=Faults(answer_lost=1.0))
+    lab = make_lab(pairs=HYBRID, faults=Faults(answer_lost=1.0))
     await deposit_at_both(lab, "b1", 4)
     await lab.managers["alice"].refill()
     await lab.managers["bob"].refill()  # bob has made his block, and may not drop it
@@ -155,7 +137,7 @@ async def test_an_answer_that_is_lost_is_asked_for_again(make_lab: MakeLab) -> N
 
 
 async def test_an_exchange_that_was_altered_gives_no_key(make_lab: MakeLab) -> None:
-    lab = make_lab(PQC)
+    lab = make_lab(pairs=PQC)
 
     def tamper(sender: str, recipient: str, message: object) -> object:
         return replace(message, public_key=bytes(1184)) if isinstance(message, KemOffer) else message
@@ -168,7 +150,7 @@ async def test_an_exchange_that_was_altered_gives_no_key(make_lab: MakeLab) -> N
 
 
 async def test_offers_that_do_not_fit_are_declined(make_lab: MakeLab) -> None:
-    lab = make_lab(HYBRID)
+    lab = make_lab(pairs=HYBRID)
     bob = lab.managers["bob"]
     lab.stores["bob"].deposit("alice", "short", key_of_units(2), "qkd", False, ready=False)
     offer = KemOffer("x", "alice", "bob", "ML-KEM-1024", "never", 4, b"", b"")
@@ -188,7 +170,7 @@ async def test_offers_that_do_not_fit_are_declined(make_lab: MakeLab) -> None:
 
 
 async def test_a_block_that_only_one_end_still_has_is_dropped(make_lab: MakeLab) -> None:
-    lab = make_lab(HYBRID)
+    lab = make_lab(pairs=HYBRID)
     await deposit_at_both(lab, "b1", 4)
     lab.stores["bob"].discard("alice", "b1")
     await lab.managers["alice"].refill()
@@ -203,7 +185,7 @@ async def test_a_block_that_only_one_end_still_has_is_dropped(make_lab: MakeLab)
 async def test_a_faulty_network_makes_both_ends_no_different(
     make_lab: MakeLab, pairs: dict[tuple[str, str], Pair], seed: int
 ) -> None:
-    lab = make_lab(pairs, faults=Faults(lost=0.2, answer_lost=0.3, repeated=0.3, delay=4), seed=seed)
+    lab = make_lab(pairs=pairs, faults=Faults(lost=0.2, answer_lost=0.3, repeated=0.3, delay=4), seed=seed)
     if pairs is HYBRID:
         for number in range(4):
             await deposit_at_both(lab, f"b{number}", 6)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,28 +19,9 @@ from nodes.keys.errors import (
 )
 from nodes.keys.messages import AskLevel, Declined, Level, RefusedKey, Reserve, Reserved
 from nodes.keys.plane import Faults
-from nodes.keys.service import DeliveredKey, Limits
+from nodes.keys.service import Limits
 from nodes.keys.units import Refusal, ReservedKey, Unit
-from tests.nodes.keys.key_lab import KeyLab, key_of_units
-
-LINK: Mapping[str, Collection[str]] = {"alice": ["bob"]}
-LINK_ENDS = (("alice", "bob"), ("bob", "alice"))
-STAR: Mapping[str, Collection[str]] = {"hub": ["alice", "bob", "charlie"]}
-
-MakeLab = Callable[..., KeyLab]
-
-
-@pytest.fixture
-def make_lab() -> Iterator[MakeLab]:
-    labs: list[KeyLab] = []
-
-    def make(links: Mapping[str, Collection[str]] = LINK, **options: Any) -> KeyLab:
-        labs.append(KeyLab(links, **options))
-        return labs[-1]
-
-    yield make
-    for lab in labs:
-        lab.close()
+from tests.nodes.keys.key_lab import LINK_ENDS, STAR, KeyLab, MakeLab, key_of_units
 
 
 @pytest.fixture
@@ -52,15 +31,10 @@ def lab(make_lab: MakeLab) -> KeyLab:
     return made
 
 
-async def get(lab: KeyLab, master: str, *slaves: str, number: int = 1, size: int = 256) -> list[DeliveredKey]:
-    saes = [f"{slave}-app" for slave in slaves]
-    return await lab.managers[master].get_key(f"{master}-app", saes, number, size)
-
-
 @pytest.mark.parametrize("size", [64, 256, 352, 4096])
 async def test_master_and_slave_get_the_same_keys_in_both_directions(lab: KeyLab, size: int) -> None:
     for master, slave in (("alice", "bob"), ("bob", "alice")):
-        keys = await get(lab, master, slave, number=2, size=size)
+        keys = await lab.get(master, slave, number=2, size=size)
         assert [8 * len(key.secret) for key in keys] == [size, size]
         assert all(str(UUID(key.key_id)) == key.key_id for key in keys)
         assert await lab.collect(slave, master, keys) == [key.secret for key in keys]
@@ -70,7 +44,7 @@ async def test_master_and_slave_get_the_same_keys_in_both_directions(lab: KeyLab
 
 
 async def test_a_key_is_collected_once(lab: KeyLab) -> None:
-    keys = await get(lab, "alice", "bob")
+    keys = await lab.get("alice", "bob")
     await lab.collect("bob", "alice", keys)
     with pytest.raises(UnknownKeyIds):
         await lab.collect("bob", "alice", keys)
@@ -79,7 +53,7 @@ async def test_a_key_is_collected_once(lab: KeyLab) -> None:
 async def test_only_the_slave_named_collects_a_key(make_lab: MakeLab) -> None:
     lab = make_lab(STAR)
     lab.share("hub", "alice", 8)
-    keys = await get(lab, "hub", "alice")
+    keys = await lab.get("hub", "alice")
     manager = lab.managers["alice"]
     for slave, master in (("bob-app", "hub-app"), ("nobody", "hub-app"), ("alice-app", "bob-app")):
         with pytest.raises(NotEntitled):
@@ -115,7 +89,7 @@ async def test_what_is_never_delivered_is_refused_and_costs_nothing(
 
 async def test_too_little_is_told_and_what_there_is_stays(lab: KeyLab) -> None:
     with pytest.raises(KeysExhausted, match=r"128 units .* 64 are stored"):
-        await get(lab, "alice", "bob", number=8, size=4096)
+        await lab.get("alice", "bob", number=8, size=4096)
     assert lab.levels("alice", "bob") == (64, 64)
 
 
@@ -152,7 +126,7 @@ async def test_a_key_for_several_is_held_nowhere_when_one_cannot_have_it(make_la
     lab.share("hub", "alice", 8)
     lab.share("hub", "bob", 1)
     with pytest.raises(RelayFailed, match="no key can be relayed to node 'bob'"):
-        await get(lab, "hub", "alice", "bob")
+        await lab.get("hub", "alice", "bob")
     assert ("alice", {"peer": "hub", "keys": 1}) in lab.events_named("keys-withdrawn")
 
 
@@ -160,10 +134,10 @@ async def test_a_peer_that_is_down_drains_no_pool(lab: KeyLab) -> None:
     lab.network.dead.add("bob")
     for _ in range(100):
         with pytest.raises(PeerUnreachable, match="node 'bob'"):
-            await get(lab, "alice", "bob", number=3)
+            await lab.get("alice", "bob", number=3)
     assert lab.levels("alice", "bob") == (64, 64)
     lab.network.dead.clear()
-    keys = await get(lab, "alice", "bob", number=3)
+    keys = await lab.get("alice", "bob", number=3)
     assert await lab.collect("bob", "alice", keys) == [key.secret for key in keys]
 
 
@@ -172,10 +146,10 @@ async def test_units_whose_reservation_was_not_answered_serve_no_second_key(make
     lab.share("alice", "bob", 3)
     lab.network.faults = Faults(answer_lost=1.0)
     with pytest.raises(PeerUnreachable):
-        await get(lab, "alice", "bob")
+        await lab.get("alice", "bob")
     lab.network.faults = Faults()
     assert lab.levels("alice", "bob") == (3, 2)
-    (key,) = await get(lab, "alice", "bob")
+    (key,) = await lab.get("alice", "bob")
     assert lab.events_named("units-dropped") == [
         ("alice", {"peer": "bob", "units": 1, "why": "spent"}),
     ]
@@ -210,7 +184,7 @@ async def test_a_block_that_the_peer_does_not_have_is_dropped_here(make_lab: Mak
     lab = make_lab()
     lab.stores["alice"].deposit("bob", "only here", key_of_units(5), "qkd", False)
     lab.share("alice", "bob", 2)
-    keys = await get(lab, "alice", "bob", number=2)
+    keys = await lab.get("alice", "bob", number=2)
     assert await lab.collect("bob", "alice", keys) == [key.secret for key in keys]
     assert ("alice", {"peer": "bob", "block": "only here", "units": 3}) in lab.events_named("block-dropped")
     assert lab.levels("alice", "bob") == (0, 0)
@@ -219,18 +193,18 @@ async def test_a_block_that_the_peer_does_not_have_is_dropped_here(make_lab: Mak
 async def test_a_full_waiting_room_is_told_and_costs_no_key(make_lab: MakeLab) -> None:
     lab = make_lab(limits=Limits(max_held=2))
     lab.share("alice", "bob", 8)
-    await get(lab, "alice", "bob", number=2)
+    await lab.get("alice", "bob", number=2)
     with pytest.raises(KeysUnavailable, match="too many keys wait at node 'bob'"):
-        await get(lab, "alice", "bob")
+        await lab.get("alice", "bob")
     assert lab.levels("alice", "bob") == (6, 6)
 
 
 async def test_keys_that_nobody_collects_expire(make_lab: MakeLab) -> None:
     lab = make_lab(limits=Limits(hold_seconds=60.0))
     lab.share("alice", "bob", 8)
-    old = await get(lab, "alice", "bob")
+    old = await lab.get("alice", "bob")
     lab.clock.time = 30.0
-    new = await get(lab, "alice", "bob")
+    new = await lab.get("alice", "bob")
     lab.clock.time = 61.0
     await lab.managers["bob"].refill()
     with pytest.raises(UnknownKeyIds):
@@ -241,12 +215,12 @@ async def test_keys_that_nobody_collects_expire(make_lab: MakeLab) -> None:
 async def test_key_made_with_the_seed_is_marked_or_refused(make_lab: MakeLab) -> None:
     lab = make_lab()
     lab.share("alice", "bob", 4, reproducible=True)
-    (key,) = await get(lab, "alice", "bob")
+    (key,) = await lab.get("alice", "bob")
     assert key.reproducible
     strict = make_lab(reproducible_too=False, seeded=True)
     strict.share("alice", "bob", 4, reproducible=True)
     with pytest.raises(Reproducible):
-        await get(strict, "alice", "bob")
+        await strict.get("alice", "bob")
     strict.managers["alice"]._site.network.saes["second-app"] = "alice"  # type: ignore[index]
     with pytest.raises(Reproducible):
         await strict.managers["alice"].get_key("alice-app", ["second-app"])
@@ -280,7 +254,7 @@ async def test_a_block_is_used_when_both_ends_have_it(make_lab: MakeLab) -> None
     key = key_of_units(4) + b"left over"
     assert await lab.managers["alice"].deposit("bob", "b1", key) == 4
     with pytest.raises(KeysExhausted):
-        await get(lab, "alice", "bob")
+        await lab.get("alice", "bob")
     assert await lab.managers["bob"].deposit("alice", "b1", key) == 4
     assert lab.levels("alice", "bob") == (4, 4)
 

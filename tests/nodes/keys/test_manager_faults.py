@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
 
 import pytest
 
@@ -14,31 +12,7 @@ from nodes.keys.errors import (
 )
 from nodes.keys.plane import Faults
 from nodes.keys.service import DeliveredKey
-from tests.nodes.keys.key_lab import KeyLab
-
-LINK: Mapping[str, Collection[str]] = {"alice": ["bob"]}
-LINK_ENDS = (("alice", "bob"), ("bob", "alice"))
-STAR: Mapping[str, Collection[str]] = {"hub": ["alice", "bob", "charlie"]}
-
-MakeLab = Callable[..., KeyLab]
-
-
-@pytest.fixture
-def make_lab() -> Iterator[MakeLab]:
-    labs: list[KeyLab] = []
-
-    def make(links: Mapping[str, Collection[str]] = LINK, **options: Any) -> KeyLab:
-        labs.append(KeyLab(links, **options))
-        return labs[-1]
-
-    yield make
-    for lab in labs:
-        lab.close()
-
-
-async def get(lab: KeyLab, master: str, *slaves: str, number: int = 1, size: int = 256) -> list[DeliveredKey]:
-    saes = [f"{slave}-app" for slave in slaves]
-    return await lab.managers[master].get_key(f"{master}-app", saes, number, size)
+from tests.nodes.keys.key_lab import LINK_ENDS, KeyLab, MakeLab
 
 
 async def walk(lab: KeyLab, master: str, slave: str, requests: int) -> list[tuple[str, bytes, bytes]]:
@@ -46,7 +20,7 @@ async def walk(lab: KeyLab, master: str, slave: str, requests: int) -> list[tupl
     delivered = []
     for number in range(requests):
         try:
-            keys = await get(lab, master, slave, number=1 + number % 3, size=256 * (1 + number % 2))
+            keys = await lab.get(master, slave, number=1 + number % 3, size=256 * (1 + number % 2))
         except KeysUnavailable:
             continue
         collected = await lab.collect(slave, master, keys)
@@ -95,7 +69,7 @@ async def test_both_ends_at_once_share_the_last_units_without_a_conflict_that_la
 
 async def attempt(lab: KeyLab, master: str, slave: str) -> list[DeliveredKey] | KeysExhausted:
     try:
-        return await get(lab, master, slave)
+        return await lab.get(master, slave)
     except KeysExhausted as exhausted:
         return exhausted
 

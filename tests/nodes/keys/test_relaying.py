@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,38 +13,28 @@ from nodes.keys.plane import Faults
 from nodes.keys.relay import Cargo, Relay, Relayed, pad_bytes, seal
 from nodes.keys.routes import hops
 from nodes.keys.secret import Secret
-from nodes.keys.service import DeliveredKey
 from nodes.keys.site import Pair
 from nodes.keys.store import KeyStore
-from tests.nodes.keys.key_lab import KeyLab
+from tests.nodes.keys.key_lab import KeyLab, MakeLab
 
 Links = Mapping[str, Collection[str]]
 CHAIN: Links = {"a": ["b"], "b": ["c"], "c": ["d"]}
 RING: Links = {"a": ["b", "e"], "b": ["c"], "c": ["d"], "d": ["e"]}
 TWO_WAYS: Links = {"a": ["b", "e"], "b": ["d"], "e": ["d"]}
 
-MakeLab = Callable[..., KeyLab]
-
 
 @pytest.fixture
-def make_lab() -> Iterator[MakeLab]:
-    labs: list[KeyLab] = []
+def make_lab(make_lab: MakeLab) -> MakeLab:
+    """Return a maker of labs whose links have made keys."""
 
     def make(links: Links, units: int = 32, **options: Any) -> KeyLab:
-        lab = KeyLab(links, **options)
-        labs.append(lab)
+        lab = make_lab(links, **options)
         for near, fars in links.items():
             for far in fars:
                 lab.share(near, far, units)
         return lab
 
-    yield make
-    for lab in labs:
-        lab.close()
-
-
-async def get(lab: KeyLab, master: str, slave: str, number: int = 1) -> list[DeliveredKey]:
-    return await lab.managers[master].get_key(f"{master}-app", [f"{slave}-app"], number)
+    return make
 
 
 def way_taken(lab: KeyLab) -> list[str]:
@@ -63,7 +53,7 @@ def flipped(octets: bytes, place: int) -> bytes:
 
 async def test_ends_without_a_link_share_keys_over_trusted_nodes(make_lab: MakeLab) -> None:
     lab = make_lab(CHAIN)
-    keys = await get(lab, "a", "d", 3)
+    keys = await lab.get("a", "d", number=3)
     assert await lab.collect("d", "a", keys) == [key.secret for key in keys]
     for near, far in hops(("a", "b", "c", "d")):
         assert lab.levels(near, far) == (28, 28)  # three units of pad and one for the tag, at both ends
@@ -73,7 +63,7 @@ async def test_ends_without_a_link_share_keys_over_trusted_nodes(make_lab: MakeL
 
 async def test_relays_keep_nothing(make_lab: MakeLab) -> None:
     lab = make_lab(CHAIN)
-    (key,) = await get(lab, "a", "d")
+    (key,) = await lab.get("a", "d")
     for relay in ("b", "c"):
         dump = b"\n".join(
             repr(row).encode() for table in ("units", "held") for row in rows_of(lab.stores[relay], table)
@@ -92,9 +82,9 @@ def rows_of(store: KeyStore, table: str) -> list[Any]:
 async def test_a_relay_that_was_broken_into_knows_every_key_it_relays_and_no_other(make_lab: MakeLab) -> None:
     lab = make_lab(TWO_WAYS, thieves=["b"])
     lab.network.dead.add("e")
-    (relayed,) = await get(lab, "a", "d")
+    (relayed,) = await lab.get("a", "d")
     lab.network.dead = {"b"}
-    (around,) = await get(lab, "a", "d")
+    (around,) = await lab.get("a", "d")
     assert lab.stolen == [relayed.secret.reveal()]
     assert await lab.collect("d", "a", [relayed, around]) == [relayed.secret, around.secret]
 
@@ -103,7 +93,7 @@ async def test_a_relay_that_was_broken_into_knows_every_key_it_relays_and_no_oth
 async def test_a_dead_node_is_gone_around(make_lab: MakeLab, dead: str) -> None:
     lab = make_lab(TWO_WAYS)
     lab.network.dead.add(dead)
-    keys = await get(lab, "a", "d", 2)
+    keys = await lab.get("a", "d", number=2)
     assert await lab.collect("d", "a", keys) == [key.secret for key in keys]
     assert way_taken(lab) == [({"b", "e"} - {dead}).pop(), "a"]
 
@@ -113,11 +103,11 @@ async def test_a_dead_node_costs_its_neighbour_no_key_the_second_time(make_lab: 
     lab.network.dead.add("b")
     for _ in range(5):
         with pytest.raises(RelayFailed, match="'a' to 'b': the far node does not answer"):
-            await get(lab, "a", "d")
+            await lab.get("a", "d")
     assert lab.levels("a", "b") == (30, 32)
     lab.network.dead.clear()
     lab.share("a", "b", 4, "fresh")
-    (key,) = await get(lab, "a", "d")
+    (key,) = await lab.get("a", "d")
     assert await lab.collect("d", "a", [key]) == [key.secret]
 
 
@@ -129,23 +119,23 @@ async def test_an_empty_pool_is_gone_around_and_said_to_be_empty(
     near, far = empty
     for own, peer in (empty, empty[::-1]):
         lab.stores[own].discard(peer, "block")
-    keys = await get(lab, "a", "d")
+    keys = await lab.get("a", "d")
     assert await lab.collect("d", "a", keys) == [key.secret for key in keys]
     assert way_taken(lab) == ["e", "a"]
     failed = lab.events_named("relay-failed")
     if near == "b":  # the origin knows the levels of its own pools before
         assert failed == [("a", {"target": "d", "near": near, "far": far, "why": "exhausted"})]
-    await get(lab, "a", "d")
+    await lab.get("a", "d")
     assert lab.events_named("relay-failed") == failed  # it has learnt
 
 
 async def test_nothing_is_left_to_try(make_lab: MakeLab) -> None:
     lab = make_lab(TWO_WAYS, units=1)
     with pytest.raises(RelayFailed, match=r"no key can be relayed to node 'd': .* holds too little"):
-        await get(lab, "a", "d")
+        await lab.get("a", "d")
     alone = make_lab({"a": ["b"], "c": ["d"]})
     with pytest.raises(KeysExhausted):
-        await get(alone, "a", "d")
+        await alone.get("a", "d")
 
 
 async def test_a_tampered_relay_is_found_out_and_sent_another_way(make_lab: MakeLab) -> None:
@@ -157,7 +147,7 @@ async def test_a_tampered_relay_is_found_out_and_sent_another_way(make_lab: Make
         return message
 
     lab.network.tamper = tamper
-    keys = await get(lab, "a", "d")
+    keys = await lab.get("a", "d")
     assert await lab.collect("d", "a", keys) == [key.secret for key in keys]
     assert [(node, fields["peer"]) for node, fields in lab.events_named("relay-tampered")] == [("d", "b")]
     assert way_taken(lab)[-2:] == ["e", "a"]
@@ -192,7 +182,7 @@ async def test_pools_are_filled_in_advance_up_to_their_low_water_mark(
     assert lab.levels("a", "d") == (low_water, low_water)
     before = lab.levels("b", "c")
     for master, slave in (("a", "d"), ("d", "a")):
-        keys = await get(lab, master, slave, 4)
+        keys = await lab.get(master, slave, number=4)
         assert await lab.collect(slave, master, keys) == [key.secret for key in keys]
     assert lab.levels("b", "c") == before  # which is what they were filled for
     assert lab.levels("a", "d") == (low_water - 8, low_water - 8)
@@ -203,7 +193,7 @@ async def test_reproducible_hops_make_a_reproducible_key(make_lab: MakeLab) -> N
     for own, peer in (("b", "c"), ("c", "b")):
         lab.stores[own].discard(peer, "block")
     lab.share("b", "c", 32, "seeded", reproducible=True)
-    (key,) = await get(lab, "a", "d")
+    (key,) = await lab.get("a", "d")
     assert key.reproducible
     await lab.managers["a"].refill()
     assert lab.stores["d"].level("a").reproducible == 4
@@ -221,7 +211,7 @@ async def test_refills_and_requests_over_a_faulty_network_never_disagree(
         await lab.managers["c"].refill()
         for master, slave in (("a", "c"), ("c", "a"), ("b", "e")):
             try:
-                keys = await get(lab, master, slave)
+                keys = await lab.get(master, slave)
             except KeysUnavailable:
                 continue
             assert await lab.collect(slave, master, keys) == [key.secret for key in keys]
