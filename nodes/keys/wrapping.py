@@ -5,25 +5,20 @@ block's name; the nonce is the unit's index. So no nonce serves twice, however m
 key-encryption key (random nonces under one key would be used up after 2^32 units: twelve days at 1 Mbit/s). The name of
 the unit is authenticated, too: a wrapped unit put in the place of another, or in another pool, does not open.
 
-Destroying the key-encryption key destroys all that is stored. It lies in a file that only its owner can read.
+Destroying the key-encryption key destroys all that is stored.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-from contextlib import suppress
-from pathlib import Path
-from secrets import token_bytes, token_hex
+from secrets import token_bytes
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from nodes.keys.errors import StoreCorrupted, WrongWrappingKey
+from nodes.keys.errors import StoreCorrupted
 
-KEK_BYTES = 32
 SALT_BYTES = 16
 
 
@@ -63,41 +58,9 @@ def fingerprint(key_encryption_key: bytes) -> bytes:
     return _derived(key_encryption_key, b"", b"fingerprint")
 
 
-def load_or_create_key(path: Path) -> bytes:
-    """Return the key-encryption key in the file ``path``; make both if there is none.
-
-    Raises ``WrongWrappingKey`` when others than its owner can read the file, or it is not of 32 bytes.
-    """
-    if not path.exists():
-        _create(path)
-    with path.open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        key = file.read(KEK_BYTES + 1)
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-        raise WrongWrappingKey(f"others can read the key-encryption key in {path}; run 'chmod 600 {path}'")
-    if len(key) != KEK_BYTES:
-        raise WrongWrappingKey(f"{path} does not hold a key-encryption key of {KEK_BYTES} bytes")
-    return key
-
-
 def joined(*parts: bytes) -> bytes:
     """Join parts such that different parts never give the same bytes: each goes behind its length."""
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-
-
-def _create(path: Path) -> None:
-    """Write a fresh key such that the file is complete when it appears, and only the first of two writers wins."""
-    hidden = path.with_name(f".{path.name}.{token_hex(8)}")
-    descriptor = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(token_bytes(KEK_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            path.hardlink_to(hidden)
-    finally:
-        hidden.unlink()
 
 
 def _derived(key: bytes, salt: bytes, label: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A secret shows itself to ``reveal`` only; the wrapping key's file, to its owner only."""
+"""A secret shows itself to ``reveal`` only; what is wrapped opens in its own place only."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import copy
 import pickle
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodes.keys.errors import StoreCorrupted, WrongWrappingKey
+from nodes.keys.errors import StoreCorrupted
 from nodes.keys.secret import Secret
 from nodes.keys.service import DeliveredKey
-from nodes.keys.wrapping import Wrapper, joined, load_or_create_key, new_salt
+from nodes.keys.wrapping import Wrapper, joined, new_salt
 
 OCTETS = b"correct horse battery"
 
@@ -87,30 +86,3 @@ def test_different_parts_are_never_joined_alike(parts: list[bytes], others: list
 
 def test_salts_do_not_come_twice() -> None:
     assert len({new_salt() for _ in range(100)}) == 100
-
-
-def test_the_wrapping_key_is_made_once_for_its_owner(tmp_path: Path) -> None:
-    path = tmp_path / "node.kek"
-    key = load_or_create_key(path)
-    assert len(key) == 32
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert load_or_create_key(path) == key
-    assert load_or_create_key(tmp_path / "other.kek") != key
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["node.kek", "other.kek"]
-
-
-def test_a_wrapping_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "node.kek"
-    load_or_create_key(path)
-    path.chmod(0o640)
-    with pytest.raises(WrongWrappingKey, match="chmod 600"):
-        load_or_create_key(path)
-
-
-@pytest.mark.parametrize("length", [0, 31, 33])
-def test_a_wrapping_key_of_another_length_is_refused(tmp_path: Path, length: int) -> None:
-    path = tmp_path / "node.kek"
-    path.touch(mode=0o600)
-    path.write_bytes(bytes(length))
-    with pytest.raises(WrongWrappingKey, match="32 bytes"):
-        load_or_create_key(path)
