@@ -12,19 +12,19 @@ never written: when all are issued it is forgotten, and nobody can issue another
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from secrets import token_hex
 from typing import Final, Literal, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+from deploy.whole_files import write_whole
 
 Algorithm: TypeAlias = Literal["ecdsa-p256", "ml-dsa-65"]
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | mldsa.MLDSA65PrivateKey
@@ -110,7 +110,7 @@ class Authority:
         """Issue what a lab needs; see the function of this name."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = Certificates(directory)
-        _write(files.authority, _pem(self.certificate), mode=0o644)
+        write_whole(files.authority, _pem(self.certificate), mode=0o644)
         for node in kmes:
             local = [x509.DNSName(_LOCAL[0]), x509.IPAddress(ip_address(_LOCAL[1]))]
             names = [*local, x509.UniformResourceIdentifier(kme_name(self._lab, node))]
@@ -144,8 +144,8 @@ class Authority:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        _write(files.key, private, mode=0o600)
-        _write(files.certificate, _pem(self._sign(builder)), mode=0o644)
+        write_whole(files.key, private, mode=0o600)
+        write_whole(files.certificate, _pem(self._sign(builder)), mode=0o644)
 
     def _begin(self, subject: x509.Name, key: PrivateKey) -> x509.CertificateBuilder:
         begin, end = self.valid
@@ -193,15 +193,3 @@ def _usage(*, issues: bool) -> x509.KeyUsage:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _write(file: Path, content: bytes, mode: int) -> None:
-    """Write a file whole or not at all; it never has other rights than ``mode``."""
-    draft = file.with_name(f".{file.name}.{token_hex(4)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)

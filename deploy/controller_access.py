@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from deploy.errors import NotFound
+from deploy.whole_files import write_whole
 from nodes.runtime.config import Access
 from nodes.runtime.orders import CONTROLLER
 
@@ -23,9 +23,7 @@ def write_access(directory: Path, lab: str, access: Access) -> None:
         "username": CONTROLLER,
         "password": access.secret,
     }
-    descriptor = os.open(directory / _FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document, file)
+    write_whole(directory / _FILE, json.dumps(document))
 
 
 def read_access(directory: Path, lab: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Below the lab's directory, for its user alone: ``keys/kme.json``, and ``certific
 from __future__ import annotations
 
 import json
-import os
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from urllib.parse import quote
 
 from deploy.certificates import Certificates
 from deploy.errors import ControlUnreachable, NotFound, Reported, UsageError
+from deploy.whole_files import write_whole
 from deploy.wording import one_of, unknown
 from nodes.keys.etsi014_requests import KEYS_NOT_FOUND
 
@@ -48,10 +48,8 @@ def write_addresses(directory: Path, addresses: Mapping[str, KmeAddress]) -> Non
     """Write where the KMEs of a lab are, by node, whole or not at all."""
     folder = directory / "keys"
     folder.mkdir(mode=0o700, exist_ok=True)
-    draft = folder / "kme.json.draft"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump({node: asdict(address) for node, address in addresses.items()}, file)
-    draft.replace(folder / "kme.json")
+    document = {node: asdict(address) for node, address in addresses.items()}
+    write_whole(folder / "kme.json", json.dumps(document))
 
 
 class KeyAccess:

@@ -22,6 +22,7 @@ from threading import Thread
 from typing import IO
 
 from deploy.errors import DeployError, NotFound, UsageError
+from deploy.whole_files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,7 @@ class LabDirectory:
 
     def write(self, record: LabRecord) -> None:
         """Write the lab's record, whole or not at all."""
-        draft = self.path / "lab.json.draft"
-        draft.write_text(json.dumps(asdict(record)))
-        draft.replace(self.path / "lab.json")
+        write_whole(self.path / "lab.json", json.dumps(asdict(record)), mode=0o666)
 
     def read(self) -> LabRecord:
         """Read the lab's record; raise ``NotFound`` while it has none."""
