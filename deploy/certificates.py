@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from deploy.whole_files import write_whole
+from nodes.runtime.kme_config import sae_name
 
 Algorithm: TypeAlias = Literal["ecdsa-p256", "ml-dsa-65"]
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | mldsa.MLDSA65PrivateKey
@@ -65,11 +66,6 @@ class Certificates:
 def kme_name(lab: str, node: str) -> str:
     """Return the uniform resource name of a node's KME."""
     return f"urn:bellwire:{lab}:kme:{node}"
-
-
-def sae_name(lab: str, sae: str) -> str:
-    """Return the uniform resource name of an SAE."""
-    return f"urn:bellwire:{lab}:sae:{sae}"
 
 
 def issue(

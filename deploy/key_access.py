@@ -18,7 +18,7 @@ from deploy.certificates import Certificates
 from deploy.errors import ControlUnreachable, NotFound, Reported, UsageError
 from deploy.whole_files import write_whole
 from deploy.wording import one_of, unknown
-from nodes.keys.etsi014_requests import KEYS_NOT_FOUND
+from nodes.keys.errors import KEYS_NOT_FOUND
 
 HOST: Final = "127.0.0.1"
 _PATIENCE: Final = 30.0

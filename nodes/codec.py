@@ -104,3 +104,8 @@ def _as_float(value: Any) -> Any:
 
 
 _STRICT = Config(strict=True, type_hooks={float: _as_float})
+
+
+def joined(*parts: bytes) -> bytes:
+    """Join parts such that different parts never give the same bytes: each goes behind its length."""
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)

@@ -40,7 +40,7 @@ class SharedKeys(Protocol):
     async def put(self, block: str, key: Key) -> int:
         """Store a fresh key under the name of its block, which both ends must know it by; return how many bits.
 
-        Raises ``KeysRefused`` when a block of this name has been stored before.
+        Raises ``BlockRepeated`` when a block of this name has been stored before.
         """
 
     async def take(self, bits: int) -> TakenKey:

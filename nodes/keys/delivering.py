@@ -75,7 +75,7 @@ class Delivering:
 
             sent = await self._relaying.send(wanted.node, number * wanted.size, draw)
             wanted.got += _keys_of(sent)
-            self._check_secrecy(sent, wanted.node)
+            self._check_secrecy(sent.reproducible, wanted.node)
 
     async def _draw(
         self, master_sae: str, by_node: Mapping[str, tuple[str, ...]], number: int, size: int
@@ -95,7 +95,7 @@ class Delivering:
                         direct=True,
                         around=self._site.trusts_relays(node),
                     )
-                    self._check_secrecy(sent, node)
+                    self._check_secrecy(sent.reproducible, node)
                 except KeysUnavailable:
                     ids = [*(key.key_id for key in keys), *blank.key_ids]
                     await self._withdraw(by_node, ids)
@@ -103,7 +103,7 @@ class Delivering:
                 reproducible = reproducible or sent.reproducible
             keys += _keys_of(Sent(content, blank, reproducible))
         if not by_node:
-            self._check_secrecy(Sent(Secret(b""), Cargo(), self._site.seeded), self._site.node)
+            self._check_secrecy(self._site.seeded, self._site.node)
         return keys
 
     async def _hold(
@@ -128,8 +128,8 @@ class Delivering:
         ids = tuple(self._reserving.draw_key_id() for _ in range(number))
         return Secret(self._site.coin.secret(number * size)), Cargo("", ids, size, master_sae, slave_saes)
 
-    def _check_secrecy(self, sent: Sent, node: str) -> None:
-        if sent.reproducible and not self._site.reproducible_too:
+    def _check_secrecy(self, reproducible: bool, node: str) -> None:
+        if reproducible and not self._site.reproducible_too:
             raise Reproducible(node)
 
 

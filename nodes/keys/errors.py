@@ -29,8 +29,12 @@ An HTTP front-end answers ``KeyRequestInvalid`` with 400, ``NotEntitled`` with 4
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from nodes.errors import NodeError
+
+KEYS_NOT_FOUND: Final = "one or more keys specified are not found on KME"
+"""The words of ETSI GS QKD 014, which an application may look for."""
 
 
 class KeyManagementError(NodeError):
@@ -53,7 +57,7 @@ class UnknownKeyIds(KeyRequestInvalid):
     """One or more keys are not here, or no longer. ``key_ids`` are theirs; none of the request was delivered."""
 
     def __init__(self, key_ids: Sequence[str]) -> None:
-        super().__init__("one or more keys specified are not found on KME")
+        super().__init__(KEYS_NOT_FOUND)
         self.key_ids = tuple(key_ids)
 
 

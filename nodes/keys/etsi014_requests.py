@@ -18,7 +18,6 @@ from nodes.keys.service import Limits
 SIZE_NOT_BYTES: Final = "size shall be a multiple of 8"
 EXTENSION_UNSUPPORTED: Final = "not all extension_mandatory parameters are supported"
 EXTENSION_UNMET: Final = "not all extension_mandatory request options could be met"
-KEYS_NOT_FOUND: Final = "one or more keys specified are not found on KME"
 
 REPRODUCIBLE: Final = "bellwire_reproducible"
 """The one extension parameter: whether keys may come from seeded dice. False, made mandatory, refuses such keys."""

@@ -23,11 +23,10 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import (
     MLKEM1024PublicKey,
 )
 
-from nodes.codec import encode
+from nodes.codec import encode, joined
 from nodes.identity import Identity, IdentityRefused
 from nodes.keys.errors import ExchangeRefused
 from nodes.keys.secret import Secret
-from nodes.keys.wrapping import joined
 
 PrivateKey: TypeAlias = MLKEM768PrivateKey | MLKEM1024PrivateKey
 PublicKey: TypeAlias = MLKEM768PublicKey | MLKEM1024PublicKey

@@ -141,4 +141,9 @@ class Exchanging:
 
 
 def _name(offer: KemOffer) -> str:
-    return f"{offer.block}+pqc" if offer.block else f"pqc/{offer.exchange}"
+    return hybrid_name(offer.block) if offer.block else f"pqc/{offer.exchange}"
+
+
+def hybrid_name(block: str) -> str:
+    """Return the name of what a block becomes when it is combined with the secret of an exchange."""
+    return f"{block}+pqc"

@@ -14,7 +14,7 @@ import asyncio
 
 from nodes.errors import ProtocolViolation
 from nodes.keys.errors import BlockRepeated, ExchangeRefused, PeerUnreachable, RelayFailed, UnitsUnknown
-from nodes.keys.exchanging import Exchanging, is_raw
+from nodes.keys.exchanging import Exchanging, hybrid_name, is_raw
 from nodes.keys.messages import Announce, Announced
 from nodes.keys.relay import MAX_CARGO_BYTES, Cargo
 from nodes.keys.relaying import Parcel, Relaying
@@ -102,7 +102,7 @@ class Filling:
     async def _combine(self, block: Block) -> None:
         state = await self._exchanging.combine(block)
         if state == "done":
-            await self.settle(block.pool, f"{block.block}+pqc")
+            await self.settle(block.pool, hybrid_name(block.block))
         elif state != "unknown" or block.origin != "qkd":
             self._drop(block, state)
 

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from nodes.codec import joined
 from nodes.keys.secret import Secret
 from nodes.keys.units import UNIT_BYTES
-from nodes.keys.wrapping import joined
 
 
 def combine(label: str, secrets: Sequence[bytes], context: bytes, length: int = UNIT_BYTES) -> bytes:

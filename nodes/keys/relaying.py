@@ -224,7 +224,10 @@ class Relaying:
         self, target: str, size: int, barred: set[Hop], direct: bool, around: bool
     ) -> tuple[str, ...] | None:
         hop: Hop = (self._site.node, target)
-        own = {(self._site.node, level.pool): level.units for level in self._site.store.levels()}
+        own = dict.fromkeys(
+            ((self._site.node, near) for near in self._site.network.links.get(self._site.node, ())), 0
+        )
+        own |= {(self._site.node, level.pool): level.units for level in self._site.store.levels()}
         if direct and hop not in barred and own.get(hop, 0) >= units_for(pad_bytes(size)):
             return hop
         if not around:

@@ -97,7 +97,9 @@ class Reserving:
         units = {key.key_id: key for key in request.keys}
         return Reserved(
             tuple(
-                RefusedKey(key_id, why, self._unknown(sender, units[key_id]))
+                RefusedKey(
+                    key_id, why, self._unknown(sender, units[key_id]) if why is Refusal.UNKNOWN_BLOCK else ()
+                )
                 for key_id, why in refused.items()
             )
         )

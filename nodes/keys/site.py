@@ -68,8 +68,8 @@ class Site:
     thief: Thief | None
 
     def takes_newest(self, peer: str) -> bool:
-        """Tell from which end of the pool shared with ``peer`` this node takes: the two differ."""
-        return self.node > peer
+        """Tell from which end of the pool shared with ``peer`` this node takes."""
+        return takes_newest(self.node, peer)
 
     def pair(self, peer: str) -> Pair:
         """Return how the pool shared with a peer is filled."""
@@ -92,3 +92,8 @@ class Site:
         if isinstance(answer, Declined):
             raise ProtocolViolation(f"node '{node}' declines a {asked}: {answer.reason}")
         raise ProtocolViolation(f"node '{node}' answers a {asked} with a {type(answer).__name__}")
+
+
+def takes_newest(node: str, peer: str) -> bool:
+    """Tell from which end of the pool that it shares with ``peer`` a node takes: the two take from different ends."""
+    return node > peer

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from nodes.codec import joined
 from nodes.keys.errors import StoreCorrupted
 
 SALT_BYTES = 16
@@ -56,11 +57,6 @@ def new_salt() -> bytes:
 def fingerprint(key_encryption_key: bytes) -> bytes:
     """Return 32 bytes by which a key-encryption key is recognised and from which it cannot be computed."""
     return _derived(key_encryption_key, b"", b"fingerprint")
-
-
-def joined(*parts: bytes) -> bytes:
-    """Join parts such that different parts never give the same bytes: each goes behind its length."""
-    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
 def _derived(key: bytes, salt: bytes, label: bytes) -> bytes:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
+from nodes.codec import joined
 from nodes.ports import SharedSecret
 
 PAD_BYTES = 16
@@ -74,8 +75,3 @@ class DerivedPads:
         info = joined(b"bellwire pads", sender.encode(), self._recipients[sender].encode(), *labels)
         hkdf = HKDF(algorithm=SHA256(), length=PAD_BYTES, salt=self.epoch.encode(), info=info)
         return hkdf.derive(self._secret)
-
-
-def joined(*parts: bytes) -> bytes:
-    """Join parts such that different parts never give the same bytes: each goes behind its length."""
-    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from nodes.qkd.pads import Pads, joined
+from nodes.codec import joined
+from nodes.qkd.pads import Pads
 
 
 class Transcript:

@@ -125,15 +125,7 @@ class KeyService:
         )
 
     def _note_access(self, access: Access) -> None:
-        self._note(
-            "kme.access",
-            sae=access.sae,
-            verb=access.verb,
-            path=access.path,
-            status=access.status,
-            keys=access.keys,
-            reason=access.reason,
-        )
+        self._note("kme.access", **asdict(access))
 
     def _steal(self, request: str, secret: Secret) -> None:
         """Count what somebody reads who has broken into this trusted node."""

@@ -33,3 +33,8 @@ class KmeConfig:
     limits: Limits = field(default_factory=Limits)
     deliver_reproducible: bool = False
     tls: KmeTls = "classical"
+
+
+def sae_name(lab: str, sae: str) -> str:
+    """Return the uniform resource name that an SAE has in its certificate."""
+    return f"urn:bellwire:{lab}:sae:{sae}"

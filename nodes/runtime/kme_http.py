@@ -24,7 +24,7 @@ from nodes.errors import NodeError
 from nodes.keys.batching import Keys
 from nodes.keys.etsi014 import METHODS, Answer, Call, Etsi014, Method, error_of
 from nodes.keys.etsi014_requests import CallRefused
-from nodes.runtime.kme_config import KmeConfig
+from nodes.runtime.kme_config import KmeConfig, sae_name
 
 _HANDSHAKE_WITHIN: Final = 10.0
 _CLOSE_WITHIN: Final = 5.0
@@ -161,7 +161,7 @@ class _Front:
     def __init__(self, config: KmeConfig, keys: Keys, note: Note) -> None:
         self._node = config.node
         self._homes = config.saes
-        self._saes = {f"urn:bellwire:{config.lab}:sae:{sae}": sae for sae in config.saes}
+        self._saes = {sae_name(config.lab, sae): sae for sae in config.saes}
         self._api = Etsi014(keys, reproducible=config.deliver_reproducible)
         self._note = note
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nodes.agreement import LinkAgreement
 from nodes.errors import ProgramInvalid
 from nodes.identity import Identity
-from nodes.keys.site import Pair
+from nodes.keys.site import Pair, takes_newest
 from nodes.keys.store import KeyStore
 from nodes.network import swap
 from nodes.ports import Coin, Qubit, Rounds, SharedSecret
@@ -212,7 +212,7 @@ class Stage:
         around = self.surroundings
         hybrid = around.key_service.pairs.get(node, Pair()).source == "hybrid"
         settle = self.settle if self.order.endless or hybrid else None
-        return StoredKeys(around.keys, node, around.reproducible, around.name > node, settle)
+        return StoredKeys(around.keys, node, around.reproducible, takes_newest(around.name, node), settle)
 
     def _halves(self, role: Role) -> Iterator[tuple[Need, SwapPath]]:
         seen: Counter[str] = Counter()

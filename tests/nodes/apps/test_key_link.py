@@ -164,7 +164,7 @@ def gave_a_key(report: dict[str, Any]) -> bool:
 
 @pytest.mark.thorough
 async def test_when_eve_has_gone_the_same_epoch_gives_keys_again() -> None:
-    ends, terms = Ends(), agreed("bbm92")
+    ends, terms = Ends(), agreed("bbm92", block=75_000)
     there = world("bbm92", "real-time", None)
     async with in_memory_lab(there, agreements=terms, stores=ends.stores) as lab, standing(lab) as link:
         await link.until(gave_a_key)

@@ -13,11 +13,10 @@ import pytest
 from dilithium_py.ml_dsa import ML_DSA_65
 from kyber_py.ml_kem import ML_KEM_768, ML_KEM_1024
 
-from nodes.codec import decode, encode
+from nodes.codec import decode, encode, joined
 from nodes.identity import Identity
 from nodes.keys.errors import ExchangeRefused
 from nodes.keys.exchange import PARAMETER_SETS, KemAnswer, KemOffer, accept, finish, make_offer
-from nodes.keys.wrapping import joined
 
 SEEDS = {node: shake_256(node.encode()).digest(32) for node in ("alice", "bob", "eve")}
 PUBLICS = {node: Identity.public_key_of(seed) for node, seed in SEEDS.items()}

@@ -17,14 +17,10 @@ from nodes.keys.relay import Cargo, Relay, hop_to, pad_bytes, seal, split, unsea
 from nodes.keys.routes import find_route, hops
 from nodes.keys.secret import Secret
 from nodes.keys.units import UNIT_BYTES, Taken, Unit
-from tests.nodes.keys.key_lab import KeyLab, key_of_units
+from tests.nodes.keys.key_lab import key_of_units
 
 Links = Mapping[str, Collection[str]]
-CHAIN: Links = {"a": ["b"], "b": ["c"], "c": ["d"]}
 RING: Links = {"a": ["b", "e"], "b": ["c"], "c": ["d"], "d": ["e"]}
-TWO_WAYS: Links = {"a": ["b", "e"], "b": ["d"], "e": ["d"]}
-
-MakeLab = Callable[..., KeyLab]
 
 
 def pad_of(content: bytes, name: str = "pad") -> tuple[Taken, Secret]:

@@ -68,7 +68,7 @@ async def test_relays_keep_nothing(make_lab: MakeLab) -> None:
         dump = b"\n".join(
             repr(row).encode() for table in ("units", "held") for row in rows_of(lab.stores[relay], table)
         )
-        assert b"held" not in dump
+        assert repr(key.secret.reveal())[2:-1].encode() not in dump
         assert rows_of(lab.stores[relay], "held") == []
         assert sum(level.units for level in lab.stores[relay].levels()) == 60  # what the hops used is gone
     assert await lab.collect("d", "a", [key]) == [key.secret]
@@ -123,8 +123,8 @@ async def test_an_empty_pool_is_gone_around_and_said_to_be_empty(
     assert await lab.collect("d", "a", keys) == [key.secret for key in keys]
     assert way_taken(lab) == ["e", "a"]
     failed = lab.events_named("relay-failed")
-    if near == "b":  # the origin knows the levels of its own pools before
-        assert failed == [("a", {"target": "d", "near": near, "far": far, "why": "exhausted"})]
+    known = near == "a"  # the origin knows the levels of its own pools before
+    assert failed == ([] if known else [("a", {"target": "d", "near": near, "far": far, "why": "exhausted"})])
     await lab.get("a", "d")
     assert lab.events_named("relay-failed") == failed  # it has learnt
 

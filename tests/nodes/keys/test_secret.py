@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nodes.codec import joined
 from nodes.keys.errors import StoreCorrupted
 from nodes.keys.secret import Secret
 from nodes.keys.service import DeliveredKey
-from nodes.keys.wrapping import Wrapper, joined, new_salt
+from nodes.keys.wrapping import Wrapper, new_salt
 
 OCTETS = b"correct horse battery"
 

@@ -223,7 +223,6 @@ async def test_bob_refuses_syndromes_of_another_length(
     def alter(sender: str, number: int, message: object) -> list[object]:
         return [replace(message, bits=altered) if isinstance(message, Syndrome) else message]
 
-    _, alice = connect()
     bob, alice = connect(alter)
     key = np.zeros(size, dtype=np.uint8)
     mine = asyncio.create_task(answer(key, 0.02, bob, make_coin(1)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nodes.codec import encode
+from nodes.codec import encode, joined
 from nodes.errors import (
     AuthenticationFailed,
     DeadlinePassed,
@@ -19,7 +19,6 @@ from nodes.errors import (
 )
 from nodes.ports import Peer
 from nodes.qkd.authentication import AuthenticatedPeer, PeerWithdrew, Tagged
-from nodes.qkd.pads import joined
 from nodes.qkd.reserve import AuthenticationReserve
 from tests.nodes.qkd.phased_dialogue import (
     Converse,
