@@ -8,15 +8,17 @@ from math import inf
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
 from nodes.runtime.keys_config import KeysConfig
+from shared_state.tls import TlsIdentity
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a server listens and the secret that this node shows there."""
+    """Where a server listens and the secret that this node shows there; with ``tls``, the certificate as well."""
 
     host: str
     port: int
     secret: str = field(repr=False)
+    tls: TlsIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)

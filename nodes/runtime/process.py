@@ -49,7 +49,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(
-        state.host, state.port, lab=config.lab, name=config.name, token=state.secret
+        state.host, state.port, lab=config.lab, name=config.name, token=state.secret, tls=state.tls
     )
     bus = MqttBus(
         name=config.name,
@@ -58,6 +58,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         port=broker.port,
         username=config.name,
         password=broker.secret,
+        tls=None if broker.tls is None else broker.tls.client_context(),
         announcements=True,
         telemetry=sink,
         clock=client.now,
