@@ -15,7 +15,7 @@ from broker.errors import BrokerError
 from broker.mqtt import MqttBus
 from deploy.children import BrokerPart, NodePart, StatePart
 from deploy.controller_access import write_access
-from deploy.credentials import MONITOR, Credentials, external_address, is_external
+from deploy.credentials import LOOPBACK, MONITOR, Credentials, external_address, is_external
 from deploy.errors import (
     DeadlineExceeded,
     DeployError,
@@ -31,13 +31,15 @@ from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
 from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
+from deploy.launcher import Launcher
+from deploy.launching import launcher_for
 from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
-from deploy.supervisor import Supervisor
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import Conductor, RunResult
+from nodes.runtime.config import Access
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
@@ -102,8 +104,8 @@ class Laboratory:
         self.plan = plan
         self.directory = directory
         self._record = record
-        self.supervisor = Supervisor(directory / "logs")
-        self._credentials = Credentials(plan)
+        self.supervisor: Launcher = launcher_for(plan, directory)
+        self._credentials = Credentials(plan, self.supervisor.broker, self.supervisor.state)
         self._resources = AsyncExitStack()
         self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._warn = warn
@@ -141,7 +143,7 @@ class Laboratory:
     async def mqtt_rate(self, rounds: int) -> float:
         """Measure the lab's broker: see ``deploy.floors.mqtt_rate``."""
         access = self._credentials.broker_access(MONITOR, *self._broker)
-        async with MqttBus(MONITOR, self.plan.lab, access.host, access.port, MONITOR, access.secret) as bus:
+        async with self._bus(MONITOR, access) as bus:
             return await mqtt_rate(bus, self.plan.lab, rounds)
 
     async def set_link(self, name: str, up: bool) -> None:
@@ -189,12 +191,15 @@ class Laboratory:
         await self._resources.enter_async_context(self.supervisor)
         attend = await self._resources.enter_async_context(attendants())
         journal = self.directory / "journal" if self.plan.journal else None
+        if journal is not None:
+            journal.mkdir(mode=0o700, exist_ok=True)
+            journal /= "journal"
         self._state = self._credentials.server_config(journal, self._record)
         state = self.supervisor.start(STATE, StatePart(self._state))
         self._broker = broker = await self._start_broker()
         await self.supervisor.started(state)
-        # whoever knows the server finds it at the same port again
-        self._state = replace(self._state, port=state.port)
+        if not self._state.port:  # whoever knows the server finds it at the same port again
+            self._state = replace(self._state, port=state.port)
         await self._take_control(broker, state.port)
         self._key_links = KeyLinks(
             self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
@@ -214,12 +219,18 @@ class Laboratory:
         former = self.supervisor.children.get(node.name)
         config = self._credentials.node_config(
             node,
-            self._broker,
-            self._state.port,
+            self._broker_of_nodes(),
+            self.supervisor.state.seen_by_nodes(self.supervisor.children[STATE]),
             self.directory / "keys",
             0 if former is None else former.restarts + 1,
         )
+        (self.directory / "keys" / node.name).mkdir(mode=0o700, exist_ok=True)
         self.supervisor.start(node.name, NodePart(config))
+
+    def _broker_of_nodes(self) -> tuple[str, int]:
+        if is_external(self.plan.broker):
+            return self._broker
+        return self.supervisor.broker.seen_by_nodes(self.supervisor.children[BROKER])
 
     async def _start_broker(self) -> tuple[str, int]:
         choice = self.plan.broker
@@ -230,19 +241,17 @@ class Laboratory:
         part = BrokerPart(self._credentials.broker_config(directory), choice)
         child = self.supervisor.start(BROKER, part)
         await self.supervisor.started(child)
-        return part.config.host, child.port
+        return LOOPBACK, child.port
 
     async def _take_control(self, broker: tuple[str, int], state_port: int) -> None:
-        state = self._credentials.oracle_access(state_port)
+        state = self._credentials.state_access(CONTROL, LOOPBACK, state_port)
         oracle = await OracleClient.connect(
-            state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret
+            state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret, tls=state.tls
         )
         self._oracle = await self._resources.enter_async_context(oracle)
         self._interventions = Interventions(self.plan.world, self._oracle)
         access = self._credentials.broker_access(CONTROL, *broker)
-        bus = MqttBus(
-            CONTROL, self.plan.lab, access.host, access.port, CONTROL, access.secret, announcements=True
-        )
+        bus = self._bus(CONTROL, access, announcements=True)
         await self._resources.enter_async_context(bus)
         self._conductor = Conductor(
             bus,
@@ -260,11 +269,23 @@ class Laboratory:
         if self.plan.controller == "external":
             write_access(self.directory, self.plan.lab, access)
             return None
-        bus = MqttBus(CONTROLLER, self.plan.lab, access.host, access.port, CONTROLLER, access.secret)
+        bus = self._bus(CONTROLLER, access)
         await self._resources.enter_async_context(bus)
         world = self.plan.world
         network = topology(world, self.plan.delays)
         return RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights).serve
+
+    def _bus(self, party: str, access: Access, *, announcements: bool = False) -> MqttBus:
+        return MqttBus(
+            party,
+            self.plan.lab,
+            access.host,
+            access.port,
+            party,
+            access.secret,
+            tls=access.context(),
+            announcements=announcements,
+        )
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""

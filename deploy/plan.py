@@ -7,7 +7,7 @@ from math import inf
 
 from deploy.errors import NotFound
 from deploy.key_links import LinkEnds
-from deploy.lab import App, KeyManagement, KeyService, Lab
+from deploy.lab import App, KeyManagement, KeyService, Lab, LauncherName
 from deploy.routes import shortest_paths
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
@@ -55,7 +55,8 @@ class Plan:
     every event is written down. ``shortest_delay`` is the
     shortest classical delay of a link, in seconds: the order of events in a real-time lab that lags behind by more is
     not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``; to the
-    first of them links have ``weights``, by name. ``keys``: how they reach applications.
+    first of them links have ``weights``, by name. ``keys``: how they reach applications. ``launcher``: what starts the
+    processes, as containers of ``image`` if that is docker.
     """
 
     lab: str
@@ -70,6 +71,8 @@ class Plan:
     controller: str = "built-in"
     weights: dict[str, float] = field(default_factory=dict)
     keys: KeyManagement = field(default_factory=KeyManagement)
+    launcher: LauncherName = "process"
+    image: str = ""
 
     @property
     def saes(self) -> dict[str, str]:
@@ -120,11 +123,12 @@ def plan(
     mode: ClockMode | None = None,
     seed: int | None = None,
     default_journal: bool = False,
+    launcher: LauncherName | None = None,
 ) -> Plan:
     """Plan the processes of ``lab``.
 
-    ``default_mode`` is the clock and ``default_journal`` the journal where the lab file leaves them open; ``mode`` and
-    ``seed``, when given, replace the file's.
+    ``default_mode`` is the clock and ``default_journal`` the journal where the lab file leaves them open; ``mode``,
+    ``seed`` and ``launcher``, when given, replace the file's.
     """
     world = WorldConfig(
         nodes={name: node.devices for name, node in lab.nodes.items()},
@@ -150,6 +154,8 @@ def plan(
         record=lab.runtime.record is not False,
         controller=lab.controller,
         keys=lab.keys,
+        launcher=launcher or lab.runtime.launcher,
+        image=lab.runtime.image,
         weights={link.name: link.weight for link in lab.links.values()},
         entanglement={
             (first, last): route.nodes

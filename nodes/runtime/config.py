@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from math import inf
 
@@ -19,6 +20,10 @@ class Access:
     port: int
     secret: str = field(repr=False)
     tls: TlsIdentity | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return what a connection is made with there, None where it is not secured."""
+        return None if self.tls is None else self.tls.client_context()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         port=broker.port,
         username=config.name,
         password=broker.secret,
-        tls=None if broker.tls is None else broker.tls.client_context(),
+        tls=broker.context(),
         announcements=True,
         telemetry=sink,
         clock=client.now,
