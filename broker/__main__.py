@@ -19,6 +19,9 @@ from broker.errors import BrokerError, ProgramError
 from broker.programs.choose import choose
 from broker.programs.program import BrokerConfig, BrokerProgram, BrokerTls
 
+_LONGEST = 1 << 26
+"""Bytes of a configuration: every party of the lab has a line in it."""
+
 
 def read_program(line: str) -> BrokerProgram:
     """Return the broker that a line of JSON asks for. Raises ``ProgramError``."""
@@ -49,7 +52,7 @@ async def run(stdin: asyncio.StreamReader) -> None:
 async def main() -> None:
     """Connect standard input and the signals to ``run``."""
     loop = asyncio.get_running_loop()
-    stdin = asyncio.StreamReader()
+    stdin = asyncio.StreamReader(limit=_LONGEST)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stdin.feed_eof)

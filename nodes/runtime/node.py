@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -103,8 +104,8 @@ class Node:
             self._turns = TurnTaker(client, calm, self._office)
             self._office.keep_time(self._turns)
 
-    async def serve(self) -> None:
-        """Announce that the node is ready, then carry out orders until cancelled.
+    async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Announce that the node is ready, also to ``ready``, then carry out orders until cancelled.
 
         Raise ``BrokerLost`` or ``ServerLost`` when one of its connections is gone for good, and what
         ``nodes.runtime.kme_http.serve_kme`` raises when its KME cannot begin.
@@ -120,6 +121,7 @@ class Node:
             await self._keys.listening.wait()
             await self._bus.announce("status", {"state": "ready"})
             self._note("node.ready")
+            ready()
             while True:
                 envelope = await self._office.orders.get()
                 match envelope.kind:
