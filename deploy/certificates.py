@@ -92,7 +92,9 @@ def issue(
 class Authority:
     """Signs the certificates of one lab, for as long as it is in memory. ``valid``: from when to when these are."""
 
-    def __init__(self, lab: str, now: datetime, lifetime: timedelta, algorithm: Algorithm) -> None:
+    def __init__(
+        self, lab: str, now: datetime, lifetime: timedelta = LIFETIME, algorithm: Algorithm = "ecdsa-p256"
+    ) -> None:
         self._lab = lab
         self.valid = (now - _CLOCK_SKEW, now + lifetime)
         self._algorithm = algorithm

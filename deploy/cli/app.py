@@ -18,6 +18,7 @@ from deploy.cli import (
     down,
     entangle,
     events,
+    image,
     inspect,
     keys,
     link,
@@ -102,10 +103,11 @@ for _module in (
 ):
     app.command(_module.NAME)(reporting(_module.command))
 
-_keys = typer.Typer(name=keys.NAME, help=keys.HELP, no_args_is_help=True)
-for _name, _verb in keys.VERBS.items():
-    _keys.command(_name)(reporting(_verb))
-app.add_typer(_keys)
+for _group in (keys, image):
+    _verbs = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
+    for _name, _verb in _group.VERBS.items():
+        _verbs.command(_name)(reporting(_verb))
+    app.add_typer(_verbs)
 
 
 @app.callback()

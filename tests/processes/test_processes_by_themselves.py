@@ -99,7 +99,10 @@ async def teleported(
     plan: Plan, credentials: Credentials, broker: tuple[str, int], state_port: int
 ) -> dict[str, float | None]:
     """Be the lab's control party for one run."""
-    access, oracle = credentials.broker_access(CONTROL, *broker), credentials.oracle_access(state_port)
+    access, oracle = (
+        credentials.broker_access(CONTROL, *broker),
+        credentials.state_access(CONTROL, "127.0.0.1", state_port),
+    )
     async with (
         await OracleClient.connect(
             "127.0.0.1", state_port, lab=plan.lab, name=CONTROL, token=oracle.secret
@@ -146,7 +149,9 @@ async def test_a_process_without_its_document_says_so(
 
 async def test_a_node_whose_lab_is_gone_says_so(planned: Callable[..., Plan], tmp_path: Path) -> None:
     plan = planned("alice-bob")
-    config = Credentials(plan).node_config(plan.nodes["alice"], ("127.0.0.1", 1), 1, tmp_path, 0)
+    config = Credentials(plan).node_config(
+        plan.nodes["alice"], ("127.0.0.1", 1), ("127.0.0.1", 1), tmp_path, 0
+    )
     file = tmp_path / "alice.json"
     file.write_text(write(replace(config, keys=replace(config.keys, store=""))))
     process = await asyncio.create_subprocess_exec(
