@@ -109,8 +109,8 @@ class Credentials:
         directory: Path,
         incarnation: int,
     ) -> NodeConfig:
-        """Return what the process of ``node`` is told, with its key store in ``directory``: its first process, or
-        after the death of so many others.
+        """Return what the process of ``node`` is told, with its own directory below ``directory``: its first process,
+        or after the death of so many others.
 
         Of parallel links the first in the lab file serves; photons prefer one that makes no pairs.
         """

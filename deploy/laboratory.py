@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 from broker.errors import BrokerError
 from broker.mqtt import MqttBus
+from deploy.carried_files import carried
 from deploy.children import BrokerPart, NodePart, StatePart
 from deploy.controller_access import write_access
 from deploy.credentials import LOOPBACK, MONITOR, Credentials, external_address, is_external
@@ -38,7 +39,7 @@ from deploy.recording import check_complete
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
-from nodes.runtime.conductor import Conductor, RunResult
+from nodes.runtime.conductor import Conductor, RunRequest, RunResult
 from nodes.runtime.config import Access
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.lag import LagFigures
@@ -107,6 +108,7 @@ class Laboratory:
         self.supervisor: Launcher = launcher_for(plan, directory)
         self._credentials = Credentials(plan, self.supervisor.broker, self.supervisor.state)
         self._resources = AsyncExitStack()
+        self._homes = directory / "nodes"
         self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
@@ -133,7 +135,8 @@ class Laboratory:
         request = request_for(job, self.plan)
         try:
             async with self._interventions.tapped(job.tap):
-                return await self._unless_trouble(self._conductor.run(request, progress))
+                with self._reached(request) as reached:
+                    return await self._unless_trouble(self._conductor.run(reached, progress))
         except RunFailed as failure:
             for child in self.supervisor.dead():
                 if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
@@ -186,7 +189,7 @@ class Laboratory:
 
     async def _bring_up(self) -> None:
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)
-        (self.directory / "keys").mkdir(mode=0o700, exist_ok=True)
+        self._homes.mkdir(mode=0o700, exist_ok=True)
         self._credentials.issue_certificates(self.directory)
         await self._resources.enter_async_context(self.supervisor)
         attend = await self._resources.enter_async_context(attendants())
@@ -221,11 +224,15 @@ class Laboratory:
             node,
             self._broker_of_nodes(),
             self.supervisor.state.seen_by_nodes(self.supervisor.children[STATE]),
-            self.directory / "keys",
+            self._homes,
             0 if former is None else former.restarts + 1,
         )
-        (self.directory / "keys" / node.name).mkdir(mode=0o700, exist_ok=True)
+        (self._homes / node.name).mkdir(mode=0o700, exist_ok=True)
         self.supervisor.start(node.name, NodePart(config))
+
+    def _reached(self, request: RunRequest) -> AbstractContextManager[RunRequest]:
+        """Give a block the request with its files where the nodes see them."""
+        return nullcontext(request) if self.plan.launcher == "process" else carried(request, self._homes)
 
     def _broker_of_nodes(self) -> tuple[str, int]:
         if is_external(self.plan.broker):

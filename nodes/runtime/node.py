@@ -320,7 +320,7 @@ def _role(order: RunOrder) -> Role | None:
     """Load the role to play; None for a node that only relays."""
     if not order.role:
         return None
-    program = load(order.program).cast(dict(order.roles))
+    program = load(order.program, order.source).cast(dict(order.roles))
     if order.role not in program.roles:
         raise ProgramInvalid(
             f"{order.program} has no role '{order.role}'; there are: {', '.join(program.roles)}"
