@@ -34,3 +34,10 @@ def image_builder() -> Callable[..., Image]:
     from deploy.containers.image import build
 
     return build
+
+
+def executor() -> Callable[..., int]:
+    """Return what runs a command inside a container: ``deploy.containers.inside.execute``."""
+    from deploy.containers.inside import execute
+
+    return execute

@@ -7,6 +7,7 @@ standard input does, so that it does not outlive whoever started it. SIGTERM and
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -15,6 +16,7 @@ from typing import Any
 
 from shared_state.document import DocumentInvalid
 
+_GRACE = 3.0
 _LONGEST = 1 << 26
 """Bytes of a document: that of a node in a lab of 200 has one megabyte."""
 
@@ -49,6 +51,9 @@ async def until_the_end(life: asyncio.StreamReader, work: Coroutine[Any, Any, No
     finally:
         ending.cancel()
         working.cancel()
+        await asyncio.wait([working, ending], timeout=_GRACE)
+        if not working.done():  # it says goodbye to somebody who does not listen
+            os._exit(1)
         outcome = (await asyncio.gather(working, ending, return_exceptions=True))[0]
     if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
         raise outcome

@@ -34,6 +34,22 @@ class Errand:
     writes: tuple[Path, ...] = ()
     publishes: tuple[int, ...] = ()
 
+    @property
+    def command(self) -> list[str]:
+        """Return what the image's Python is to run."""
+        return ["-m", self.module] + ["--config", "-"] * (self.module != "broker")
+
+    @property
+    def health(self) -> str:
+        """Return a shell command that succeeds while a server listens, or while a node has both its connections.
+
+        A node that no longer works is dropped by both servers, each within its own patience.
+        """
+        if self.port:
+            return f"grep -qE ':{self.port:04X} [0-9A-F]+:0000 0A' /proc/net/tcp /proc/net/tcp6"
+        both = (f"grep -qE ' [0-9A-F]+:{port:04X} 01 ' /proc/net/tcp" for port in (BROKER_PORT, STATE_PORT))
+        return " && ".join(both)
+
 
 def errand_of(part: Part) -> Errand:
     """Return what the container of ``part`` is to do."""

@@ -33,16 +33,19 @@ from deploy.launcher import Place
 ResultT = TypeVar("ResultT")
 
 LAB_LABEL: Final = "bellwire.lab"
+DIRECTORY_LABEL: Final = "bellwire.directory"
+PART_LABEL: Final = "bellwire.part"
 _RUN_LABEL: Final = "bellwire.run"
 _PLANES: Final[tuple[Plane, ...]] = ("classical", "quantum")
 _SERVERS: Final = ("broker", "state")
 _START_DEADLINE: Final = 30.0
 _STOP_DEADLINE: Final = 5
 _AT_ONCE: Final = 8
+_HEALTH_EVERY: Final = 15
 _MEMORY: Final = {"broker": "512m", "shared_state": "4g", "nodes": "1g"}
 _PROCESSES: Final = 128
-_OUTGROWN: Final = "24h"
-"""Networks of a lab that have been empty for so long were left by a supervisor that was killed."""
+_OUTGROWN: Final = "1h"
+"""Networks that are older and empty were left by the supervisor of a lab that has no name to be found by."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,7 +177,7 @@ class Containers:
 
     def _prepare(self) -> None:
         with asked_to("make the lab's networks"):
-            self._client.prune_networks({"label": LAB_LABEL, "until": _OUTGROWN})
+            self._sweep()
             try:
                 self._client.inspect_image(self._image)
             except ImageNotFound:
@@ -190,6 +193,16 @@ class Containers:
             filters={"label": f"{_RUN_LABEL}={self._run}", "event": "die"}, decode=True
         )
         Thread(target=self._follow, name="engine events", daemon=True).start()
+
+    def _sweep(self) -> None:
+        """Remove what a killed supervisor has left: of the lab with this directory, which is ours now, or long ago."""
+        left_here = {"label": f"{DIRECTORY_LABEL}={self._logs.parent}"}
+        for container in self._client.containers(all=True, filters=left_here):
+            with suppress(APIError):  # being removed
+                self._client.remove_container(container["Id"], force=True)
+        for network in self._client.networks(filters=left_here):
+            self._client.remove_network(network["Id"])
+        self._client.prune_networks({"label": LAB_LABEL, "until": _OUTGROWN})
 
     def _follow(self) -> None:
         """Tell of the ends of containers, in a thread of its own, until the stream is closed."""
@@ -210,11 +223,12 @@ class Containers:
         with asked_to(f"make the container of '{child.name}'"):
             made = self._client.create_container(
                 self._image,
-                command=_command(errand),
+                command=errand.command,
                 name=f"bellwire-{self._run}-{child.name}" + (f"-{child.restarts}" if child.restarts else ""),
                 hostname=child.name,
                 user=f"{os.getuid()}:{os.getgid()}",
                 stdin_open=True,
+                healthcheck={"test": ["CMD-SHELL", errand.health], "interval": _HEALTH_EVERY * 10**9},
                 labels=self._labels(child.name),
                 ports=[errand.port] * bool(errand.port) + list(errand.publishes),
                 networking_config=self._client.create_networking_config(
@@ -260,16 +274,17 @@ class Containers:
         return config
 
     def _labels(self, what: str) -> dict[str, str]:
-        return {LAB_LABEL: self._lab, _RUN_LABEL: self._run, "bellwire.part": what}
+        return {
+            LAB_LABEL: self._lab,
+            _RUN_LABEL: self._run,
+            DIRECTORY_LABEL: str(self._logs.parent),
+            PART_LABEL: what,
+        }
 
 
 def own_image() -> str:
     """Return the image that belongs to this version."""
     return f"bellwire:{importlib.metadata.version('bellwire')}"
-
-
-def _command(errand: Errand) -> list[str]:
-    return ["-m", errand.module] + ["--config", "-"] * (errand.module != "broker")
 
 
 def _confinement(errand: Errand) -> dict[str, Any]:
