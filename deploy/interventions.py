@@ -35,7 +35,7 @@ MOST_FLAPS: Final = 1_000_000
 class Interventions:
     """Changes to the lab of ``plan``, made through ``oracle``, the nodes' orders and their processes.
 
-    ``mended`` hears of each link that may be used again.
+    ``mended`` hears of each link that may be used again, ``surveyed`` of what all links are when one has changed.
     """
 
     def __init__(
@@ -45,12 +45,14 @@ class Interventions:
         conductor: Conductor,
         processes: NodeProcesses,
         mended: Callable[[str], None],
+        surveyed: Callable[[Mapping[str, Link]], None],
     ) -> None:
         self._plan = plan
         self._oracle = oracle
         self._conductor = conductor
         self._processes = processes
         self._mended = mended
+        self._surveyed = surveyed
         self._links = LiveLinks(plan)
         self._taps = dict(plan.world.taps)
         self._enabled = {name for name, tap in self._taps.items() if tap.enabled}
@@ -235,7 +237,9 @@ class Interventions:
     async def _become(self, link: Link) -> None:
         self._check_fits(link)
         await self._oracle.change_link(link.name, link.devices)
-        await self._reroute(list(self._links.adopt(link)))
+        concerned = self._links.adopt(link)
+        self._surveyed(self._links.all())
+        await self._reroute(list(concerned))
         self._mended(link.name)
 
     async def _divide(self, parted: Partition) -> None:

@@ -32,6 +32,7 @@ from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
 from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
+from deploy.lab import Link
 from deploy.node_processes import NodeProcesses
 from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
@@ -111,6 +112,7 @@ class Laboratory(Faults):
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
+        self._routing: RoutingController | None = None
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -271,6 +273,7 @@ class Laboratory(Faults):
             self._conductor,
             self._processes,
             lambda link: self._key_links.try_again(link),
+            self._survey,
         )
 
     async def _take_routing(self, broker: tuple[str, int]) -> Callable[[], Coroutine[Any, Any, None]] | None:
@@ -283,7 +286,15 @@ class Laboratory(Faults):
         await self._resources.enter_async_context(bus)
         world = self.plan.world
         network = topology(world, self.plan.delays)
-        return RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights).serve
+        self._routing = RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights)
+        return self._routing.serve
+
+    def _survey(self, links: Mapping[str, Link]) -> None:
+        """Let the lab's own routing know of links that have changed."""
+        if self._routing is not None:
+            world = replace(self.plan.world, links={name: link.devices for name, link in links.items()})
+            delays = {name: link.classical_delay for name, link in links.items()}
+            self._routing.learn(topology(world, delays), tunes(world))
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""

@@ -39,6 +39,10 @@ class LiveLinks:
         self._cut: defaultdict[str, set[str]] = defaultdict(set)
         self._channels: dict[str, Channels] = {name: node.channels for name, node in plan.nodes.items()}
 
+    def all(self) -> Mapping[str, Link]:
+        """Return all links as they are now, by name."""
+        return self._now
+
     def names(self) -> list[str]:
         """Return the names of all links."""
         return list(self._now)
