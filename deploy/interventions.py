@@ -66,6 +66,7 @@ class Interventions:
             "link": self.link, "links": self.links, "flap_link": self.flap_link, "attach_eve": self.attach_eve,
             "detach_eve": self.detach_eve, "eves": self.eves, "kill": self.kill, "pause": self.pause,
             "resume": self.resume, "partition": self.partition, "heal": self.heal, "pass_time": self.pass_time,
+            "now": self._oracle.now,
         }  # fmt: skip
 
     async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
@@ -100,15 +101,10 @@ class Interventions:
                 await self._oracle.set_tap(tap, tap in self._enabled)
 
     async def set_link(self, name: str, up: bool, when: float | None = None) -> float:
-        """Cut a link, or mend it whatever it was cut for; return when."""
+        """Cut a link, or mend it; return when. One that the partition cuts stays cut until that heals."""
         self._links.check(name)
         async with self._moment("set_link", when, name=name, up=up) as now:
-            await self._oracle.set_link(name, up)
-            if up:
-                self._links.mend(name)
-                self._mended(name)
-            else:
-                self._links.cut(name, BY_ORDER)
+            await (self._mend if up else self._cut)(name, BY_ORDER)
         return now
 
     async def change_link(self, name: str, changes: Mapping[str, str], when: float | None = None) -> None:
@@ -122,10 +118,7 @@ class Interventions:
         self._check_fits(self._links.planned(name))
         async with self._moment("reset_link", when, name=name):
             await self._become(self._links.planned(name))
-            if not self._links.is_up(name):
-                await self._oracle.set_link(name, True)
-                self._links.mend(name)
-            self._mended(name)
+            await self._mend(name, BY_ORDER)
 
     async def link(self, name: str) -> dict[str, Any]:
         """Tell how a link is."""
@@ -148,8 +141,7 @@ class Interventions:
                 mended = await self.set_link(name, False, when) + down
                 when = await self.set_link(name, True, mended) + up
         except BaseException:
-            if not self._links.is_up(name):
-                await self.set_link(name, True)
+            await self.set_link(name, True)
             raise
 
     async def attach_eve(
@@ -247,17 +239,25 @@ class Interventions:
         for link in self._links.names():
             endpoints = self._links.link(link).endpoints
             if parted.cuts(endpoints):
-                if self._links.is_up(link):
-                    await self._oracle.set_link(link, False)
-                self._links.cut(link, BY_PARTITION)
-            elif former.cuts(endpoints) and not self._links.is_up(link):
-                self._links.mend(link, BY_PARTITION)
-                if self._links.is_up(link):
-                    await self._oracle.set_link(link, True)
-                    self._mended(link)
+                await self._cut(link, BY_PARTITION)
+            elif former.cuts(endpoints):
+                await self._mend(link, BY_PARTITION)
         await self._reroute(
             [node for node in self._plan.nodes if parted.severed(node) != former.severed(node)]
         )
+
+    async def _cut(self, link: str, reason: str) -> None:
+        was_up = self._links.is_up(link)
+        self._links.cut(link, reason)
+        if was_up:
+            await self._oracle.set_link(link, False)
+
+    async def _mend(self, link: str, reason: str) -> None:
+        was_up = self._links.is_up(link)
+        self._links.mend(link, reason)
+        if self._links.is_up(link) and not was_up:
+            await self._oracle.set_link(link, True)
+            self._mended(link)
 
     async def _reroute(self, nodes: list[str]) -> None:
         """Tell nodes what their messages pass now, and whom they reach; and those who have not heard it last time.

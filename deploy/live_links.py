@@ -81,12 +81,9 @@ class LiveLinks:
         """Note that a link is cut for a reason."""
         self._cut[name].add(reason)
 
-    def mend(self, name: str, reason: str | None = None) -> None:
-        """Note that a reason has gone, or all of them."""
-        if reason is None:
-            self._cut[name].clear()
-        else:
-            self._cut[name].discard(reason)
+    def mend(self, name: str, reason: str) -> None:
+        """Note that a reason has gone."""
+        self._cut[name].discard(reason)
 
     def channels(self, node: str) -> Channels:
         """Return what messages of a node pass now."""
