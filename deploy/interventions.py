@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -24,6 +24,8 @@ from nodes.runtime.conductor import Conductor
 from nodes.runtime.orders import ChangeChannels, Way
 from shared_state.clock import MAX_LEAP
 from shared_state.oracle import OracleClient
+from shared_state.party import number
+from shared_state.wire import Message
 
 BY_ORDER, BY_PARTITION = "order", "partition"
 """Why a link is cut."""
@@ -60,6 +62,7 @@ class Interventions:
         self._partition = WHOLE
         self._unaware: set[str] = set()
         self._numbers = count(1)
+        self._booked: defaultdict[float, deque[tuple[str, asyncio.Future[Message]]]] = defaultdict(deque)
         self._one_at_a_time = asyncio.Lock()
         self._acts: Mapping[str, Callable[..., Awaitable[Any]]] = {
             "set_link": self.set_link, "change_link": self.change_link, "reset_link": self.reset_link,
@@ -100,6 +103,11 @@ class Interventions:
             if not self._tap_users[tap]:
                 await self._oracle.set_tap(tap, tap in self._enabled)
 
+    def book(self, when: float) -> None:
+        """Ask for a halt of virtual time at once, which what is carried out at ``when`` will use."""
+        who = self._visitor()
+        self._booked[when].append((who, self._oracle.halting(who, when)))
+
     async def set_link(self, name: str, up: bool, when: float | None = None) -> float:
         """Cut a link, or mend it; return when. One that the partition cuts stays cut until that heals."""
         self._links.check(name)
@@ -109,13 +117,15 @@ class Interventions:
 
     async def change_link(self, name: str, changes: Mapping[str, str], when: float | None = None) -> None:
         """Patch a link."""
-        self._check_fits(changed(self._links.link(name), changes))
+        if when is None:  # later it may be another matter
+            self._check_fits(changed(self._links.link(name), changes))
         async with self._moment("change_link", when, name=name, changes=dict(changes)):
             await self._become(changed(self._links.link(name), changes))
 
     async def reset_link(self, name: str, when: float | None = None) -> None:
         """Let a link be as the lab file says, and up."""
-        self._check_fits(self._links.planned(name))
+        if when is None:
+            self._check_fits(self._links.planned(name))
         async with self._moment("reset_link", when, name=name):
             await self._become(self._links.planned(name))
             await self._mend(name, BY_ORDER)
@@ -171,7 +181,8 @@ class Interventions:
 
     async def detach_eve(self, name: str, when: float | None = None) -> None:
         """Let an eavesdropper go."""
-        check_known(name, self._taps)
+        if when is None:
+            check_known(name, self._taps)
         async with self._moment("detach_eve", when, name=name):
             check_known(name, self._taps)
             self._enabled.discard(name)
@@ -296,12 +307,19 @@ class Interventions:
                 await asyncio.sleep(max(0.0, when - await self._oracle.now()) / self._oracle.scale)
             yield await self._oracle.now()
             return
-        who = f"intervention-{next(self._numbers)}"
-        now = await self._oracle.halt(who, when)
+        if when is not None and self._booked[when]:
+            who, halting = self._booked[when].popleft()
+            now = number(await halting)
+        else:
+            who = self._visitor()
+            now = await self._oracle.halt(who, when)
         try:
             yield now
         finally:
             await self._oracle.go_on(who)
+
+    def _visitor(self) -> str:
+        return f"intervention-{next(self._numbers)}"
 
     async def _told(self, what: str, **arguments: Any) -> None:
         now = await self._oracle.now()

@@ -127,15 +127,20 @@ class Laboratory(Faults):
     async def __aexit__(self, *exc: object) -> None:
         await self._resources.aclose()
 
-    async def run(self, job: Job, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
-        """Do a job; ``progress`` hears how many rounds have been judged.
+    async def run(
+        self,
+        job: Job,
+        progress: Callable[[int], None] = lambda judged: None,
+        begun: Callable[[], None] = lambda: None,
+    ) -> RunResult:
+        """Do a job; ``progress`` hears how many rounds have been judged, ``begun`` as ``Conductor.run`` says.
 
         Raise ``ProcessDied`` when a process ends under it, ``DeadlineExceeded`` or ``RunUnsuccessful`` when it fails.
         """
         request = request_for(job, self.plan)
         try:
             async with self._interventions.tapped(job.tap):
-                return await self._unless_trouble(self._conductor.run(request, progress))
+                return await self._unless_trouble(self._conductor.run(request, progress, begun))
         except RunFailed as failure:
             for child in self.supervisor.dead():
                 if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
@@ -151,6 +156,10 @@ class Laboratory(Faults):
     async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
         """Break or mend what is asked for, by the name of a method of ``Faults``."""
         return await self._unless_trouble(self._interventions.carry_out(what, arguments))
+
+    def book(self, when: float) -> None:
+        """Let virtual time wait at ``when`` for an intervention that will be carried out then."""
+        self._interventions.book(when)
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""
