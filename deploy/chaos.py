@@ -21,6 +21,7 @@ from deploy.interventions import REPEATABLE
 from deploy.lab import Link
 from deploy.plan import Plan
 from nodes.ports import Coin
+from nodes.runtime.causes import root_cause
 from nodes.runtime.coin import make_coin
 from shared_state.errors import SharedStateError
 
@@ -94,7 +95,10 @@ async def unleash(
 
     A step that fails is reported, and the rest goes on. Raise ``ControlUnreachable`` when the lab has gone.
     """
-    await _Chaos(lab, await lab.now(), report).carry_out(steps)
+    try:
+        await _Chaos(lab, await lab.now(), report).carry_out(steps)
+    except BaseExceptionGroup as failures:
+        raise root_cause(failures) from failures
 
 
 class _Chaos:

@@ -149,7 +149,7 @@ async def test_a_step_that_fails_is_told_and_the_rest_goes_on(planned: Plan) -> 
 async def test_a_lab_that_goes_away_ends_it(planned: Plan) -> None:
     lab = FakeLab()
     lab.fails = {"set_link": ControlUnreachable("the lab went down meanwhile")}
-    with pytest.RaisesGroup(ControlUnreachable, allow_unwrapped=True, flatten_subgroups=True):
+    with pytest.raises(ControlUnreachable, match="went down"):
         await unleash(lab, schedule(planned, 7, 60.0, 1.0))
 
 
@@ -164,7 +164,6 @@ async def test_what_is_broken_when_it_is_cancelled_is_healed(planned: Plan, stop
     with pytest.raises(asyncio.CancelledError):
         await running
     broken: dict[str, str] = {}
-    heals = {"set_link": "set_link", "reset_link": "change_link", "resume": "", "heal": "partition"}
     for _, what, arguments in lab.done:
         target = str(arguments.get("name") or arguments.get("link") or arguments.get("node") or "lab")
         if what in ("reset_link", "resume", "heal") or arguments.get("up"):
@@ -174,4 +173,3 @@ async def test_what_is_broken_when_it_is_cancelled_is_healed(planned: Plan, stop
         elif what != "detach_eve":
             broken[target] = what
     assert broken == {}
-    assert heals
