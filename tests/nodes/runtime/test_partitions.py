@@ -92,7 +92,10 @@ async def test_letters_across_a_partition_arrive_when_it_has_healed_and_the_othe
 
 async def test_what_is_sent_afterwards_does_not_overtake_what_has_waited(chain: Chain, couriers: str) -> None:
     slow, quick = (
-        {"alice": ChangeChannels((Way("bob", (Hop(delay),)),), severed)}
+        {
+            "alice": ChangeChannels((Way("bob", (Hop(delay),)),), severed),
+            "bob": ChangeChannels((Way("alice", (Hop(delay),)),), ()),
+        }
         for delay, severed in ((5e-3, ("bob",)), (1e-6, ()))
     )
     async with in_memory_lab(chain("alice", "bob")) as lab:
