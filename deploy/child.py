@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +34,16 @@ class Child:
     def died(self) -> ProcessDied:
         """Return the error that tells how this process ended."""
         return ProcessDied(self.name, self.how(), last_lines(self.log, _LAST_LINES))
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send a signal; tell whether the process was there to get it."""
+        if self.ended.is_set():
+            return False
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:  # its end is news that has not been read yet
+            return False
+        return True
 
     def how(self) -> str:
         """Say how this process ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from broker.errors import BrokerError
 from broker.mqtt import MqttBus
 from deploy.carried_files import carried
+from deploy.child import Child
 from deploy.children import BrokerPart, NodePart, StatePart
 from deploy.controller_access import write_access
 from deploy.credentials import LOOPBACK, MONITOR, Credentials, external_address, is_external
@@ -27,13 +28,16 @@ from deploy.errors import (
     ResourceLimit,
     RunUnsuccessful,
 )
+from deploy.faults import Faults
 from deploy.floors import mqtt_rate
 from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
 from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
+from deploy.lab import Link
 from deploy.launcher import Launcher
 from deploy.launching import launcher_for
+from deploy.node_processes import NodeProcesses
 from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
 from nodes.errors import RunFailed
@@ -84,7 +88,7 @@ class ProcessStatus:
     lag: LagFigures | None = None
 
 
-class Laboratory:
+class Laboratory(Faults):
     """The lab that ``plan`` describes. Use as an async context manager: entered, all nodes are ready.
 
     ``directory`` holds its logs and the broker's files. To ``record``, which has its head already, every event is
@@ -113,6 +117,7 @@ class Laboratory:
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
+        self._routing: RoutingController | None = None
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -127,8 +132,13 @@ class Laboratory:
     async def __aexit__(self, *exc: object) -> None:
         await self._resources.aclose()
 
-    async def run(self, job: Job, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
-        """Do a job; ``progress`` hears how many rounds have been judged.
+    async def run(
+        self,
+        job: Job,
+        progress: Callable[[int], None] = lambda judged: None,
+        begun: Callable[[], None] = lambda: None,
+    ) -> RunResult:
+        """Do a job; ``progress`` hears how many rounds have been judged, ``begun`` as ``Conductor.run`` says.
 
         Raise ``ProcessDied`` when a process ends under it, ``DeadlineExceeded`` or ``RunUnsuccessful`` when it fails.
         """
@@ -136,7 +146,7 @@ class Laboratory:
         try:
             async with self._interventions.tapped(job.tap):
                 with self._reached(request) as reached:
-                    return await self._unless_trouble(self._conductor.run(reached, progress))
+                    return await self._unless_trouble(self._conductor.run(reached, progress, begun))
         except RunFailed as failure:
             for child in self.supervisor.dead():
                 if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
@@ -149,10 +159,13 @@ class Laboratory:
         async with self._bus(MONITOR, access) as bus:
             return await mqtt_rate(bus, self.plan.lab, rounds)
 
-    async def set_link(self, name: str, up: bool) -> None:
-        """Cut a link, or mend it: see ``OracleClient.set_link``. Raise ``NotFound`` for one that the lab lacks."""
-        await self._unless_trouble(self._interventions.set_link(name, up))
-        self._key_links.try_again(name)
+    async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
+        """Break or mend what is asked for, by the name of a method of ``Faults``."""
+        return await self._unless_trouble(self._interventions.carry_out(what, arguments))
+
+    def book(self, when: float) -> None:
+        """Let virtual time wait at ``when`` for an intervention that will be carried out then."""
+        self._interventions.book(when)
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""
@@ -179,13 +192,18 @@ class Laboratory:
             ProcessStatus(
                 name=child.name,
                 pid=child.pid,
-                state=child.how() if child.ended.is_set() else announced.get(child.name, "running"),
+                state=self._state_of(child, announced.get(child.name, "running")),
                 port=child.port,
                 restarts=child.restarts,
                 lag=None if child.ended.is_set() else self._lags.get(child.name),
             )
             for child in self.supervisor.children.values()
         ]
+
+    def _state_of(self, child: Child, announced: str) -> str:
+        if child.ended.is_set():
+            return child.how()
+        return "paused" if child.name in self._processes.paused else announced
 
     async def _bring_up(self) -> None:
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)
@@ -227,8 +245,14 @@ class Laboratory:
             self._homes,
             0 if former is None else former.restarts + 1,
         )
+        channels, severed = self._interventions.channels(node.name)
+        config = replace(config, channels=dict(channels), severed=severed)
         (self._homes / node.name).mkdir(mode=0o700, exist_ok=True)
         self.supervisor.start(node.name, NodePart(config))
+
+    def _start_again(self, name: str) -> None:
+        self._levels.begin_again(name)
+        self._start_node(self.plan.nodes[name])
 
     def _reached(self, request: RunRequest) -> AbstractContextManager[RunRequest]:
         """Give a block the request with its files where the nodes see them."""
@@ -256,7 +280,6 @@ class Laboratory:
             state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret, tls=state.tls
         )
         self._oracle = await self._resources.enter_async_context(oracle)
-        self._interventions = Interventions(self.plan.world, self._oracle)
         access = self._credentials.broker_access(CONTROL, *broker)
         bus = self._bus(CONTROL, access, announcements=True)
         await self._resources.enter_async_context(bus)
@@ -269,6 +292,15 @@ class Laboratory:
             self._note_lag,
             self._note_keys,
         )
+        self._processes = NodeProcesses(self.plan.nodes, self.supervisor, self._conductor, self._start_again)
+        self._interventions = Interventions(
+            self.plan,
+            self._oracle,
+            self._conductor,
+            self._processes,
+            lambda link: self._key_links.try_again(link),
+            self._survey,
+        )
 
     async def _take_routing(self, broker: tuple[str, int]) -> Callable[[], Coroutine[Any, Any, None]] | None:
         """Begin to answer for routing, or tell a program of somebody else's how to: in a file of the user's alone."""
@@ -280,7 +312,15 @@ class Laboratory:
         await self._resources.enter_async_context(bus)
         world = self.plan.world
         network = topology(world, self.plan.delays)
-        return RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights).serve
+        self._routing = RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights)
+        return self._routing.serve
+
+    def _survey(self, links: Mapping[str, Link]) -> None:
+        """Let the lab's own routing know of links that have changed."""
+        if self._routing is not None:
+            world = replace(self.plan.world, links={name: link.devices for name, link in links.items()})
+            delays = {name: link.classical_delay for name, link in links.items()}
+            self._routing.learn(topology(world, delays), tunes(world))
 
     def _bus(self, party: str, access: Access, *, announcements: bool = False) -> MqttBus:
         return MqttBus(
@@ -326,11 +366,10 @@ class Laboratory:
     def _bury(self, death: ProcessDied) -> None:
         """Call off the runs of a node that has died; where keys are made as long as the lab is up, start it again."""
         self._conductor.mourn(death.name)
-        if not self.plan.key_links:
+        if self._processes.buried(death.name) or not self.plan.key_links:
             return
         if self._may_return(death.name):
-            self._levels.begin_again(death.name)
-            self._start_node(self.plan.nodes[death.name])
+            self._start_again(death.name)
         else:
             self._warn(f"{death}; it has died too often to be started again")
 

@@ -7,7 +7,7 @@ from math import inf
 
 from deploy.errors import NotFound
 from deploy.key_links import LinkEnds
-from deploy.lab import App, KeyManagement, KeyService, Lab, LauncherName
+from deploy.lab import App, KeyManagement, KeyService, Lab, LauncherName, Link
 from deploy.routes import shortest_paths
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
@@ -55,8 +55,9 @@ class Plan:
     every event is written down. ``shortest_delay`` is the
     shortest classical delay of a link, in seconds: the order of events in a real-time lab that lags behind by more is
     not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``; to the
-    first of them links have ``weights``, by name. ``keys``: how they reach applications. ``launcher``: what starts the
-    processes, as containers of ``image`` if that is docker.
+    first of them links have ``weights``, by name. ``keys``: how they reach applications. ``links``: what they are, by
+    name, for who changes them while the lab is up. ``launcher``: what starts the processes, as containers of ``image``
+    if that is docker.
     """
 
     lab: str
@@ -73,6 +74,7 @@ class Plan:
     keys: KeyManagement = field(default_factory=KeyManagement)
     launcher: LauncherName = "process"
     image: str = ""
+    links: dict[str, Link] = field(default_factory=dict)
 
     @property
     def saes(self) -> dict[str, str]:
@@ -156,6 +158,7 @@ def plan(
         keys=lab.keys,
         launcher=launcher or lab.runtime.launcher,
         image=lab.runtime.image,
+        links=dict(lab.links),
         weights={link.name: link.weight for link in lab.links.values()},
         entanglement={
             (first, last): route.nodes

@@ -13,21 +13,28 @@ import typer
 from broker.errors import BrokerError
 from deploy.cli import (
     bench,
+    chaos,
     controller,
     demo,
     down,
     entangle,
+    eve,
     events,
     exec,
+    heal,
     image,
     inspect,
     keys,
+    kill,
     link,
     logs,
     ls,
+    partition,
+    pause,
     ps,
     qkd,
     replay,
+    resume,
     run,
     send,
     up,
@@ -88,7 +95,12 @@ for _module in (
     logs,
     events,
     exec,
-    link,
+    kill,
+    pause,
+    resume,
+    partition,
+    heal,
+    chaos,
     down,
     ls,
     validate,
@@ -105,7 +117,7 @@ for _module in (
 ):
     app.command(_module.NAME)(reporting(_module.command))
 
-for _group in (keys, image):
+for _group in (keys, link, eve, image):
     _verbs = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
     for _name, _verb in _group.VERBS.items():
         _verbs.command(_name)(reporting(_verb))

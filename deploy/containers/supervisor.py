@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import os
+import signal
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from secrets import token_hex
 from threading import Thread
 from typing import Any, Final, Self, TypeVar
 
+from docker import APIClient
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from deploy.child import Child, started
@@ -52,9 +54,18 @@ _OUTGROWN: Final = "1h"
 class Container(Child):
     """A process of the lab in a container, whose ``identity`` the engine has given."""
 
+    client: APIClient
     identity: str = ""
     input: StreamWriter | None = None
     heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send a signal; tell whether the container was there to get it."""
+        try:
+            self.client.kill(self.identity, number.name)
+        except APIError:  # its end is news that has not come yet
+            return False
+        return True
 
 
 class Containers:
@@ -102,7 +113,7 @@ class Containers:
         """Start a container; return at once."""
         former = self.children.get(name)
         restarts = 0 if former is None else former.restarts + 1
-        child = Container(name=name, log=self._logs / f"{name}.log", restarts=restarts)
+        child = Container(name=name, log=self._logs / f"{name}.log", restarts=restarts, client=self._client)
         self.children[name] = child
         self._group.create_task(self._live(child, errand_of(part)))
         return child

@@ -48,6 +48,7 @@ async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lamb
         ),
         reproducible=config.seed is not None,
         incarnation=config.incarnation,
+        severed=config.severed,
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(
