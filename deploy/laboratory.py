@@ -20,12 +20,14 @@ from deploy.errors import (
     DeadlineExceeded,
     DeployError,
     LabFailed,
+    NotConnected,
     NoWay,
     ProcessDied,
     RecordIncomplete,
     ResourceLimit,
     RunUnsuccessful,
 )
+from deploy.external_nodes import CONNECTED, ExternalNodes
 from deploy.floors import mqtt_rate
 from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
@@ -62,13 +64,15 @@ _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
     "RequestFailed/timeout": DeadlineExceeded,
     "RequestFailed/out-of-memory": ResourceLimit,
     "RequestFailed/no-route": NoWay,
+    "NotConnected": NotConnected,
 }
 """What a run's failure is to the user, by the name of its cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """The state of one process of a lab. ``port`` is where it listens, 0 where it does not.
+    """The state of one process of a lab. ``port`` is where it listens, 0 where it does not; ``pid`` is 0 for a process
+    that somebody else has started.
 
     ``lag``: how far a node lags behind the clock in real time, as far as it has measured anything.
     """
@@ -109,6 +113,7 @@ class Laboratory:
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
+        self._external = ExternalNodes(plan, self._credentials, directory, warn)
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -170,7 +175,11 @@ class Laboratory:
     def status(self) -> list[ProcessStatus]:
         """Return the state of every process: what a node last announced, or how the process ended."""
         announced = self._conductor.states()
-        return [
+        outside = [
+            ProcessStatus(name, 0, state, 0, lag=self._lags.get(name) if state == CONNECTED else None)
+            for name, state in self._external.states(announced).items()
+        ]
+        return outside + [
             ProcessStatus(
                 name=child.name,
                 pid=child.pid,
@@ -203,7 +212,10 @@ class Laboratory:
         if (routing := await self._take_routing(broker)) is not None:
             attend(self._note_trouble(routing))
         for node in self.plan.nodes.values():
-            self._start_node(node)
+            if node.external:
+                self._external.invite(node.name, self._broker, self._state.port)
+            else:
+                self._start_node(node)
         await self._unless_trouble(self._nodes_ready())
         attend(self._note_trouble(self._guard))
         # their runs are called off first, while nodes and broker are there to hear it
@@ -252,6 +264,8 @@ class Laboratory:
             list(self.plan.nodes),
             self._note_lag,
             self._note_keys,
+            self.plan.external,
+            self._external.visited,
         )
 
     async def _take_routing(self, broker: tuple[str, int]) -> Callable[[], Coroutine[Any, Any, None]] | None:
@@ -268,8 +282,9 @@ class Laboratory:
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""
-        ready, died = self._conductor.ready(list(self.plan.nodes)), self.supervisor.watch()
-        deadline = _READY_DEADLINE + _READY_PER_NODE * len(self.plan.nodes)
+        started = [node.name for node in self.plan.nodes.values() if not node.external]
+        ready, died = self._conductor.ready(started), self.supervisor.watch()
+        deadline = _READY_DEADLINE + _READY_PER_NODE * len(started)
         try:
             async with asyncio.timeout(deadline), asyncio.TaskGroup() as group:
                 death = group.create_task(died)
@@ -277,7 +292,7 @@ class Laboratory:
                 death.cancel()
         except TimeoutError:
             states = self._conductor.states()
-            late = [name for name in self.plan.nodes if states.get(name) != "ready"]
+            late = [name for name in started if states.get(name) != "ready"]
             raise LabFailed(f"not ready within {deadline:g} s: {', '.join(late)}; see their logs") from None
         except BaseExceptionGroup as group_error:
             raise root_cause(group_error) from None

@@ -23,6 +23,7 @@ from deploy.cli import (
     link,
     logs,
     ls,
+    node,
     ps,
     qkd,
     replay,
@@ -106,6 +107,10 @@ _keys = typer.Typer(name=keys.NAME, help=keys.HELP, no_args_is_help=True)
 for _name, _verb in keys.VERBS.items():
     _keys.command(_name)(reporting(_verb))
 app.add_typer(_keys)
+_node = typer.Typer(name=node.NAME, help=node.HELP, no_args_is_help=True)
+for _name, _verb in node.VERBS.items():
+    _node.command(_name)(reporting(_verb))
+app.add_typer(_node)
 
 
 @app.callback()

@@ -91,6 +91,7 @@ NODE_FIELDS: dict[str, st.SearchStrategy[object]] = {
     "cutoff": LASTING,
     "agreements": st.dictionaries(NAMES, AGREEMENTS),
     "incarnation": COUNTS,
+    "external": st.tuples(NAMES, NAMES),
 }
 NODES = st.fixed_dictionaries(NODE_FIELDS).map(lambda drawn: NodeConfig(**drawn))  # type: ignore[arg-type]
 
