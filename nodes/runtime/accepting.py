@@ -138,6 +138,8 @@ class Acceptance(Shares):
             return
         reason = self._disagreement(closed.delivered)
         self._let_go()
+        if self._circuit is not None:
+            self._circuit.linger_no_longer()
         if closed.failure:
             self.end(RequestFailed(closed.failure, closed.reason, closed.delivered))
         else:

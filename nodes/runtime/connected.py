@@ -9,7 +9,6 @@ from nodes.identity import Identity
 from nodes.ports import Clock, Coin, Memory, Qubit
 from nodes.requests import SharedHalf, Terms
 from nodes.runtime.attendants import Attend
-from nodes.runtime.config import NodeConfig
 from nodes.runtime.node import Node
 from nodes.runtime.open_network import OpenNetwork
 from nodes.runtime.stage import Stage
@@ -25,9 +24,14 @@ class ConnectedNode:
     It also plays the parts that the lab orders, and swaps for others, meanwhile.
     """
 
-    def __init__(self, config: NodeConfig, node: Node, attend: Attend, deadline: float) -> None:
+    def __init__(
+        self, name: str, lab: str, external: tuple[str, ...], node: Node, attend: Attend, deadline: float
+    ) -> None:
+        self.name = name
+        self.lab = lab
         self.deadline = deadline
-        self._config = config
+        self.others = tuple(each for each in external if each != name)
+        """The other nodes of the lab that programs of their own can be."""
         self._node = node
         self._attend = attend
         self._acquaintances: dict[str, Acquaintance] = {}
@@ -35,21 +39,6 @@ class ConnectedNode:
 
     def __repr__(self) -> str:
         return f"<node {self.name} of lab {self.lab}>"
-
-    @property
-    def name(self) -> str:
-        """Name this node."""
-        return self._config.name
-
-    @property
-    def lab(self) -> str:
-        """Name the lab."""
-        return self._config.lab
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """Name the other nodes of the lab that programs of their own can be."""
-        return tuple(each for each in self._config.external if each != self.name)
 
     @property
     def clock(self) -> Clock:
@@ -99,13 +88,19 @@ class ConnectedNode:
     def peer(self, other: str) -> VisitingPeer:
         """Return another node that a program is, to send messages to and to receive them from."""
         self._check(other)
-        return VisitingPeer(other, lambda: self._acquainted(other, self.deadline), self.deadline)
+        return VisitingPeer(
+            other,
+            lambda: self._acquainted(other, self.deadline),
+            lambda: self._last_met(other),
+            self.deadline,
+        )
 
     def keys(self, other: str) -> SharedKeys:
         """Return the keys in store with another node, whoever runs that."""
-        if other not in self._config.channels:
+        own = self._own
+        if other not in own.surroundings.channels:
             raise ProgramInvalid(f"no chain of links connects '{self.name}' and '{other}'")
-        return self._own.keys_with(other)
+        return own.keys_with(other)
 
     async def arrive(self) -> None:
         """Wait until the lab lets this node act by itself. Raise ``PeerSilent``."""
@@ -136,7 +131,7 @@ class ConnectedNode:
             return
         if other == self.name:
             raise ProgramInvalid(f"'{other}' is this node itself; name another one")
-        if other in self._config.channels:
+        if other in self._own.surroundings.channels:
             raise ProgramInvalid(
                 f"node '{other}' is run by the lab and plays parts in runs only, so it asks for nothing by itself; "
                 f"write 'nodes: {{{other}: {{external: true}}}}' into the lab file and connect a program as it"
@@ -151,7 +146,14 @@ class ConnectedNode:
             f"'{other}' has not connected to the lab '{self.lab}' within {deadline:g} s, and '{self.name}' waits for "
             f'it: start its program, with nodes.connect("{other}")'
         )
-        theirs = await self._visit_of(other, deadline, silent)
+        return self._met(other, await self._visit_of(other, deadline, silent))
+
+    def _last_met(self, other: str) -> Acquaintance | None:
+        """Return what there was between this node and the last process that the other one was."""
+        last = self._node.visits.last(other)
+        return None if last is None else self._met(other, last)
+
+    def _met(self, other: str, theirs: Stage) -> Acquaintance:
         mine, known = self._own, self._acquaintances.get(other)
         if known is None or not known.is_between(mine, theirs):
             known = self._acquaintances[other] = Acquaintance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
 from nodes.runtime.connected import ConnectedNode
 from nodes.runtime.join_documents import find
+from nodes.runtime.node import Node
 from nodes.runtime.process import opened
 from shared_state.errors import AdmissionError, NameInUse, ServerLost
 
@@ -53,8 +55,9 @@ async def connect(
             with refusing(config):
                 node = await resources.enter_async_context(opened(config, sink or _Nowhere()))
             attend = await resources.enter_async_context(attendants())
-            attend(node.serve())
-            me = ConnectedNode(config, node, attend, deadline)
+            over = asyncio.Event()
+            attend(_serve(node, over))
+            me = ConnectedNode(config.name, config.lab, config.external, node, attend, deadline)
             await me.arrive()
             try:
                 yield me
@@ -62,11 +65,19 @@ async def connect(
                 body = error
                 raise
             finally:
-                await me.leave()
+                if not over.is_set():
+                    await me.leave()
     except BaseExceptionGroup as group:
         if group is body:
             raise
         raise root_cause(group) from group
+
+
+async def _serve(node: Node, over: asyncio.Event) -> None:
+    try:
+        await node.serve()
+    finally:
+        over.set()
 
 
 @contextmanager

@@ -322,6 +322,12 @@ class PostOffice:
         self._unread[sender] -= _weight(envelope)
         return envelope
 
+    def unread(self, sender: str, session: str) -> bool:
+        """Tell whether there is something that the sender has said in a session and nobody has received."""
+        mail = self._runs.get(_run_of(session))
+        box = mail.boxes.get((session, sender)) if mail else None
+        return box is not None and bool(box.waiting)
+
     def begin_run(self, run: str, members: Collection[str]) -> None:
         """Take part in a run with ``members``: its mail is kept until ``end_run``, nobody else's is accepted."""
         self._runs.setdefault(run, _RunMail(self.name)).members = frozenset(members)

@@ -111,6 +111,11 @@ class Acquaintance:
         """Return the way of messages from there."""
         return self._peer(f"{self._mine.order.run}:{self.run}:{subject}", deadline)
 
+    def has_said(self, subject: str) -> bool:
+        """Tell whether there is something from there that nobody has received."""
+        incoming = self.incoming(subject, inf)
+        return incoming.office.unread(self.name, incoming.session)
+
     async def pair(self, terms: Terms, deadline: float) -> SharedHalf:
         """Return this end's half of a pair that both have asked for.
 

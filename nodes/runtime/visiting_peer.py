@@ -10,6 +10,8 @@ from nodes.runtime.visiting import Acquaintance
 
 MessageT = TypeVar("MessageT")
 
+Last = Callable[[], Acquaintance | None]
+"""Returns what there is, or was, between the two since the other program was connected last."""
 Meet = Callable[[], Awaitable[Acquaintance]]
 """Waits until the other program is connected; returns what there is between the two."""
 
@@ -21,9 +23,10 @@ class VisitingPeer:
     another one has taken its place: that is another peer.
     """
 
-    def __init__(self, name: str, meet: Meet, deadline: float, subject: str = "peer") -> None:
+    def __init__(self, name: str, meet: Meet, last: Last, deadline: float, subject: str = "peer") -> None:
         self._name = name
         self._meet = meet
+        self._last = last
         self._deadline = deadline
         self._subject = subject
         self._known: Acquaintance | None = None
@@ -35,7 +38,7 @@ class VisitingPeer:
 
     def conversation(self, name: str) -> VisitingPeer:
         """Return another conversation with the same party: its messages come in an order of their own."""
-        return VisitingPeer(self._name, self._meet, self._deadline, f"{self._subject}:{name}")
+        return VisitingPeer(self._name, self._meet, self._last, self._deadline, f"{self._subject}:{name}")
 
     async def send(self, message: object) -> None:
         """Send a message: a frozen dataclass of numbers, strings, bytes and tuples."""
@@ -44,6 +47,9 @@ class VisitingPeer:
 
     async def receive(self, kind: type[MessageT]) -> MessageT:
         """Wait for the peer's next message, which must be of ``kind``."""
+        last = self._last()
+        if self._known is None and last is not None and last.has_said(self._subject):
+            self._known = last  # it may have left since
         known = self._known or await self._acquainted(kind.__name__)
         return await known.incoming(self._subject, self._deadline).receive(kind)
 

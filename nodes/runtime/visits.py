@@ -19,12 +19,13 @@ class Visits:
         self.attended = False
         self._name = name
         self._open: dict[str, Stage] = {}
+        self._last: dict[str, Stage] = {}
         self._changed = asyncio.Event()
 
     def begin(self, stage: Stage) -> None:
         """Note that a part in a run begins here."""
         if stage.order.visitor:
-            self._open[stage.order.visitor] = stage
+            self._open[stage.order.visitor] = self._last[stage.order.visitor] = stage
             self._change()
 
     def over(self, run: str) -> bool:
@@ -39,6 +40,10 @@ class Visits:
     def of(self, visitor: str) -> Stage | None:
         """Return the stage of a node's visit, None while it is not there."""
         return self._open.get(visitor)
+
+    def last(self, visitor: str) -> Stage | None:
+        """Return the stage of the last visit of a node, which may be over; None when there was none."""
+        return self._last.get(visitor)
 
     async def begun(self, visitor: str, deadline: float, told: str) -> Stage:
         """Wait for a node's visit. Raise ``PeerSilent`` with what is ``told`` after ``deadline`` wall seconds.
