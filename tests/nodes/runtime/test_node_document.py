@@ -94,6 +94,7 @@ NODE_FIELDS: dict[str, st.SearchStrategy[object]] = {
     "agreements": st.dictionaries(NAMES, AGREEMENTS),
     "incarnation": COUNTS,
     "severed": st.tuples(NAMES),
+    "external": st.tuples(NAMES, NAMES),
 }
 NODES = st.fixed_dictionaries(NODE_FIELDS).map(lambda drawn: NodeConfig(**drawn))  # type: ignore[arg-type]
 
