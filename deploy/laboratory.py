@@ -192,6 +192,11 @@ class Laboratory(Faults):
             ProcessStatus(name, 0, state, 0, lag=self._lags.get(name) if state == CONNECTED else None)
             for name, state in self._external.states(announced).items()
         ]
+        outside += [  # of a lab on other hosts
+            ProcessStatus(name, 0, announced.get(name, "not there yet"), 0, lag=self._lags.get(name))
+            for name in self.plan.nodes
+            if name not in self.premises.children and name not in self.plan.external
+        ]
         return outside + [
             ProcessStatus(
                 name=child.name,
