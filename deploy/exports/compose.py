@@ -45,7 +45,7 @@ def _service(bundle: Bundle, service: Service, form: Form, places: Mapping[str, 
         "networks": {plane: {"aliases": [service.name]} for plane in service.errand.planes},
         "read_only": True,
         "cap_drop": ["ALL"],
-        "tmpfs": ["/tmp"],
+        "volumes": [{"type": "tmpfs", "target": "/tmp"}],
         "secrets": [_mounted(name, form) for name in service.secrets],
         "healthcheck": {"test": ["CMD-SHELL", service.errand.health], "interval": "15s"},
     }
