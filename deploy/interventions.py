@@ -231,10 +231,10 @@ class Interventions:
         async with self._moment("heal", when):
             await self._divide(WHOLE)
 
-    async def pass_time(self, seconds: float) -> None:
-        """Wait for so many seconds of the lab's clock."""
+    async def pass_time(self, seconds: float, when: float | None = None) -> None:
+        """Wait for so many seconds of the lab's clock, or until its time is ``when``."""
         _check_span(seconds, "a wait")
-        async with self._halted(await self._oracle.now() + seconds):
+        async with self._halted(await self._oracle.now() + seconds if when is None else when):
             pass
 
     async def _become(self, link: Link) -> None:
