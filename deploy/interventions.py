@@ -207,7 +207,7 @@ class Interventions:
 
     async def pause(self, node: str) -> None:
         """Stop a node's process."""
-        self._processes.pause(node)
+        await self._processes.pause(node)
         await self._told("pause", node=node)
 
     async def resume(self, node: str) -> None:
@@ -256,6 +256,10 @@ class Interventions:
         await self._reroute(
             [node for node in self._plan.nodes if parted.severed(node) != former.severed(node)]
         )
+        for link in self._links.names():
+            endpoints = self._links.link(link).endpoints
+            if former.parts(endpoints) and not parted.parts(endpoints):
+                self._mended(link)
 
     async def _cut(self, link: str, reason: str) -> None:
         was_up = self._links.is_up(link)
@@ -276,7 +280,7 @@ class Interventions:
         One that is stopped hears it when it goes on.
         """
         concerned = self._unaware | set(nodes)
-        stopped = self._processes.paused & concerned
+        stopped = concerned & self._processes.paused
         orders = {node: self._order(node) for node in sorted(concerned - stopped)}
         self._unaware = stopped | (await self._conductor.reroute(orders) if orders else set())
 

@@ -276,6 +276,7 @@ class Laboratory(Faults):
             self._note_keys,
         )
         self._processes = NodeProcesses(self.plan.nodes, self.supervisor, self._conductor, self._start_again)
+        self._resources.push_async_callback(self._processes.release_all)
         self._interventions = Interventions(
             self.plan,
             self._oracle,
