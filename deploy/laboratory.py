@@ -139,7 +139,7 @@ class Laboratory(Faults):
         """
         request = request_for(job, self.plan)
         try:
-            async with self._interventions.tapped(job.tap):
+            async with self._interventions.eavesdroppers.tapped(job.tap):
                 return await self._unless_trouble(self._conductor.run(request, progress, begun))
         except RunFailed as failure:
             for child in self.supervisor.dead():
