@@ -145,7 +145,7 @@ class Laboratory(Faults):
         """
         request = request_for(job, self.plan)
         try:
-            async with self._interventions.tapped(job.tap):
+            async with self._interventions.eavesdroppers.tapped(job.tap):
                 with self._reached(request) as reached:
                     return await self._unless_trouble(self._conductor.run(reached, progress, begun))
         except RunFailed as failure:
@@ -269,6 +269,7 @@ class Laboratory(Faults):
             self._external.visited,
         )
         self._processes = NodeProcesses(self.plan.nodes, self.premises, self._conductor, self._start_again)
+        self._resources.push_async_callback(self._processes.release_all)
         self._interventions = Interventions(
             self.plan,
             self._oracle,
