@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
+from typing import Final
 
 from nodes.errors import PeerGone, ProgramInvalid, QubitGone
 from nodes.identity import Identity
@@ -16,6 +18,9 @@ from nodes.runtime.visiting import Acquaintance
 from nodes.runtime.visiting_peer import VisitingPeer
 from nodes.shared_keys import SharedKeys
 from shared_state.errors import PeerError, RequestError
+
+_PARTING: Final = 5.0
+"""Wall seconds that a program which leaves waits for the lab."""
 
 
 class ConnectedNode:
@@ -104,19 +109,27 @@ class ConnectedNode:
 
     async def arrive(self) -> None:
         """Wait until the lab lets this node act by itself. Raise ``PeerSilent``."""
-        await self._visit_of(
-            self.name,
-            self.deadline,
-            f"the lab '{self.lab}' has not let '{self.name}' take part within {self.deadline:g} s: is it still up?",
-        )
+        late = f"the lab '{self.lab}' has not let '{self.name}' take part within {self.deadline:g} s: is it still up?"
+        await self._node.visits.begun(self.name, self.deadline, late)
+        if (reproached := self._node.receive_guest()) is not None:
+            self._attend(_reproach(reproached))
 
     async def leave(self) -> None:
-        """Give up all qubits, when what was said has been published."""
+        """Give up all qubits; return when what was said has been published, or after a few seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PARTING):
+                await self._give_up()
+                if (own := self._node.visits.of(self.name)) is not None:
+                    # where time is virtual, who has left is gone before what it has said is there
+                    await own.clock.until(own.office.last_arrival)
+                await self._node.emptied()
+                await self._node.dismiss_guest()
+
+    async def _give_up(self) -> None:
         if (own := self._node.visits.of(self.name)) is not None:
             # a partner's may be gone by now, and with it the pair
             with suppress(RequestError, PeerError, PeerGone, QubitGone):
                 await own.register.discard_rest()
-        await self._node.emptied()
 
     @property
     def _own(self) -> Stage:
@@ -146,7 +159,7 @@ class ConnectedNode:
             f"'{other}' has not connected to the lab '{self.lab}' within {deadline:g} s, and '{self.name}' waits for "
             f'it: start its program, with nodes.connect("{other}")'
         )
-        return self._met(other, await self._visit_of(other, deadline, silent))
+        return self._met(other, await self._node.visits.begun(other, deadline, silent, self._own.clock))
 
     def _last_met(self, other: str) -> Acquaintance | None:
         """Return what there was between this node and the last process that the other one was."""
@@ -156,10 +169,9 @@ class ConnectedNode:
     def _met(self, other: str, theirs: Stage) -> Acquaintance:
         mine, known = self._own, self._acquaintances.get(other)
         if known is None or not known.is_between(mine, theirs):
-            known = self._acquaintances[other] = Acquaintance(
-                self._node.visits, mine, theirs, self._attend, self.deadline
-            )
+            known = self._acquaintances[other] = Acquaintance(self._node.visits, mine, theirs, self.deadline)
         return known
 
-    async def _visit_of(self, visitor: str, deadline: float, told: str) -> Stage:
-        return await self._node.visits.begun(visitor, deadline, told)
+
+async def _reproach(reproached: asyncio.Future[Exception]) -> None:
+    raise await reproached

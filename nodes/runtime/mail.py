@@ -136,6 +136,8 @@ class PostOffice:
         self._standing: dict[str, Callable[[Envelope], None]] = {}
         self.processes: dict[str, str] = {}
         """Which process each node has been, as it has last said: another name stands for another process."""
+        self.last_arrival = 0.0
+        """When the last of the messages to other nodes arrives that were sent here, in emulated seconds."""
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
 
     @property
@@ -287,6 +289,7 @@ class PostOffice:
         size = len(encode(envelope))
         sent[recipient, session] += 1
         if recipient not in _OUTSIDE:
+            self.last_arrival = max(self.last_arrival, arrives_at)
             self._record(sent_at, "message.sent", "to", recipient, envelope, size)
             if self._timekeeper is not None:
                 despatch = Despatch(recipient, arrives_at, session, sequence, protocol, kind, size)

@@ -22,6 +22,7 @@ from nodes.runtime.causes import name_of, root_cause, story
 from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RealTimeClock, RunClock, VirtualClock
 from nodes.runtime.coin import make_coin
+from nodes.runtime.guest import Guest
 from nodes.runtime.key_service import KeyService
 from nodes.runtime.lag import LagMeter
 from nodes.runtime.mail import PostOffice
@@ -133,6 +134,22 @@ class Node:
                     case "RunOver":
                         group.create_task(self._close(envelope.session, codec.build(RunOver, envelope.body)))
 
+    def receive_guest(self) -> asyncio.Future[Exception] | None:
+        """Let a program act by itself here: in virtual time this node keeps its turn while it does.
+
+        Return what resolves when it does so for too long.
+        """
+        if self._turns is None:
+            return None
+        guest = self._turns.ensemble.guest = Guest(self._surroundings.name, self._turns.look)
+        return guest.reproached
+
+    async def dismiss_guest(self) -> None:
+        """Let the program act no more, and wait until what it has sent is on its way."""
+        if self._turns is not None:
+            self._turns.ensemble.guest = None
+            await self._turns.ended()
+
     async def emptied(self) -> None:
         """Wait until everything that was said here has been published."""
         await self._office.emptied()
@@ -158,6 +175,7 @@ class Node:
         # it comes by itself, so a deadlock of the run before, told late, is no news to it
         with self._turns.ensemble.waiting("the beginning", timed=True):
             await curtain.wait()
+        self.visits.begin(stage)
         await self._play(stage)
 
     def _measure_arrival(self, envelope: Envelope) -> None:
