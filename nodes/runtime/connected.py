@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from math import inf, nextafter
 from typing import Final
 
 from nodes.errors import PeerGone, ProgramInvalid, QubitGone
 from nodes.identity import Identity
 from nodes.ports import Clock, Coin, Memory, Qubit
 from nodes.requests import SharedHalf, Terms
-from nodes.runtime.attendants import Attend
+from nodes.runtime.attendants import Attend, attendants
 from nodes.runtime.node import Node
 from nodes.runtime.open_network import OpenNetwork
 from nodes.runtime.stage import Stage
@@ -120,10 +122,9 @@ class ConnectedNode:
             async with asyncio.timeout(_PARTING):
                 await self._give_up()
                 if (own := self._node.visits.of(self.name)) is not None:
-                    # where time is virtual, who has left is gone before what it has said is there
-                    await own.clock.until(own.office.last_arrival)
+                    # where time is virtual, who leaves is gone at once, and what it has said comes at its time
+                    await own.clock.until(nextafter(own.office.last_arrival, inf))
                 await self._node.emptied()
-                await self._node.dismiss_guest()
 
     async def _give_up(self) -> None:
         if (own := self._node.visits.of(self.name)) is not None:
@@ -171,6 +172,33 @@ class ConnectedNode:
         if known is None or not known.is_between(mine, theirs):
             known = self._acquaintances[other] = Acquaintance(self._node.visits, mine, theirs, self.deadline)
         return known
+
+
+@asynccontextmanager
+async def acting(
+    node: Node, name: str, lab: str, external: tuple[str, ...], deadline: float = 20.0
+) -> AsyncIterator[ConnectedNode]:
+    """Let a node serve, and the block act as it; the ``external`` nodes of the lab are what programs can be.
+
+    What ends the node meanwhile is raised in an exception group, and what is raised in the block as it is.
+    """
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            await node.serve()
+        finally:
+            over.set()
+
+    async with attendants() as attend:
+        attend(serve())
+        me = ConnectedNode(name, lab, external, node, attend, deadline)
+        await me.arrive()
+        try:
+            yield me
+        finally:
+            if not over.is_set():
+                await me.leave()
 
 
 async def _reproach(reproached: asyncio.Future[Exception]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -43,6 +43,7 @@ from nodes.runtime.stage import Stage, Surroundings
 from nodes.runtime.turns import TurnTaker
 from nodes.runtime.visits import Visits
 from shared_state.client import NodeClient
+from shared_state.errors import ServerLost
 from shared_state.wire import Message
 
 _ROUNDS_PER_REPORT = 64
@@ -143,12 +144,6 @@ class Node:
             return None
         guest = self._turns.ensemble.guest = Guest(self._surroundings.name, self._turns.look)
         return guest.reproached
-
-    async def dismiss_guest(self) -> None:
-        """Let the program act no more, and wait until what it has sent is on its way."""
-        if self._turns is not None:
-            self._turns.ensemble.guest = None
-            await self._turns.ended()
 
     async def emptied(self) -> None:
         """Wait until everything that was said here has been published."""
@@ -308,6 +303,10 @@ class Node:
         await self._report(stage, PartPlayed(stage.clock.now(), cause, message))
 
     async def _close(self, run: str, over: RunOver) -> None:
+        with suppress(ServerLost):  # who watches the connection tells
+            await self._end_part(run, over)
+
+    async def _end_part(self, run: str, over: RunOver) -> None:
         part = self._parts.get(run)
         if part is None:  # the order for it never came
             body = codec.fields_of(RunClosed(0))
@@ -316,6 +315,7 @@ class Node:
             return
         if self.visits.over(run) and part.stage.network is not None:
             await self._report(part.stage, RunClosed(0))
+            part.stage.network.gone(part.stage.order.visitor)
             await part.stage.network.idle()  # what a program here has got in it is still its own
         part.task.cancel(over.reason)
         await asyncio.wait([part.task], timeout=_STOP_DEADLINE)  # a role may refuse to be cancelled

@@ -74,7 +74,6 @@ class TurnTaker:
         self._held: asyncio.TimerHandle | None = None
         self._held_since = 0.0
         self._having = False
-        self._ended = asyncio.Event()
         self._looking = False
         self._answers: deque[Callable[[], None]] = deque()
         self._due: deque[tuple[str, str, int]] = deque()
@@ -151,11 +150,6 @@ class TurnTaker:
         self._client.wake(self.now)
         self.look()
 
-    async def ended(self) -> None:
-        """Wait until this node's turn is over, and with it what it has sent is stated."""
-        self.look()
-        await self._ended.wait()
-
     def _keep(self, settle: Callable[[], None]) -> None:
         """Keep an answer until it is this node's turn, and the answer's."""
         self._answers.append(settle)
@@ -229,7 +223,6 @@ class TurnTaker:
         until = self._timers[0].time if self._timers else None
         despatched, self._despatched = self._despatched, []
         self._having = False
-        self._ended.set()
         try:
             asked = self._client.end_turn(until, despatched, self.ensemble.stories())
         except ServerLost:
@@ -245,7 +238,6 @@ class TurnTaker:
             return
         turn = Turn.read(granted.result())
         self.now, self._having = turn.time, True
-        self._ended.clear()
         self._turn += 1
         self._due.extend(turn.arrivals)
         if turn.stalled:

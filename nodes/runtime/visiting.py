@@ -187,6 +187,10 @@ class Acquaintance:
                     self._changed.set()
                     continue
                 agreed = self._agreed.pop((await incoming.receive(PairAgreed)).number, None)
+                if self.is_over:  # and with its visit all that it has requested
+                    if agreed is not None and not agreed.done():
+                        agreed.set_exception(PeerGone(self.name, "a pair with it"))
+                    continue
                 pairs = cast(_Asked, self._pairs.accept(self.name))
                 if agreed is None or agreed.done():
                     await _refuse(pairs)
