@@ -14,6 +14,7 @@ from nodes.runtime.config import NodeConfig
 from nodes.runtime.connected import ConnectedNode, acting
 from nodes.runtime.join_documents import find
 from nodes.runtime.process import opened
+from shared_state.document import DocumentInvalid
 from shared_state.errors import AdmissionError, NameInUse, ServerLost
 
 
@@ -79,6 +80,8 @@ def refusing(config: NodeConfig) -> Iterator[None]:
             f"the lab '{lab}' does not take this document for that of its node '{name}' ({error}): the document is of "
             "another lab, or of an earlier time when this one was up"
         ) from None
+    except DocumentInvalid as error:
+        raise JoinRefused(f"the document of node '{name}' of lab '{lab}' is damaged: {error}") from None
     except (ServerLost, BrokerError) as error:
         raise JoinRefused(
             f"the lab '{lab}' does not answer: {error} Is it still up? See 'bellwire ls'."
