@@ -149,6 +149,11 @@ class Laboratory:
         await self._unless_trouble(self._interventions.set_link(name, up))
         self._key_links.try_again(name)
 
+    @property
+    def oracle(self) -> OracleClient:
+        """Return the view from outside that no node has, for tests and experiments."""
+        return self._oracle
+
     async def census(self) -> Census:
         """Count what the quantum world holds."""
         return await self._unless_trouble(self._conductor.census())
