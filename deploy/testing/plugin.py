@@ -123,8 +123,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.
 
             report.sections.extend(attachments(shelved.lab))
     report.bellwire_declared = declared(item)
-    report.bellwire_kept = list(item.config.stash[KEPT])
-    item.config.stash[KEPT].clear()
+    kept = item.config.stash[KEPT]
+    report.bellwire_kept = kept.copy()
+    kept.clear()
     return report  # type: ignore[no-any-return]
 
 

@@ -55,12 +55,13 @@ class Statistics:
         kind, rate = _one_of({"expected": expected, "at_least": at_least, "at_most": at_most}, 0.0, 1.0)
         if not (0 <= successes <= trials and trials > 0):
             raise UsageError(f"{successes} successes in {trials} trials; write a count, and of how many")
+        _check_probability(false_alarm)
         if (
             0 < rate < 1
             and min(_chance(kind, extreme, trials, rate) for extreme in (0, trials)) >= false_alarm
         ):
             raise _too_small(trials, "trials", false_alarm)
-        self._spend(false_alarm)
+        self._declare(false_alarm)
         chance = _chance(kind, successes, trials, rate)
         if chance >= false_alarm:
             return
@@ -115,7 +116,7 @@ class Statistics:
         furthest = _off(kind, stated, sample.low, sample.high)
         if Sample(sample.count, stated, 0.0, sample.low, sample.high).radius(error) >= furthest > 0:
             raise _too_small(sample.count, "values", false_alarm)
-        self._spend(false_alarm)
+        self._declare(false_alarm)
         off, radius = _off(kind, stated, sample.mean, sample.mean), sample.radius(error)
         if off <= radius:
             return
@@ -124,10 +125,6 @@ class Statistics:
             f"{_stated(kind, stated)}: it is off by {off:.3g}, and by more than {radius:.3g} only with a probability "
             f"below {false_alarm:.1e}"
         )
-
-    def _spend(self, false_alarm: float) -> None:
-        _check_probability(false_alarm)
-        self._declare(false_alarm)
 
 
 def _one_of(statements: Mapping[Kind, float | None], low: float, high: float) -> tuple[Kind, float]:
