@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 from broker.errors import BrokerError
 from deploy.errors import ControlUnreachable, DeployError, Reported
+from deploy.faults import Faults
 from deploy.jobs import Job
 from deploy.key_pools import KeyPool
 from deploy.laboratory import Laboratory
@@ -92,8 +93,8 @@ class ControlPlane:
                 return asdict(result)
             case {"do": "status"}:
                 return [asdict(status) for status in self._lab.status()]
-            case {"do": "link", "name": str(name), "up": bool(up)}:
-                return await self._lab.set_link(name, up)
+            case {"do": "fault", "what": str(what), "arguments": dict(arguments)}:
+                return await self._lab.carry_out(what, arguments)
             case {"do": "keys"}:
                 return [asdict(pool) for pool in await self._lab.keys()]
             case {"do": "down"}:
@@ -111,7 +112,7 @@ class ControlPlane:
         return task.result()
 
 
-class RemoteLab:
+class RemoteLab(Faults):
     """A lab that is up, seen through its control plane."""
 
     def __init__(self, socket: Path) -> None:
@@ -126,9 +127,9 @@ class RemoteLab:
         status: list[dict[str, Any]] = await self._ask({"do": "status"})
         return status
 
-    async def set_link(self, name: str, up: bool) -> None:
-        """Cut a link there, or mend it; see ``Laboratory.set_link``. Raise ``Reported`` with what was said there."""
-        await self._ask({"do": "link", "name": name, "up": up})
+    async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
+        """Let something be broken or mended there. Raise ``Reported`` with what was said there."""
+        return await self._ask({"do": "fault", "what": what, "arguments": dict(arguments)})
 
     async def keys(self) -> list[KeyPool]:
         """Return what the nodes have in store; see ``Laboratory.keys``."""

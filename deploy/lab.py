@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from nodes.agreement import LinkAgreement
 from nodes.keys.service import Limits
@@ -68,6 +69,7 @@ class Link:
     ``extra_delay`` in seconds is what a classical message takes on top of the propagation through the fibre, ``jitter``
     in seconds the width of what comes on top of both, ``message_loss`` the probability that it must be sent again.
     ``weight``: what the link counts for ways of the least weight. ``qkd``: how keys are made on it.
+    ``written``: how the lab file says all that, as texts by key.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Link:
     message_loss: float = 0.0
     weight: float = 1.0
     qkd: LinkAgreement = field(default_factory=LinkAgreement)
+    written: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def endpoints(self) -> tuple[str, str]:

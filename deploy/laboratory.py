@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,14 +26,16 @@ from deploy.errors import (
     ResourceLimit,
     RunUnsuccessful,
 )
+from deploy.faults import Faults
 from deploy.floors import mqtt_rate
 from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
 from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
+from deploy.node_processes import NodeProcesses
 from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
-from deploy.supervisor import Supervisor
+from deploy.supervisor import Child, Supervisor
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
@@ -81,7 +83,7 @@ class ProcessStatus:
     lag: LagFigures | None = None
 
 
-class Laboratory:
+class Laboratory(Faults):
     """The lab that ``plan`` describes. Use as an async context manager: entered, all nodes are ready.
 
     ``directory`` holds its logs and the broker's files. To ``record``, which has its head already, every event is
@@ -144,10 +146,9 @@ class Laboratory:
         async with MqttBus(MONITOR, self.plan.lab, access.host, access.port, MONITOR, access.secret) as bus:
             return await mqtt_rate(bus, self.plan.lab, rounds)
 
-    async def set_link(self, name: str, up: bool) -> None:
-        """Cut a link, or mend it: see ``OracleClient.set_link``. Raise ``NotFound`` for one that the lab lacks."""
-        await self._unless_trouble(self._interventions.set_link(name, up))
-        self._key_links.try_again(name)
+    async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
+        """Break or mend what is asked for, by the name of a method of ``Faults``."""
+        return await self._unless_trouble(self._interventions.carry_out(what, arguments))
 
     @property
     def oracle(self) -> OracleClient:
@@ -179,13 +180,18 @@ class Laboratory:
             ProcessStatus(
                 name=child.name,
                 pid=child.pid,
-                state=child.how() if child.ended.is_set() else announced.get(child.name, "running"),
+                state=self._state_of(child, announced.get(child.name, "running")),
                 port=child.port,
                 restarts=child.restarts,
                 lag=None if child.ended.is_set() else self._lags.get(child.name),
             )
             for child in self.supervisor.children.values()
         ]
+
+    def _state_of(self, child: Child, announced: str) -> str:
+        if child.ended.is_set():
+            return child.how()
+        return "paused" if child.name in self._processes.paused else announced
 
     async def _bring_up(self) -> None:
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)
@@ -224,7 +230,13 @@ class Laboratory:
             self.directory / "keys",
             0 if former is None else former.restarts + 1,
         )
+        channels, severed = self._interventions.channels(node.name)
+        config = replace(config, channels=dict(channels), severed=severed)
         self.supervisor.start(node.name, NodePart(config))
+
+    def _start_again(self, name: str) -> None:
+        self._levels.begin_again(name)
+        self._start_node(self.plan.nodes[name])
 
     async def _start_broker(self) -> tuple[str, int]:
         choice = self.plan.broker
@@ -243,7 +255,6 @@ class Laboratory:
             state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret
         )
         self._oracle = await self._resources.enter_async_context(oracle)
-        self._interventions = Interventions(self.plan.world, self._oracle)
         access = self._credentials.broker_access(CONTROL, *broker)
         bus = MqttBus(
             CONTROL, self.plan.lab, access.host, access.port, CONTROL, access.secret, announcements=True
@@ -257,6 +268,14 @@ class Laboratory:
             list(self.plan.nodes),
             self._note_lag,
             self._note_keys,
+        )
+        self._processes = NodeProcesses(self.plan.nodes, self.supervisor, self._conductor, self._start_again)
+        self._interventions = Interventions(
+            self.plan,
+            self._oracle,
+            self._conductor,
+            self._processes,
+            lambda link: self._key_links.try_again(link),
         )
 
     async def _take_routing(self, broker: tuple[str, int]) -> Callable[[], Coroutine[Any, Any, None]] | None:
@@ -303,11 +322,10 @@ class Laboratory:
     def _bury(self, death: ProcessDied) -> None:
         """Call off the runs of a node that has died; where keys are made as long as the lab is up, start it again."""
         self._conductor.mourn(death.name)
-        if not self.plan.key_links:
+        if self._processes.buried(death.name) or not self.plan.key_links:
             return
         if self._may_return(death.name):
-            self._levels.begin_again(death.name)
-            self._start_node(self.plan.nodes[death.name])
+            self._start_again(death.name)
         else:
             self._warn(f"{death}; it has died too often to be started again")
 

@@ -7,7 +7,7 @@ from math import inf
 
 from deploy.errors import NotFound
 from deploy.key_links import LinkEnds
-from deploy.lab import App, KeyManagement, KeyService, Lab
+from deploy.lab import App, KeyManagement, KeyService, Lab, Link
 from deploy.routes import shortest_paths
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
@@ -55,7 +55,8 @@ class Plan:
     every event is written down. ``shortest_delay`` is the
     shortest classical delay of a link, in seconds: the order of events in a real-time lab that lags behind by more is
     not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``; to the
-    first of them links have ``weights``, by name. ``keys``: how they reach applications.
+    first of them links have ``weights``, by name. ``keys``: how they reach applications. ``links``: what they are, by
+    name, for who changes them while the lab is up.
     """
 
     lab: str
@@ -70,6 +71,7 @@ class Plan:
     controller: str = "built-in"
     weights: dict[str, float] = field(default_factory=dict)
     keys: KeyManagement = field(default_factory=KeyManagement)
+    links: dict[str, Link] = field(default_factory=dict)
 
     @property
     def saes(self) -> dict[str, str]:
@@ -150,6 +152,7 @@ def plan(
         record=lab.runtime.record is not False,
         controller=lab.controller,
         keys=lab.keys,
+        links=dict(lab.links),
         weights={link.name: link.weight for link in lab.links.values()},
         entanglement={
             (first, last): route.nodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from math import expm1, inf
 from pathlib import Path
@@ -12,8 +12,10 @@ from deploy.checks import is_file
 from deploy.lab import App, KeyManagement, KeyService, Lab, Link, Node, Runtime
 from deploy.labfile import AppKeys, KeyManagementKeys, LabFile
 from deploy.link_keys import LinkKeys, QkdKeys, SourceKeys, TapKeys
+from deploy.lookup import table
 from deploy.node_keys import Equipment, Etsi014Keys, MemoryKeys, NodeKeys
 from deploy.presets import MEMORIES, NODES, SCHEMES, SOURCES, Values
+from deploy.source import Value
 from nodes.agreement import LinkAgreement
 from nodes.keys.service import Limits
 from nodes.keys.site import Pair
@@ -37,9 +39,12 @@ FIBRES: Final = {"spool": 0.2, "deployed": 0.32, "urban": 0.5}
 """Attenuation in dB/km of the fibre presets: on a spool, in the ground between cities, in a city."""
 
 
-def resolve(written: LabFile, file: Path) -> Lab:
-    """Return the lab that ``written``, read from ``file`` and free of problems, means."""
-    links = [_link(link) for link in written.links]
+def resolve(written: LabFile, file: Path, links_as_text: Sequence[Value]) -> Lab:
+    """Return the lab that ``written``, read from ``file`` and free of problems, means.
+
+    ``links_as_text``: its links as they stand in the file.
+    """
+    links = [link_of(link, table(text)) for link, text in zip(written.links, links_as_text, strict=True)]
     return Lab(
         name=written.name or file.stem,
         file=file.resolve(),
@@ -122,7 +127,8 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _link(link: LinkKeys) -> Link:
+def link_of(link: LinkKeys, text: Mapping[str, Any]) -> Link:
+    """Return the link that ``link`` means; ``text`` is how it was written."""
     preset = FIBRES[link.fibre] if link.fibre else None
     fibre = _given(
         length=link.length,
@@ -145,6 +151,7 @@ def _link(link: LinkKeys) -> Link:
         jitter=link.classical.jitter or 0.0,
         message_loss=link.classical.loss or 0.0,
         weight=1.0 if link.weight is None else link.weight,
+        written=text,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -130,6 +131,7 @@ class Supervisor:
             if child.ended.is_set():
                 continue
             child.process.terminate()
+            os.kill(child.pid, signal.SIGCONT)  # one that was stopped would not hear of it
             try:
                 async with asyncio.timeout(_STOP_DEADLINE):
                     await child.ended.wait()

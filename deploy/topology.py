@@ -12,6 +12,7 @@ from deploy.complaints import complaint
 from deploy.errors import LabFileInvalid, LabNotFound, Problem
 from deploy.lab import App, Lab, Link, Node, Runtime
 from deploy.labfile import LabFile
+from deploy.lookup import at, elements
 from deploy.resolution import resolve
 from deploy.source import parse
 from deploy.wording import unknown
@@ -49,7 +50,7 @@ def read(text: str, file: Path) -> Lab:
     problems = [*source.blemishes, *placed]
     if problems or written is None:
         raise LabFileInvalid(problems)
-    return resolve(written, file)
+    return resolve(written, file, elements(at(source.value, "links")))
 
 
 def find(name_or_path: str) -> Path:

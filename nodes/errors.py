@@ -11,6 +11,7 @@
     ├── TransferFailed         a file did not arrive, and nothing of it was left behind
     ├── PeerGone               the peer's process ended or its connection was lost for good
     ├── DeadlinePassed         what was awaited did not come in time
+    ├── Partitioned            more is said across a partition than can wait for its end
     ├── TurnKept               in virtual time: a role has awaited what emulated time does not bring for too long
     ├── Deadlock               in virtual time: every role waits, and nothing is on its way to any of them
     │   (also PeerWithdrew in nodes.qkd.authentication, PrecisionLost in nodes.qkd.toeplitz, NoRoute in
@@ -75,6 +76,17 @@ class DeadlinePassed(NodeError):
         )
         self.peer = peer
         self.deadline = deadline
+
+
+class Partitioned(NodeError):
+    """The network is partitioned, and too much waits for a party on the other side. ``peer`` is its name."""
+
+    def __init__(self, peer: str, waiting: int) -> None:
+        super().__init__(
+            f"node '{peer}' is on the other side of a partition, and {waiting} bytes wait for it already; "
+            "send less, or heal the partition"
+        )
+        self.peer = peer
 
 
 class Deadlock(NodeError):

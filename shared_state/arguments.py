@@ -22,6 +22,7 @@ MAX_PULSES: Final = 2**18
 MAX_PAIRS: Final = 2**17
 """In one request, so that the others need not wait long for it to end; both ends divide more alike."""
 MAX_NAME: Final = 256
+MAX_STORY: Final = 2**16
 MAX_QUBITS: Final = 64
 MAX_TEXTS: Final = 1024
 MAX_DETAILS: Final = 16
@@ -74,6 +75,13 @@ def name(value: Message) -> str:
     if isinstance(value, str) and len(value) <= MAX_NAME:
         return value
     raise ValueError(f"a string of at most {MAX_NAME} characters")
+
+
+def story(value: Message) -> str:
+    """Read a text that may be long."""
+    if isinstance(value, str) and len(value) <= MAX_STORY:
+        return value
+    raise ValueError(f"a string of at most {MAX_STORY} characters")
 
 
 def alpha_or_none(value: Message) -> float | None:

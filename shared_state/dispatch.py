@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from shared_state.arguments import pack_bits
 from shared_state.engine.later import Later
 from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
+from shared_state.intervening import Intervening
 from shared_state.narrator import Narrator
 from shared_state.session import ANY_RUN, Session
 from shared_state.turns import Answer, Herald, Turns, Wake
@@ -22,7 +23,6 @@ from shared_state.world.ends import (
     MeasuredPairs,
     Outcome,
     Pairs,
-    link_down,
 )
 from shared_state.world.links import Links
 from shared_state.world.nature import Nature
@@ -63,6 +63,11 @@ class Dispatch:
             "pair": links.pairs.pair, "pairs": links.batches.pairs, "receive": links.light.receive,
             "measure_pulses": links.light.measure_pulses, "measure_train": links.trains.measure,
             "measure_directly": links.direct.measure,
+        }  # fmt: skip
+        outside = Intervening(links, turns, narrator, self._plan_refusal)
+        self._interventions: Mapping[str, Callable[..., None]] = {
+            "set_link": outside.set_link, "change_link": outside.change_link,
+            "attach_tap": outside.attach_tap, "detach_tap": outside.detach_tap,
         }  # fmt: skip
         self._views: Mapping[str, Callable[..., Any]] = {
             "discard_handed_over": nature.discard_handed_over,
@@ -128,8 +133,13 @@ class Dispatch:
         elif word == "tap_report":
             report = self.links.ends.tap_report(**values)
             session.answer(number, [report.pulses, report.kept, report.resent])
-        elif word == "set_link":
-            self._set_link(session.name, **values)
+        elif word in self._interventions:
+            self._interventions[word](session.name, **values)
+            session.answer(number, None)
+        elif word == "halt":
+            self.turns.halt(values["until"], f"{session.name}/{values['who']}", request)
+        elif word == "go_on":
+            self.turns.go_on(f"{session.name}/{values['who']}")
             session.answer(number, None)
         elif word == "hold":
             self.turns.hold(session.name)
@@ -173,28 +183,6 @@ class Dispatch:
             delivered = session.delivered_by(request)
         if delivered is not None:
             self.links.take_back(session.name, delivered)
-
-    def _set_link(self, who: str, at: float, name: str, up: bool) -> None:
-        """Cut or mend a link: at the present of the turns where an end takes part in them, at ``at`` elsewhere.
-
-        An answer with a herald that is not due by then is taken back, and a refusal is due now in its place.
-        """
-        links, turns = self.links, self.turns
-        links.ends.check_link(name)
-        moment = turns.now if any(node in turns for node in links.ends.links[name].endpoints) else at
-        self.narrator.set_link(moment, who, name, up)
-        if up:
-            links.cuts.mend(name)
-            return
-        turns.hold("")  # all of them are told before the first one acts
-        for node, answer in turns.recall(name):
-            if answer.qubit is not None:
-                links.take_back(node, answer.qubit)
-            assert answer.herald is not None
-            _, word, run = answer.herald
-            self._plan_refusal(node, answer.request, link_down(name), word, run)
-        links.cuts.cut(name, moment)
-        turns.release("")
 
     def _plan_refusal(self, node: str, number: int, error: SharedStateError, word: str, run: str) -> None:
         """Let a request of a party that takes turns be refused now."""

@@ -78,6 +78,10 @@ def _tap(values: Values, number: Number) -> Details:
     return {"tap": values["name"], "enabled": values["enabled"]}
 
 
+def _intervention(values: Values, number: Number) -> Details:
+    return {"what": values["what"], "arguments": values["arguments"]}
+
+
 _DONE: Final[Mapping[str, tuple[str, Callable[[Values, Number], Details]]]] = {
     "gate": ("gate.applied", _gate),
     "unitary": ("unitary.applied", _unitary),
@@ -92,13 +96,15 @@ _DONE: Final[Mapping[str, tuple[str, Callable[[Values, Number], Details]]]] = {
     "correct_pairs": ("pairs.corrected", _corrected),
     "discard_pairs": ("pairs.discarded", _batch),
     "set_tap": ("tap.set", _tap),
+    "intervene": ("lab.intervened", _intervention),
 }
 """What is told of an operation when it is done, whatever came of it."""
 
 _LOST: Final = {QubitExpired: "qubit.expired", PartnerLost: "partner.lost"}
 RECORDED: Final = frozenset(
     [*_DONE, "qubit", "measure", "bell_measure", "swap_pairs", "measure_pairs", "pair", "pairs", "receive",
-     "measure_pulses", "measure_train", "measure_directly", "set_link"]
+     "measure_pulses", "measure_train", "measure_directly", "set_link", "change_link",
+     "attach_tap", "detach_tap"]
 )  # fmt: skip
 """The operations whose refusals are told, too."""
 

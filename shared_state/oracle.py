@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from shared_state.config import LinkDevices, TapConfig
+from shared_state.devices import written
 from shared_state.dialling import LocalDialler
 from shared_state.line import Line
 from shared_state.party import Party, binary, fields, integer, number
@@ -109,6 +112,44 @@ class OracleClient(Party):
         fibre is lost. A herald that is on its way does not come. Raises BadRequest for an unknown link.
         """
         await self._line.ask("set_link", await self.now(), name, up)
+
+    async def change_link(self, name: str, devices: LinkDevices) -> None:
+        """Give a link other devices, for what is asked for and what enters its fibre from now on.
+
+        Raises BadRequest for an unknown link, other endpoints, and a fibre too short for the taps on it.
+        """
+        await self._line.ask("change_link", await self.now(), name, written(devices))
+
+    async def attach_tap(self, name: str, tap: TapConfig) -> None:
+        """Let an eavesdropper in that no lab file knows of. Raises BadRequest for a name that is taken, an unknown
+        link, and a place off its fibre."""
+        await self._line.ask("attach_tap", await self.now(), name, written(tap))
+
+    async def detach_tap(self, name: str) -> None:
+        """Let an eavesdropper go for good, with its books."""
+        await self._line.ask("detach_tap", await self.now(), name)
+
+    async def intervene(self, at: float, what: str, arguments: str) -> None:
+        """Tell the record what is done to the lab from outside, so that it can be done again."""
+        await self._line.ask("intervene", at, what, arguments)
+
+    async def halt(self, who: str, until: float | None = None) -> float:
+        """Wait until all has happened that is due by an emulated time, the present one where it is None; return it.
+
+        Virtual time then stands still until ``go_on`` for the same ``who``. In real time, which nobody can stop, this
+        returns at once.
+        """
+        if self.mode != "virtual":
+            return await self.now()
+        try:
+            return number(await self._line.ask("halt", until, who))
+        except asyncio.CancelledError:
+            self._line.post("go_on", who)
+            raise
+
+    async def go_on(self, who: str) -> None:
+        """Let virtual time go on."""
+        await self._line.ask("go_on", who)
 
     async def census(self) -> Census:
         """Count everything the quantum world holds."""

@@ -38,7 +38,7 @@ class Standing:
         self.nature = Nature(world, clock, dice)
         self.sessions: dict[tuple[str, str], Session] = {}
         self.record = Record()
-        self.turns = Turns(self._grant, self._rest)
+        self.turns = Turns(self._grant, self._rest, self._halt)
         self._narrator = Narrator(self.record, len(world.nodes))
         self._dispatch = Dispatch(self.nature, self.turns, self._narrator)
         self._closing_record: list[Request] = []
@@ -83,6 +83,7 @@ class Standing:
             self.turns.leave(session.name)
             return
         self.turns.release(session.name)
+        self.turns.abandon(session.name)
         if not any(role == "oracle" for role, _ in self.sessions):
             for holding in self.nature.ledger.of_referee():
                 self.nature.drop(holding)
@@ -203,6 +204,11 @@ class Standing:
                 case Stalled(stalled):
                     self._narrator.tell(time, node, Event(ANY_RUN, "lab.stalled", {"story": stalled}))
         session.answer(self._ended_turns.pop(node), [time, arrivals, stalled])
+
+    def _halt(self, ticket: object, time: float) -> None:
+        """Tell who has asked for it that time stands still."""
+        assert isinstance(ticket, Request)
+        ticket.session.answer(ticket.number, time)
 
     def _restores_a_tap(self, word: str, values: dict[str, Any]) -> bool:
         """Tell whether a tap is set back to what the lab file says, in virtual time.

@@ -71,6 +71,15 @@ class Stalled(NamedTuple):
 Due: TypeAlias = Arrival | Answer | Wake | Stalled
 
 
+class _Visit(NamedTuple):
+    """Somebody from outside wants time to stand still when all that happens until ``time`` has happened."""
+
+    time: float
+    order: int
+    who: str
+    ticket: object
+
+
 class _Planned(NamedTuple):
     time: float
     node: str
@@ -90,23 +99,29 @@ class _Member:
 
 class Turns:
     """Who has the turn, and what is due. ``grant`` is called with who has the turn, the time, and what is due;
-    ``rest`` when nobody has the turn and nothing is due or will be before somebody from outside brings it about.
+    ``rest`` when nobody has the turn and nothing is due or will be before somebody from outside brings it about;
+    ``halted`` with the ticket of who has asked for a halt, and the time, when time stands still for it.
 
     A party that never ends a turn takes no part: it states the times of what it does and nobody waits for it.
     """
 
     def __init__(
-        self, grant: Callable[[str, float, list[Due]], None], rest: Callable[[], None] = lambda: None
+        self,
+        grant: Callable[[str, float, list[Due]], None],
+        rest: Callable[[], None] = lambda: None,
+        halted: Callable[[object, float], None] = lambda ticket, time: None,
     ) -> None:
         self.now = 0.0
         self.count = 0
         self._grant = grant
         self._rest = rest
+        self._halted = halted
         self._members: dict[str, _Member] = {}
         self._running: dict[str, None] = {}
         self._planned: list[_Planned] = []
         self._order = 0
         self._holds: set[str] = set()
+        self._visits: list[_Visit] = []
 
     def __contains__(self, node: object) -> bool:
         return node in self._members
@@ -120,7 +135,7 @@ class Turns:
     def at_rest(self) -> bool:
         """Tell whether nobody has the turn, nobody holds time, and nothing is due."""
         timers = any(member.until < inf for member in self._members.values())
-        return not (self._running or self._planned or self._holds or timers)
+        return not (self._running or self._planned or self._holds or self._visits or timers)
 
     def join(self, node: str) -> None:
         """Let a party take part; it has the turn until it ends it."""
@@ -206,6 +221,32 @@ class Turns:
         self._holds.discard(who)
         self._advance()
 
+    def halt(self, until: float | None, who: str, ticket: object) -> None:
+        """Let time stand still for ``who``, until ``go_on``, when nobody has the turn and all has happened that is due
+        until a time, the present one where it is None; time goes on until then, whether anything is due or not.
+
+        Raises:
+            TimeReversed: that time has passed.
+        """
+        if until is not None:
+            self._check_future(until, "a halt")
+        self._order += 1
+        time = self.now if until is None else max(until, self.now)
+        heappush(self._visits, _Visit(time, self._order, who, ticket))
+        self._advance()
+
+    def go_on(self, *whom: str) -> None:
+        """Let time go on for whom it stands still, or was to do so."""
+        self._visits = [visit for visit in self._visits if visit.who not in whom]
+        heapify(self._visits)
+        self._holds.difference_update(whom)
+        self._advance()
+
+    def abandon(self, visitor: str) -> None:
+        """Let time go on for all the halts of a visitor, whose names begin with its own and a slash."""
+        halts = [*self._holds, *(visit.who for visit in self._visits)]
+        self.go_on(*(who for who in halts if who.startswith(f"{visitor}/")))
+
     def check(self, node: str, at: float) -> None:
         """Raise TimeReversed when a party that takes turns states a time before its last one."""
         member = self._members.get(node)
@@ -227,6 +268,12 @@ class Turns:
         time, node = min(((member.until, name) for name, member in self._members.items()), default=(inf, ""))
         if self._planned:
             time, node = min((time, node), self._planned[0][:2])
+        if self._visits and self._visits[0].time < time:
+            visit = heappop(self._visits)
+            self.now = max(self.now, visit.time)
+            self._holds.add(visit.who)
+            self._halted(visit.ticket, self.now)
+            return
         if time == inf:
             self._tell_the_stalled()
             return

@@ -26,12 +26,14 @@ from shared_state.arguments import (
     qubit,
     qubit_or_none,
     qubits,
+    story,
     texts,
     time,
     time_or_none,
     unpack_bits,
     vector,
 )
+from shared_state.devices import link_devices, tap
 from shared_state.errors import BadRequest
 from shared_state.wire import Message
 
@@ -119,10 +121,16 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "tap_report": Operation({"name": name}, role="oracle"),
     "set_tap": Operation({"name": name, "enabled": flag}, role="oracle"),
     "set_link": Operation({"at": time, "name": name, "up": flag}, role="oracle"),
+    "change_link": Operation({"at": time, "name": name, "devices": link_devices}, role="oracle"),
+    "attach_tap": Operation({"at": time, "name": name, "tap": tap}, role="oracle"),
+    "detach_tap": Operation({"at": time, "name": name}, role="oracle"),
+    "intervene": Operation({"at": time, "what": name, "arguments": story}, role="oracle"),
     "census": Operation({}, role="oracle"),
     "now": Operation({}, role="oracle"),
     "hold": Operation({}, role="oracle"),
     "release": Operation({}, role="oracle"),
+    "halt": Operation({"until": time_or_none, "who": name}, role="oracle"),
+    "go_on": Operation({"who": name}, role="oracle"),
     "close_record": Operation({}, role="oracle"),
     "loss": Operation({}, role="oracle"),
 }

@@ -74,11 +74,18 @@ class Channel:
         """Return the seconds that every message takes at least."""
         return sum(hop.delay for hop in self._hops)
 
-    def arrival(self, sent_at: float) -> float:
-        """Return when a message sent at ``sent_at`` arrives, no earlier than those sent before it."""
-        arrival = sent_at + sum(hop.draw(self._coin) for hop in self._hops)
+    def change(self, hops: Sequence[Hop]) -> None:
+        """Let messages pass other links, or the same ones in another state, from now on."""
+        self._hops = tuple(hops)
+
+    def no_earlier(self, arrival: float) -> float:
+        """Return when a message arrives that has waited, would arrive then, and must not overtake or be overtaken."""
         self._latest = max(self._latest, arrival)
         return self._latest
+
+    def arrival(self, sent_at: float) -> float:
+        """Return when a message sent at ``sent_at`` arrives, no earlier than those sent before it."""
+        return self.no_earlier(sent_at + sum(hop.draw(self._coin) for hop in self._hops))
 
 
 def open_channel(hops: Sequence[Hop], seed: int | None, sender: str, recipient: str) -> Channel:

@@ -18,13 +18,22 @@ from nodes.runtime.causes import root_cause, story
 from nodes.runtime.judge import Judge
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.mail import PostOffice
-from nodes.runtime.orders import PROTOCOL, PartPlayed, RoundsPlayed, RunOrder, RunOver, SwapPath
+from nodes.runtime.orders import (
+    PROTOCOL,
+    ChangeChannels,
+    PartPlayed,
+    RoundsPlayed,
+    RunOrder,
+    RunOver,
+    SwapPath,
+)
 from nodes.runtime.programs import Program, Scalar, load
 from nodes.runtime.returns import unpack
 from shared_state.errors import ServerLost, SharedStateError
 from shared_state.oracle import Census, OracleClient
 
 _CLEANUP_DEADLINE = 10.0
+_REROUTING_DEADLINE = 10.0
 
 Route = Callable[[str, str], Sequence[str]]
 """The chain of nodes along which two nodes make pairs, both ends included; raises when there is none."""
@@ -86,6 +95,7 @@ class Conductor:
         self._abandoned = False
         self._given_up: dict[str, str] = {}
         self._begins = asyncio.Lock()
+        self._reroutings = 0
 
     @property
     def oracle(self) -> OracleClient:
@@ -139,6 +149,28 @@ class Conductor:
     def mourn(self, node: str) -> None:
         """Note that a node's process has ended: runs that it took part in are called off."""
         self._office.note_status(node, "left")
+
+    async def reroute(self, orders: Mapping[str, ChangeChannels]) -> set[str]:
+        """Change the classical channels of nodes; return those that have not done so: gone, or silent for 10 s."""
+        self._reroutings += 1
+        session = f"rerouting-{self._reroutings}"
+        self._office.begin_run(session, list(orders))
+        silent: set[str] = set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for node, order in orders.items():
+                    group.create_task(self._reroute(session, node, order, silent))
+        finally:
+            self._office.end_run(session)
+        return silent
+
+    async def _reroute(self, session: str, node: str, order: ChangeChannels, silent: set[str]) -> None:
+        kind, body = codec.kind_of(order), codec.fields_of(order)
+        try:
+            await self._office.send(node, session, PROTOCOL, kind, body, 0.0, 0.0)
+            await self._office.receive(node, session, "that its channels have changed", _REROUTING_DEADLINE)
+        except (PeerGone, DeadlinePassed):
+            silent.add(node)
 
     async def run(
         self, request: RunRequest, progress: Callable[[int], None] = lambda judged: None

@@ -30,7 +30,8 @@ class NodeConfig:
     ``seed`` None takes the dice from the operating system. ``pair_links``: all links whose pairs are stored, by
     name, with who is at the other end; ``memories``: how many this node has, and
     ``cutoff``: for how many seconds each keeps a qubit. ``agreements``: how keys are made with each neighbour.
-    ``keys``: where they go. ``incarnation`` counts the processes that were this node before.
+    ``keys``: where they go. ``incarnation`` counts the processes that were this node before. ``severed``: the nodes
+    that are on the other side of a partition when this one begins.
     """
 
     lab: str
@@ -49,3 +50,4 @@ class NodeConfig:
     cutoff: float = inf
     agreements: dict[str, LinkAgreement] = field(default_factory=dict)
     incarnation: int = 0
+    severed: tuple[str, ...] = ()

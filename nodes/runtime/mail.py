@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from broker.bus import Announcement, Bus
@@ -20,6 +20,7 @@ from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime import lag
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
+from nodes.runtime.partition import Partition
 from nodes.runtime.presence import Presence
 from shared_state.arguments import Despatch
 from shared_state.wire import Message
@@ -135,6 +136,7 @@ class PostOffice:
         self._subscribers: dict[str, Subscriber] = {}
         self._standing: dict[str, Callable[[Envelope], None]] = {}
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
+        self.partition = Partition()
 
     @property
     def name(self) -> str:
@@ -204,11 +206,21 @@ class PostOffice:
     ) -> None:
         """Leave a message of a standing protocol to the dispatch; ``times`` are those of sending and of arrival.
 
-        Raise ``EnvelopeError`` for one that cannot travel.
+        Raise ``EnvelopeError`` for one that cannot travel, ``Partitioned`` as ``send`` does.
         """
         envelope = Envelope(self._lab, self.name, recipient, protocol, session, 0, *times, kind, body)
-        encode(envelope)
-        await self._outbox.put(envelope)
+        size = len(encode(envelope))
+        self.partition.check_room(recipient, size)
+        if not self.partition.keep(envelope, size):
+            await self._outbox.put(envelope)
+
+    def release(self, arrival: Callable[[Envelope], float]) -> None:
+        """Let what has waited for the end of a partition travel, each message to its ``arrival``."""
+        for envelope, size in self.partition.healed():
+            stamped = replace(envelope, arrives_at=arrival(envelope))
+            if ":" in stamped.session or stamped.protocol not in self._standing:
+                self._state(stamped, size)
+            self.partition.released.put_nowait(stamped)
 
     def _subscriber(self, session: str) -> Subscriber | None:
         return next((each for prefix, each in self._subscribers.items() if session.startswith(prefix)), None)
@@ -248,10 +260,16 @@ class PostOffice:
         """Publish the outbox until cancelled, a few messages at a time; raise ``BrokerLost`` when that fails."""
         places = asyncio.Semaphore(_IN_FLIGHT)
         async with asyncio.TaskGroup() as publishing:
-            while True:
-                await places.acquire()
-                envelope = await self._outbox.get()
-                publishing.create_task(self._publish(envelope, places))
+            for queue in (self._outbox, self.partition.released):
+                publishing.create_task(self._dispatch(queue, places, publishing))
+
+    async def _dispatch(
+        self, queue: asyncio.Queue[Envelope], places: asyncio.Semaphore, publishing: asyncio.TaskGroup
+    ) -> None:
+        while True:
+            envelope = await queue.get()
+            await places.acquire()
+            publishing.create_task(self._publish(envelope, places))
 
     async def send(
         self,
@@ -266,7 +284,7 @@ class PostOffice:
         """Number a message and leave it to the dispatch; wait only while the outbox is full.
 
         Raise ``EnvelopeError`` for a message that cannot travel: too long, or holding what MessagePack cannot write;
-        ``PeerGone`` when the recipient has left.
+        ``PeerGone`` when the recipient has left; ``Partitioned`` when too much waits for the end of a partition.
         """
         if recipient != CONTROL and self._presence.gone(recipient):
             raise PeerGone(recipient, f"the delivery of {kind}")
@@ -277,13 +295,28 @@ class PostOffice:
         )
         # here, where the sender can be told, and not in the dispatch, which serves all
         size = len(encode(envelope))
+        self.partition.check_room(recipient, size)
         sent[recipient, session] += 1
         if recipient not in _OUTSIDE:
             self._record(sent_at, "message.sent", "to", recipient, envelope, size)
-            if self._timekeeper is not None:
-                despatch = Despatch(recipient, arrives_at, session, sequence, protocol, kind, size)
-                self._timekeeper.despatch(despatch)
-        await self._outbox.put(envelope)
+        if not self.partition.keep(envelope, size):
+            self._state(envelope, size)
+            await self._outbox.put(envelope)
+
+    def _state(self, envelope: Envelope, size: int) -> None:
+        """State that a message is on its way, where somebody keeps the time."""
+        if self._timekeeper is not None and envelope.recipient not in _OUTSIDE:
+            self._timekeeper.despatch(
+                Despatch(
+                    envelope.recipient,
+                    envelope.arrives_at,
+                    envelope.session,
+                    envelope.sequence,
+                    envelope.protocol,
+                    envelope.kind,
+                    size,
+                )
+            )
 
     async def receive(self, sender: str, session: str, awaited: str, deadline: float | None) -> Envelope:
         """Return the sender's next message of the session.
@@ -308,8 +341,10 @@ class PostOffice:
         except TimeoutError:
             assert deadline is not None
             missing = mail.sequencer.gap(sender, session)
-            lost = "" if missing is None else f" (its message number {missing} is lost; later ones came)"
-            raise DeadlinePassed(sender, deadline, awaited + lost) from None
+            why = "" if missing is None else f" (its message number {missing} is lost; later ones came)"
+            if sender in self.partition.severed:
+                why = " (a partition lies between the two)"
+            raise DeadlinePassed(sender, deadline, awaited + why) from None
         envelope = box.waiting.popleft()
         self._unread[sender] -= _weight(envelope)
         return envelope
@@ -330,6 +365,7 @@ class PostOffice:
     def end_run(self, run: str) -> None:
         """Forget all mail of a run; what still comes for it is dropped."""
         self._forget(run)
+        self.partition.forget(run)
         self._ended[run] = None
         for key in [key for key in self._arrived if _run_of(key[1]) == run]:
             del self._arrived[key]

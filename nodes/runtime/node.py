@@ -27,6 +27,8 @@ from nodes.runtime.network import Locality, NetworkStack
 from nodes.runtime.orders import (
     CONTROL,
     PROTOCOL,
+    ChangeChannels,
+    ChannelsChanged,
     PartBegun,
     PartPlayed,
     RoundsPlayed,
@@ -36,6 +38,7 @@ from nodes.runtime.orders import (
 )
 from nodes.runtime.programs import Role, load
 from nodes.runtime.qubits import Register
+from nodes.runtime.rerouting import Rerouting
 from nodes.runtime.stage import Stage, Surroundings
 from nodes.runtime.turns import TurnTaker
 from shared_state.client import NodeClient
@@ -81,6 +84,10 @@ class Node:
         self._office = PostOffice(bus, lab, on_arrival=self._measure_arrival)
         self._parts: dict[str, _Part] = {}
         self._memories = MemoryBudget(surroundings.memories)
+        for_keys = {
+            name: Channel(channel.hops, make_coin(seed, surroundings.name, name, "keys"))
+            for name, channel in surroundings.channels.items()
+        }
         self._keys = KeyService(
             surroundings.key_service,
             surroundings.keys,
@@ -88,10 +95,7 @@ class Node:
             self._office,
             bus,
             RealTimeClock(client.now, client.scale, self._lag.note),
-            {
-                name: Channel(channel.hops, make_coin(seed, surroundings.name, name, "keys"))
-                for name, channel in surroundings.channels.items()
-            },
+            for_keys,
             make_coin(seed, surroundings.name, "keys", *_again(surroundings.incarnation)),
             seed is not None,
             sink,
@@ -102,6 +106,10 @@ class Node:
         if client.mode == "virtual":
             self._turns = TurnTaker(client, calm, self._office)
             self._office.keep_time(self._turns)
+        self._office.partition.sever(surroundings.severed)
+        self._rerouting = Rerouting(
+            (surroundings.channels, for_keys), self._office, client, self._now, self._turns
+        )
 
     async def serve(self) -> None:
         """Announce that the node is ready, then carry out orders until cancelled.
@@ -125,8 +133,20 @@ class Node:
                 match envelope.kind:
                     case "RunOrder" if envelope.session not in self._parts:
                         await self._begin(self._stage(codec.build(RunOrder, envelope.body)), group)
+                    case "ChangeChannels":
+                        await self._rerouting.carry_out(codec.build(ChangeChannels, envelope.body))
+                        await self._confirm(envelope.session)
                     case "RunOver":
                         group.create_task(self._close(envelope.session, codec.build(RunOver, envelope.body)))
+
+    def _now(self) -> float:
+        return self._client.now() if self._turns is None else self._turns.now
+
+    async def _confirm(self, session: str) -> None:
+        """Tell control that the channels have changed."""
+        kind, body = codec.kind_of(done := ChannelsChanged()), codec.fields_of(done)
+        await self._office.send(CONTROL, session, PROTOCOL, kind, body, 0.0, 0.0)
+        self._office.end_run(session)
 
     async def _begin(self, stage: Stage, group: asyncio.TaskGroup) -> None:
         """Begin to play a part: at once, or in virtual time when its time has come and control lets time go on."""

@@ -7,6 +7,8 @@ RunOrder          --->                           play a role, or relay, in a run
                   <---                 PartPlayed     when all rounds are over, or why they are not
 RunOver           --->                           stop if you still play, clean up, forget the run
                   <---                 RunClosed      nothing of the run is left here
+ChangeChannels    --->                           messages go other ways from now on, or wait for a partition to heal
+                  <---                 ChannelsChanged
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from nodes.runtime.channel import Hop
 from nodes.runtime.programs import Scalar
 
 CONTROL = "control"
@@ -120,3 +123,24 @@ class RunClosed:
     """This node holds nothing of the run any more; ``discarded`` qubits were left over."""
 
     discarded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What messages to ``node`` pass: the classical channels of the links, in their order."""
+
+    node: str
+    hops: tuple[Hop, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeChannels:
+    """Messages take these ``ways`` from now on; those to ``severed`` nodes wait until another order names them not."""
+
+    ways: tuple[Way, ...]
+    severed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsChanged:
+    """The order has been carried out; in virtual time the server knows what comes of it."""

@@ -46,6 +46,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         ),
         reproducible=config.seed is not None,
         incarnation=config.incarnation,
+        severed=config.severed,
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(

@@ -49,7 +49,8 @@ class Surroundings:
     stored, by name, with who is at the other end; ``memories`` counts this node's own, which keep a qubit for
     ``cutoff`` seconds. ``agreements``: how keys are made with each neighbour; ``keys``: where they are stored, and
     delivered as ``key_service`` says, ``reproducible`` whether a seed repeats them; ``identity``: what this node signs
-    with. ``incarnation`` counts the processes that were this node before."""
+    with. ``incarnation`` counts the processes that were this node before. ``severed``: the nodes that are on the other
+    side of a partition from the start."""
 
     name: str
     links: dict[str, str]
@@ -66,6 +67,7 @@ class Surroundings:
     cutoff: float = inf
     agreements: dict[str, LinkAgreement] = field(default_factory=dict)
     incarnation: int = 0
+    severed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Ends:
 
     def __init__(self, nature: Nature, settle: Callable[[Ticket, Outcome], None]) -> None:
         self.nature = nature
-        self.links = nature.world.links
+        self.links = dict(nature.world.links)
         self.queues = Queues()
         self.settle = settle
         self.down: set[str] = set()
@@ -135,6 +135,31 @@ class Ends:
         """Attach or detach an eavesdropper."""
         self._check_tap(name)
         self._taps[name] = replace(self._taps[name], enabled=enabled)
+
+    def attach_tap(self, name: str, tap: TapConfig) -> None:
+        """Add an eavesdropper. Raises BadRequest where it does not fit."""
+        if name in self._taps:
+            raise BadRequest(f"there is a tap {name!r} already; give this one another name.")
+        self.check_link(tap.link)
+        _check_position(name, tap, self.links[tap.link])
+        self._taps[name] = tap
+        self._reports[name] = TapReport()
+
+    def detach_tap(self, name: str) -> str:
+        """Forget an eavesdropper; return the name of its link."""
+        self._check_tap(name)
+        del self._reports[name]
+        return self._taps.pop(name).link
+
+    def change(self, name: str, devices: LinkDevices) -> None:
+        """Give a link other devices. Raises BadRequest where its ends or its taps do not fit them."""
+        self.check_link(name)
+        if devices.endpoints != self.links[name].endpoints:
+            raise BadRequest(f"link {name!r} connects {' and '.join(self.links[name].endpoints)} for good.")
+        for tap, config in self._taps.items():
+            if config.link == name:
+                _check_position(tap, config, devices)
+        self.links[name] = devices
 
     def tap_report(self, name: str) -> TapReport:
         """Return what an eavesdropper has done so far, while it was attached."""
@@ -209,6 +234,14 @@ def other_end(devices: LinkDevices, node: str) -> str:
     """Return the node at the other end of a link."""
     first, second = devices.endpoints
     return second if node == first else first
+
+
+def _check_position(name: str, tap: TapConfig, devices: LinkDevices) -> None:
+    if tap.position > devices.fibre.length:
+        raise BadRequest(
+            f"the tap {name!r} at {tap.position:g} m is beyond the end of link {tap.link!r}, whose fibre has "
+            f"{devices.fibre.length:g} m."
+        )
 
 
 def _alpha(ask: Ask) -> str:

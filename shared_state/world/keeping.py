@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from shared_state.clock import ROUNDING, LabClock
-from shared_state.config import MemoryConfig, WorldConfig
+from shared_state.config import LinkDevices, MemoryConfig, WorldConfig
 from shared_state.engine.channels import Channel
 from shared_state.engine.joint_state import JointState
 from shared_state.errors import LinkDown, PartnerLost, QubitExpired, SharedStateError
@@ -35,6 +35,10 @@ class Keeping:
             if any(memory and memory.attempt_dephasing for memory in (node.memories, node.storage))
         ]
         self.attempts = Attempts(disturbed, clock.story, self._catch_up)
+
+    def survey(self, links: Iterable[LinkDevices]) -> None:
+        """Measure anew how long news takes from node to node."""
+        self._light = LightTimes(links)
 
     def drop(self, holding: Holding) -> None:
         """Trace out a qubit that is in somebody's hands."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
+from shared_state.config import LinkDevices
 from shared_state.errors import NoSuchQubit, NotYours, QubitExpired, RunClosed
 from shared_state.world.cut_links import CutLinks
 from shared_state.world.direct_pairs import DirectPairs
@@ -46,6 +47,15 @@ class Links:
 
     def _lab_time(self, _: str) -> float:
         return self._nature.clock.now()
+
+    def change(self, name: str, devices: LinkDevices) -> None:
+        """Give a link other devices, for what is asked for and what enters its fibre from now on.
+
+        Who has been promised a pair gets it as it was promised; light on the fibre comes out as it went in.
+        """
+        self.ends.change(name, devices)
+        self.pairs.forget_schemes(name)
+        self._nature.keeping.survey(self.ends.links.values())
 
     def withdraw(self, ticket: Ticket) -> bool:
         """Take a waiting request back; tell whether it did wait."""

@@ -84,6 +84,10 @@ class PairLinks:
         self._schemes[link, alpha, taps] = scheme
         return scheme
 
+    def forget_schemes(self, link: str) -> None:
+        """Forget what a link's source amounts to: its devices have changed."""
+        self._schemes = {key: scheme for key, scheme in self._schemes.items() if key[0] != link}
+
     def check_source(self, link: str, alpha: float | None) -> None:
         """Raise BadRequest when nothing makes pairs on the link, at this alpha, that can be stored."""
         if not self.scheme(link, alpha).memories:

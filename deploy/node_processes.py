@@ -1,0 +1,100 @@
+"""The processes of a lab's nodes, broken on purpose: killed, stopped in the middle of what they do, started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Collection
+from typing import Final
+
+from deploy.errors import LabFailed, NotFound, UsageError
+from deploy.supervisor import Child, Supervisor
+from deploy.wording import quoted, unknown
+from nodes.runtime.conductor import Conductor
+
+READY_DEADLINE: Final = 30.0
+"""Wall seconds for a node that is started again."""
+
+
+class NodeProcesses:
+    """The processes of ``nodes``; ``start`` starts one again.
+
+    Who was killed on purpose stays dead until it is resumed, also where others are started again by themselves.
+    """
+
+    def __init__(
+        self,
+        nodes: Collection[str],
+        supervisor: Supervisor,
+        conductor: Conductor,
+        start: Callable[[str], None],
+    ) -> None:
+        self._nodes = nodes
+        self._supervisor = supervisor
+        self._conductor = conductor
+        self._start = start
+        self._killed: dict[str, asyncio.Event] = {}
+        self.paused: set[str] = set()
+
+    async def kill(self, name: str) -> None:
+        """End a node's process at once, as a power failure would; return when the lab knows. Twice is once."""
+        child = self._child(name)
+        if not child.ended.is_set():
+            buried = self._killed.setdefault(name, asyncio.Event())
+            child.process.kill()
+            await buried.wait()
+        self.paused.discard(name)
+
+    def buried(self, name: str) -> bool:
+        """Hear that the death of a node has been dealt with; tell whether it was killed on purpose."""
+        self.paused.discard(name)
+        if (killed := self._killed.get(name)) is None:
+            return False
+        killed.set()
+        return True
+
+    def pause(self, name: str) -> None:
+        """Stop a node's process where it is. Raise ``UsageError`` for one that is dead."""
+        child = self._child(name)
+        if child.ended.is_set():
+            raise UsageError(f"node {quoted(name)} is dead, and a pause needs a process; resume it first")
+        os.kill(child.pid, signal.SIGSTOP)
+        self.paused.add(name)
+
+    async def resume(self, name: str) -> bool:
+        """Let a stopped process go on, or start a dead one again; tell whether it was dead.
+
+        Raise ``ProcessDied`` or ``LabFailed`` where it does not come back.
+        """
+        child = self._child(name)
+        if not child.ended.is_set():
+            os.kill(child.pid, signal.SIGCONT)
+            self.paused.discard(name)
+            return False
+        self._killed.pop(name, None)
+        self._start(name)
+        await self._ready(self._supervisor.children[name])
+        return True
+
+    async def _ready(self, child: Child) -> None:
+        ready = asyncio.ensure_future(self._conductor.ready([child.name]))
+        ended = asyncio.ensure_future(child.ended.wait())
+        try:
+            done, _ = await asyncio.wait(
+                (ready, ended), timeout=READY_DEADLINE, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            ready.cancel()
+            ended.cancel()
+        if ended in done:
+            raise child.died()
+        if not done:
+            raise LabFailed(
+                f"node {quoted(child.name)} was not ready within {READY_DEADLINE:g} s; see its log"
+            )
+
+    def _child(self, name: str) -> Child:
+        if name not in self._nodes:
+            raise NotFound(unknown("node", name, self._nodes))
+        return self._supervisor.children[name]
