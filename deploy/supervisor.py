@@ -131,7 +131,8 @@ class Supervisor:
             if child.ended.is_set():
                 continue
             child.process.terminate()
-            os.kill(child.pid, signal.SIGCONT)  # one that was stopped would not hear of it
+            with suppress(ProcessLookupError):  # it has ended meanwhile, and is about to be buried
+                os.kill(child.pid, signal.SIGCONT)  # one that was stopped would not hear of it
             try:
                 async with asyncio.timeout(_STOP_DEADLINE):
                     await child.ended.wait()

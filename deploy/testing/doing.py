@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from deploy.testing.events import Events
@@ -31,15 +31,15 @@ class Doing:
         work: Coroutine[Any, Any, ResultT],
         *,
         undo: Undo | None = None,
-        undoes: str | None = None,
+        undoes: Sequence[str] = (),
     ) -> ResultT:
-        """Do something to the lab. ``undo`` undoes it, and it ``undoes`` something else."""
+        """Do something to the lab. ``undo`` undoes it, and it ``undoes`` others."""
         self.begin()
         result = await self.lab.thread.do(what, work)
         if undo is not None:
             self.remember(what, undo)
-        if undoes is not None:
-            self._undoing.pop(undoes, None)
+        for former in undoes:
+            self._undoing.pop(former, None)
         return result
 
     def remember(self, what: str, undo: Undo) -> None:

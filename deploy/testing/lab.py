@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Literal
 
 from deploy.errors import NotFound
 from deploy.jobs import Job
 from deploy.key_pools import KeyPool
 from deploy.laboratory import BROKER, STATE, ProcessStatus
+from deploy.partition import Planes
 from deploy.testing.doing import Doing
 from deploy.testing.errors import NotOfThisLab
 from deploy.testing.events import Events
-from deploy.testing.handles import EveHandle, LinkHandle, NodeHandle, OracleHandle, ProcessHandle
 from deploy.testing.kme import Kme, kme_of
+from deploy.testing.links import EveHandle, LinkHandle
+from deploy.testing.oracle import OracleHandle
+from deploy.testing.processes import NodeHandle, ProcessHandle
 from deploy.testing.standing import StandingLab
 from deploy.testing.statistics import Statistics
 from deploy.wording import unknown
 from nodes.runtime.conductor import RunResult
-
-Planes = Literal["classical", "quantum", "both"]
 
 
 class LabUnderTest:
@@ -96,8 +96,8 @@ class LabUnderTest:
         """Return where the application ``sae`` gets keys by ETSI GS QKD 014, and by what certificate."""
         return kme_of(self.directory, self.name, sae)
 
-    async def partition(self, *groups: Sequence[str], planes: Planes = "both") -> None:
-        """Cut all that leads from one group of nodes to another: messages, light, or both.
+    async def partition(self, *groups: Collection[str], planes: Planes = "both") -> None:
+        """Part groups of nodes, or one from all others: messages wait until ``heal``, links are cut.
 
         Example: ``await lab.partition(["alice"], ["bob", "charlie"])``
         """
@@ -106,7 +106,11 @@ class LabUnderTest:
 
     async def heal(self) -> None:
         """Undo all partitions."""
-        await self.doing.do("heal", self._lab.controls.heal(), undoes="partition")
+        await self.doing.do("heal", self._lab.controls.heal(), undoes=("partition",))
+
+    async def pass_time(self, seconds: float) -> None:
+        """Wait for so many seconds of the lab's clock: in virtual time, no longer than what happens meanwhile takes."""
+        await self._lab.thread.do("pass time", self._lab.controls.pass_time(seconds))
 
     async def status(self) -> list[ProcessStatus]:
         """Return the state of every process."""

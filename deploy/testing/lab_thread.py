@@ -55,8 +55,8 @@ class LabThread(Generic[T]):
             future.cancel()
 
     def unfinished(self) -> list[str]:
-        """Return what is being done, in words."""
-        return list(self._doing.values())
+        """Return what is being done and was not cancelled, in words."""
+        return self.wait_for(self._unfinished())
 
     def call_off(self) -> None:
         """Cancel what is being done; return when it has cleaned up."""
@@ -97,6 +97,9 @@ class LabThread(Generic[T]):
             if self._entered.done():
                 raise
             self._entered.set_exception(error)
+
+    async def _unfinished(self) -> list[str]:
+        return [what for task, what in self._doing.items() if not task.cancelling()]
 
     async def _call_off(self) -> None:
         tasks = list(self._doing)

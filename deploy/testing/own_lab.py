@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from deploy.laboratory import Laboratory, ProcessStatus
 from deploy.recording import RECORD, begin
@@ -35,7 +35,7 @@ class OwnLab(StandingLab):
         (directory / "lab.yaml").write_text(planned.text, encoding="utf-8")
         self.thread: LabThread[Laboratory] = LabThread(self._up(record))
         self._lab = self.thread.open()
-        self.controls = cast(Controls, self._lab)
+        self.controls: Controls = self._lab
         self.oracle: OracleClient = self._lab.oracle
 
     async def status(self) -> list[ProcessStatus]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from deploy.control import RemoteLab
 from deploy.errors import ControlUnreachable
@@ -44,7 +44,7 @@ class RunningLab(StandingLab):
         self.record = record if record.is_file() else None
         self.warnings: list[str] = []
         self._remote = RemoteLab(self._place.socket)
-        self.controls = cast(Controls, self._remote)
+        self.controls: Controls = self._remote
         self.thread: LabThread[list[dict[str, Any]]] = LabThread(self._reached())
         self.thread.open()
 

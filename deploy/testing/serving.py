@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from broker.errors import BrokerError
 from deploy.errors import DeployError
 from deploy.testing.errors import Leaked, MarkInvalid, NotOfThisLab
 from deploy.testing.lab import LabUnderTest
@@ -20,6 +21,8 @@ from deploy.testing.running_lab import RunningLab
 from deploy.testing.session import KEPT, SHELVED, declare, failed
 from deploy.testing.shelf import Shelf, Shelved
 from deploy.testing.standing import StandingLab
+from nodes.errors import NodeError
+from shared_state.errors import SharedStateError
 
 SHELVES = {"module": "_labs_of_the_module", "session": "_labs_of_the_session"}
 """The fixtures that keep shared labs, by scope."""
@@ -107,14 +110,17 @@ def _source(
 
 def _hand_back(shelved: Shelved, lab: LabUnderTest, test: str) -> None:
     """Undo what a test has done to a shared lab. Raise ``Leaked`` for anything else that it has left."""
+    if lab.doing.spoilt:
+        shelved.lab.thread.call_off()
+        shelved.spoilt = True
+        return
     left: list[str] = []
     try:
         lab.doing.undo()
-    except DeployError as error:
-        left.append(f"what cannot be undone: {error}")
-    if not lab.doing.spoilt:
         left += leaks(shelved.lab)
-    shelved.spoilt |= bool(left or lab.doing.spoilt)
+    except (DeployError, NodeError, BrokerError, SharedStateError) as error:
+        left.append(str(error))
+    shelved.spoilt |= bool(left)
     if left:
         shelved.failed.add(test)
         raise Leaked(
