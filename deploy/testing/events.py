@@ -60,7 +60,7 @@ class Events:
         def fits(event: LabEvent) -> bool:
             return event.fits(name, node, fields) and where(event)
 
-        what = f"waiting for {name}"
+        what, failures = f"waiting for {name}", len(self._lab.thread.failures)
         looking = first(self._file(), start, fits, others)
         try:
             found = await self._lab.thread.do(
@@ -69,7 +69,9 @@ class Events:
         except TimeoutError:
             stated = {"node": node, **fields} if node else fields
             wanted = " ".join([name, *(f"{key}={value}" for key, value in stated.items())])
-            raise EventMissing(_story(wanted, within, list(others))) from None
+            story = _story(wanted, within, list(others))
+            meanwhile = self._lab.thread.failures[failures:-1]  # the last one is this wait
+            raise EventMissing("; meanwhile ".join([story, *meanwhile])) from None
         self._mark = max(self._mark, found.end)
         return found
 

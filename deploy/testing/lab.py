@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from deploy.controller_access import read_access
 from deploy.errors import NotFound
 from deploy.jobs import Job
 from deploy.key_pools import KeyPool
@@ -95,6 +97,13 @@ class LabUnderTest:
     def kme(self, sae: str) -> Kme:
         """Return where the application ``sae`` gets keys by ETSI GS QKD 014, and by what certificate."""
         return kme_of(self.directory, self.name, sae)
+
+    def controller(self) -> dict[str, Any]:
+        """Return where the broker is and as whom a routing controller of your own connects to it.
+
+        The lab file says ``network: {controller: external}``; what is asked and answered is in broker/README.md.
+        """
+        return read_access(self.directory, self.name)
 
     async def partition(self, *groups: Collection[str], planes: Planes = "both") -> None:
         """Part groups of nodes, or one from all others: messages wait until ``heal``, links are cut.

@@ -30,6 +30,8 @@ class LabThread(Generic[T]):
         self._entered: Future[T] = Future()
         self._life: Future[None]
         self._doing: dict[asyncio.Task[Any], str] = {}
+        self.failures: list[str] = []
+        """What has failed of what was to be done, in words: a test may not have looked yet."""
 
     def open(self) -> T:
         """Enter the manager; raise what it raises. When interrupted, leave nothing behind."""
@@ -85,6 +87,9 @@ class LabThread(Generic[T]):
         self._doing[task] = what
         try:
             return await work
+        except Exception as error:
+            self.failures.append(f"'{what}' failed: {error}")
+            raise
         finally:
             del self._doing[task]
 

@@ -365,12 +365,12 @@ def test_wants_a_seed(lab): pass
 """
     try:
         for url in ("pair", str(bellwire.home / "labs" / "pair" / "control.sock")):
-            result = run(project, text, "--lab-url", url, "-rs")
+            result = run(project, text, f"--lab-url={url}", "-rs")
             result.assert_outcomes(passed=2, skipped=2)
             assert "wants lab 'alice-bob', and lab 'pair' is up" in result.stdout.str()
     finally:
         assert bellwire("down", "pair").code == 0
-    gone = run(project, text, "--lab-url", "pair")
+    gone = run(project, text, "--lab-url=pair")
     gone.assert_outcomes(errors=4)
     assert "no lab is up" in gone.stdout.str()
 
