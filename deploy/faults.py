@@ -106,6 +106,10 @@ class Faults(ABC):
         """End the partition: its links are mended, and what has waited sets off."""
         await self.carry_out("heal", {})
 
+    async def now(self) -> float:
+        """Return the time of the lab's clock in emulated seconds."""
+        return float(await self.carry_out("now", {}))
+
     async def pass_time(self, seconds: float) -> None:
         """Wait for so many seconds of the lab's clock."""
         await self.carry_out("pass_time", {"seconds": seconds})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -24,6 +24,8 @@ from nodes.runtime.conductor import Conductor
 from nodes.runtime.orders import ChangeChannels, Way
 from shared_state.clock import MAX_LEAP
 from shared_state.oracle import OracleClient
+from shared_state.party import number
+from shared_state.wire import Message
 
 BY_ORDER, BY_PARTITION = "order", "partition"
 """Why a link is cut."""
@@ -35,7 +37,7 @@ MOST_FLAPS: Final = 1_000_000
 class Interventions:
     """Changes to the lab of ``plan``, made through ``oracle``, the nodes' orders and their processes.
 
-    ``mended`` hears of each link that may be used again.
+    ``mended`` hears of each link that may be used again, ``surveyed`` of what all links are when one has changed.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Interventions:
         conductor: Conductor,
         processes: NodeProcesses,
         mended: Callable[[str], None],
+        surveyed: Callable[[Mapping[str, Link]], None],
     ) -> None:
         self._plan = plan
         self._oracle = oracle
         self._conductor = conductor
         self._processes = processes
         self._mended = mended
+        self._surveyed = surveyed
         self._links = LiveLinks(plan)
         self._taps = dict(plan.world.taps)
         self._enabled = {name for name, tap in self._taps.items() if tap.enabled}
@@ -58,12 +62,14 @@ class Interventions:
         self._partition = WHOLE
         self._unaware: set[str] = set()
         self._numbers = count(1)
+        self._booked: defaultdict[float, deque[tuple[str, asyncio.Future[Message]]]] = defaultdict(deque)
         self._one_at_a_time = asyncio.Lock()
         self._acts: Mapping[str, Callable[..., Awaitable[Any]]] = {
             "set_link": self.set_link, "change_link": self.change_link, "reset_link": self.reset_link,
             "link": self.link, "links": self.links, "flap_link": self.flap_link, "attach_eve": self.attach_eve,
             "detach_eve": self.detach_eve, "eves": self.eves, "kill": self.kill, "pause": self.pause,
             "resume": self.resume, "partition": self.partition, "heal": self.heal, "pass_time": self.pass_time,
+            "now": self._oracle.now,
         }  # fmt: skip
 
     async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
@@ -97,33 +103,32 @@ class Interventions:
             if not self._tap_users[tap]:
                 await self._oracle.set_tap(tap, tap in self._enabled)
 
+    def book(self, when: float) -> None:
+        """Ask for a halt of virtual time at once, which what is carried out at ``when`` will use."""
+        who = self._visitor()
+        self._booked[when].append((who, self._oracle.halting(who, when)))
+
     async def set_link(self, name: str, up: bool, when: float | None = None) -> float:
-        """Cut a link, or mend it whatever it was cut for; return when."""
+        """Cut a link, or mend it; return when. One that the partition cuts stays cut until that heals."""
         self._links.check(name)
         async with self._moment("set_link", when, name=name, up=up) as now:
-            await self._oracle.set_link(name, up)
-            if up:
-                self._links.mend(name)
-                self._mended(name)
-            else:
-                self._links.cut(name, BY_ORDER)
+            await (self._mend if up else self._cut)(name, BY_ORDER)
         return now
 
     async def change_link(self, name: str, changes: Mapping[str, str], when: float | None = None) -> None:
         """Patch a link."""
-        self._check_fits(changed(self._links.link(name), changes))
+        if when is None:  # later it may be another matter
+            self._check_fits(changed(self._links.link(name), changes))
         async with self._moment("change_link", when, name=name, changes=dict(changes)):
             await self._become(changed(self._links.link(name), changes))
 
     async def reset_link(self, name: str, when: float | None = None) -> None:
         """Let a link be as the lab file says, and up."""
-        self._check_fits(self._links.planned(name))
+        if when is None:
+            self._check_fits(self._links.planned(name))
         async with self._moment("reset_link", when, name=name):
             await self._become(self._links.planned(name))
-            if not self._links.is_up(name):
-                await self._oracle.set_link(name, True)
-                self._links.mend(name)
-            self._mended(name)
+            await self._mend(name, BY_ORDER)
 
     async def link(self, name: str) -> dict[str, Any]:
         """Tell how a link is."""
@@ -146,8 +151,7 @@ class Interventions:
                 mended = await self.set_link(name, False, when) + down
                 when = await self.set_link(name, True, mended) + up
         except BaseException:
-            if not self._links.is_up(name):
-                await self.set_link(name, True)
+            await self.set_link(name, True)
             raise
 
     async def attach_eve(
@@ -177,7 +181,8 @@ class Interventions:
 
     async def detach_eve(self, name: str, when: float | None = None) -> None:
         """Let an eavesdropper go."""
-        check_known(name, self._taps)
+        if when is None:
+            check_known(name, self._taps)
         async with self._moment("detach_eve", when, name=name):
             check_known(name, self._taps)
             self._enabled.discard(name)
@@ -235,7 +240,9 @@ class Interventions:
     async def _become(self, link: Link) -> None:
         self._check_fits(link)
         await self._oracle.change_link(link.name, link.devices)
-        await self._reroute(list(self._links.adopt(link)))
+        concerned = self._links.adopt(link)
+        self._surveyed(self._links.all())
+        await self._reroute(list(concerned))
         self._mended(link.name)
 
     async def _divide(self, parted: Partition) -> None:
@@ -243,17 +250,25 @@ class Interventions:
         for link in self._links.names():
             endpoints = self._links.link(link).endpoints
             if parted.cuts(endpoints):
-                if self._links.is_up(link):
-                    await self._oracle.set_link(link, False)
-                self._links.cut(link, BY_PARTITION)
-            elif former.cuts(endpoints) and not self._links.is_up(link):
-                self._links.mend(link, BY_PARTITION)
-                if self._links.is_up(link):
-                    await self._oracle.set_link(link, True)
-                    self._mended(link)
+                await self._cut(link, BY_PARTITION)
+            elif former.cuts(endpoints):
+                await self._mend(link, BY_PARTITION)
         await self._reroute(
             [node for node in self._plan.nodes if parted.severed(node) != former.severed(node)]
         )
+
+    async def _cut(self, link: str, reason: str) -> None:
+        was_up = self._links.is_up(link)
+        self._links.cut(link, reason)
+        if was_up:
+            await self._oracle.set_link(link, False)
+
+    async def _mend(self, link: str, reason: str) -> None:
+        was_up = self._links.is_up(link)
+        self._links.mend(link, reason)
+        if self._links.is_up(link) and not was_up:
+            await self._oracle.set_link(link, True)
+            self._mended(link)
 
     async def _reroute(self, nodes: list[str]) -> None:
         """Tell nodes what their messages pass now, and whom they reach; and those who have not heard it last time.
@@ -292,12 +307,19 @@ class Interventions:
                 await asyncio.sleep(max(0.0, when - await self._oracle.now()) / self._oracle.scale)
             yield await self._oracle.now()
             return
-        who = f"intervention-{next(self._numbers)}"
-        now = await self._oracle.halt(who, when)
+        if when is not None and self._booked[when]:
+            who, halting = self._booked[when].popleft()
+            now = number(await halting)
+        else:
+            who = self._visitor()
+            now = await self._oracle.halt(who, when)
         try:
             yield now
         finally:
             await self._oracle.go_on(who)
+
+    def _visitor(self) -> str:
+        return f"intervention-{next(self._numbers)}"
 
     async def _told(self, what: str, **arguments: Any) -> None:
         now = await self._oracle.now()

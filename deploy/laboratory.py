@@ -32,6 +32,7 @@ from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
 from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
+from deploy.lab import Link
 from deploy.node_processes import NodeProcesses
 from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
@@ -111,6 +112,7 @@ class Laboratory(Faults):
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
+        self._routing: RoutingController | None = None
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -125,15 +127,20 @@ class Laboratory(Faults):
     async def __aexit__(self, *exc: object) -> None:
         await self._resources.aclose()
 
-    async def run(self, job: Job, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
-        """Do a job; ``progress`` hears how many rounds have been judged.
+    async def run(
+        self,
+        job: Job,
+        progress: Callable[[int], None] = lambda judged: None,
+        begun: Callable[[], None] = lambda: None,
+    ) -> RunResult:
+        """Do a job; ``progress`` hears how many rounds have been judged, ``begun`` as ``Conductor.run`` says.
 
         Raise ``ProcessDied`` when a process ends under it, ``DeadlineExceeded`` or ``RunUnsuccessful`` when it fails.
         """
         request = request_for(job, self.plan)
         try:
             async with self._interventions.tapped(job.tap):
-                return await self._unless_trouble(self._conductor.run(request, progress))
+                return await self._unless_trouble(self._conductor.run(request, progress, begun))
         except RunFailed as failure:
             for child in self.supervisor.dead():
                 if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
@@ -154,6 +161,10 @@ class Laboratory(Faults):
     def oracle(self) -> OracleClient:
         """Return the view from outside that no node has, for tests and experiments."""
         return self._oracle
+
+    def book(self, when: float) -> None:
+        """Let virtual time wait at ``when`` for an intervention that will be carried out then."""
+        self._interventions.book(when)
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""
@@ -276,6 +287,7 @@ class Laboratory(Faults):
             self._conductor,
             self._processes,
             lambda link: self._key_links.try_again(link),
+            self._survey,
         )
 
     async def _take_routing(self, broker: tuple[str, int]) -> Callable[[], Coroutine[Any, Any, None]] | None:
@@ -288,7 +300,15 @@ class Laboratory(Faults):
         await self._resources.enter_async_context(bus)
         world = self.plan.world
         network = topology(world, self.plan.delays)
-        return RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights).serve
+        self._routing = RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights)
+        return self._routing.serve
+
+    def _survey(self, links: Mapping[str, Link]) -> None:
+        """Let the lab's own routing know of links that have changed."""
+        if self._routing is not None:
+            world = replace(self.plan.world, links={name: link.devices for name, link in links.items()})
+            delays = {name: link.classical_delay for name, link in links.items()}
+            self._routing.learn(topology(world, delays), tunes(world))
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""

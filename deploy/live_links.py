@@ -39,6 +39,10 @@ class LiveLinks:
         self._cut: defaultdict[str, set[str]] = defaultdict(set)
         self._channels: dict[str, Channels] = {name: node.channels for name, node in plan.nodes.items()}
 
+    def all(self) -> Mapping[str, Link]:
+        """Return all links as they are now, by name."""
+        return self._now
+
     def names(self) -> list[str]:
         """Return the names of all links."""
         return list(self._now)
@@ -77,12 +81,9 @@ class LiveLinks:
         """Note that a link is cut for a reason."""
         self._cut[name].add(reason)
 
-    def mend(self, name: str, reason: str | None = None) -> None:
-        """Note that a reason has gone, or all of them."""
-        if reason is None:
-            self._cut[name].clear()
-        else:
-            self._cut[name].discard(reason)
+    def mend(self, name: str, reason: str) -> None:
+        """Note that a reason has gone."""
+        self._cut[name].discard(reason)
 
     def channels(self, node: str) -> Channels:
         """Return what messages of a node pass now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Collection
 from typing import Final
@@ -56,10 +55,8 @@ class NodeProcesses:
 
     def pause(self, name: str) -> None:
         """Stop a node's process where it is. Raise ``UsageError`` for one that is dead."""
-        child = self._child(name)
-        if child.ended.is_set():
+        if not self._child(name).signal(signal.SIGSTOP):
             raise UsageError(f"node {quoted(name)} is dead, and a pause needs a process; resume it first")
-        os.kill(child.pid, signal.SIGSTOP)
         self.paused.add(name)
 
     async def resume(self, name: str) -> bool:
@@ -67,11 +64,10 @@ class NodeProcesses:
 
         Raise ``ProcessDied`` or ``LabFailed`` where it does not come back.
         """
-        child = self._child(name)
-        if not child.ended.is_set():
-            os.kill(child.pid, signal.SIGCONT)
+        if self._child(name).signal(signal.SIGCONT):
             self.paused.discard(name)
             return False
+        await self._child(name).ended.wait()
         self._killed.pop(name, None)
         self._start(name)
         await self._ready(self._supervisor.children[name])

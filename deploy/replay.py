@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
-from deploy.errors import NotFound, RecordInvalid, RunUnsuccessful
-from deploy.jobs import request_for
+from deploy.errors import DeployError, NotFound, RecordInvalid, RunUnsuccessful
+from deploy.intervened import Intervention, interventions
+from deploy.jobs import Job, request_for
 from deploy.laboratory import Laboratory
 from deploy.plan import plan
 from deploy.recording import Header, begin, header_of, read_header
@@ -61,12 +63,34 @@ async def replay(
     again = directory / "replayed.jsonl"
     new = replace(header_of(lab, planned, job), lab_text=header.lab_text)
     begin(again, new)
+    before, meanwhile = interventions(recorded)
     async with Laboratory(planned, directory, record=again) as laboratory:
-        with suppress(RunUnsuccessful):  # as it may have been then
-            await laboratory.run(job, progress)
+        for intervention in before:
+            await _intervene(laboratory, intervention)
+        await _run(laboratory, job, progress, meanwhile)
         await laboratory.close_record()
     events, difference = first_difference(recorded, again)
     return Replayed(events, difference, hints(header, new) if difference else ())
+
+
+async def _run(
+    laboratory: Laboratory, job: Job, progress: Callable[[int], None], meanwhile: Sequence[Intervention]
+) -> None:
+    """Do a job, and what was done to the lab meanwhile at the same emulated times."""
+    async with asyncio.TaskGroup() as group:
+
+        def begun() -> None:
+            for intervention in meanwhile:
+                laboratory.book(intervention.at)
+                group.create_task(_intervene(laboratory, intervention))
+
+        with suppress(RunUnsuccessful):  # as it may have been then
+            await laboratory.run(job, progress, begun)
+
+
+async def _intervene(laboratory: Laboratory, intervention: Intervention) -> None:
+    with suppress(DeployError):  # as it may have been then
+        await laboratory.carry_out(intervention.what, {**intervention.arguments, "when": intervention.at})
 
 
 def first_difference(recorded: Path, replayed: Path) -> tuple[int, Difference | None]:

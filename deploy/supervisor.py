@@ -49,6 +49,16 @@ class Child:
         """Return the error that tells how this process ended."""
         return ProcessDied(self.name, self.how(), last_lines(self.log, _LAST_LINES))
 
+    def signal(self, number: signal.Signals) -> bool:
+        """Send a signal; tell whether the process was there to get it."""
+        if self.ended.is_set():
+            return False
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:  # its end is news that has not been read yet
+            return False
+        return True
+
     def how(self) -> str:
         """Say how this process ended."""
         if self.failure:
@@ -131,8 +141,7 @@ class Supervisor:
             if child.ended.is_set():
                 continue
             child.process.terminate()
-            with suppress(ProcessLookupError):  # it has ended meanwhile, and is about to be buried
-                os.kill(child.pid, signal.SIGCONT)  # one that was stopped would not hear of it
+            child.signal(signal.SIGCONT)  # one that was stopped would not hear of it
             try:
                 async with asyncio.timeout(_STOP_DEADLINE):
                     await child.ended.wait()

@@ -15,6 +15,7 @@ from shared_state.devices import written
 from shared_state.dialling import LocalDialler
 from shared_state.line import Line
 from shared_state.party import Party, binary, fields, integer, number
+from shared_state.wire import Message
 from shared_state.world.taps import TapReport
 
 if TYPE_CHECKING:
@@ -142,10 +143,14 @@ class OracleClient(Party):
         if self.mode != "virtual":
             return await self.now()
         try:
-            return number(await self._line.ask("halt", until, who))
+            return number(await self.halting(who, until))
         except asyncio.CancelledError:
             self._line.post("go_on", who)
             raise
+
+    def halting(self, who: str, until: float | None) -> asyncio.Future[Message]:
+        """Ask for a halt as ``halt`` does, before anything that is asked for later; return the time to come."""
+        return self._line.request("halt", until, who)
 
     async def go_on(self, who: str) -> None:
         """Let virtual time go on."""

@@ -223,15 +223,12 @@ class Turns:
 
     def halt(self, until: float | None, who: str, ticket: object) -> None:
         """Let time stand still for ``who``, until ``go_on``, when nobody has the turn and all has happened that is due
-        until a time, the present one where it is None; time goes on until then, whether anything is due or not.
-
-        Raises:
-            TimeReversed: that time has passed.
+        until a time, the present one where it is None or has passed; time goes on until then, whether anything is due
+        or not.
         """
-        if until is not None:
-            self._check_future(until, "a halt")
-        self._order += 1
         time = self.now if until is None else max(until, self.now)
+        self._check_future(time, "a halt")
+        self._order += 1
         heappush(self._visits, _Visit(time, self._order, who, ticket))
         self._advance()
 

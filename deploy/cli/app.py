@@ -13,19 +13,26 @@ import typer
 from broker.errors import BrokerError
 from deploy.cli import (
     bench,
+    chaos,
     controller,
     demo,
     down,
     entangle,
+    eve,
     events,
+    heal,
     inspect,
     keys,
+    kill,
     link,
     logs,
     ls,
+    partition,
+    pause,
     ps,
     qkd,
     replay,
+    resume,
     run,
     send,
     up,
@@ -85,7 +92,12 @@ for _module in (
     ps,
     logs,
     events,
-    link,
+    kill,
+    pause,
+    resume,
+    partition,
+    heal,
+    chaos,
     down,
     ls,
     validate,
@@ -102,10 +114,11 @@ for _module in (
 ):
     app.command(_module.NAME)(reporting(_module.command))
 
-_keys = typer.Typer(name=keys.NAME, help=keys.HELP, no_args_is_help=True)
-for _name, _verb in keys.VERBS.items():
-    _keys.command(_name)(reporting(_verb))
-app.add_typer(_keys)
+for _group in (keys, link, eve):
+    _typer = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
+    for _name, _verb in _group.VERBS.items():
+        _typer.command(_name)(reporting(_verb))
+    app.add_typer(_typer)
 
 
 @app.callback()

@@ -173,10 +173,14 @@ class Conductor:
             silent.add(node)
 
     async def run(
-        self, request: RunRequest, progress: Callable[[int], None] = lambda judged: None
+        self,
+        request: RunRequest,
+        progress: Callable[[int], None] = lambda judged: None,
+        begun: Callable[[], None] = lambda: None,
     ) -> RunResult:
         """Run a program to its end; ``progress`` hears how many rounds have been judged.
 
+        ``begun`` is called when all have their parts; in virtual time, which stands still for it, before they begin.
         Raise ``ProgramInvalid`` before anything starts, ``RunFailed`` naming the node where it failed. Whatever
         happens, and when cancelled, the nodes hold nothing of the run afterwards.
         """
@@ -197,7 +201,7 @@ class Conductor:
         started = time.monotonic()
         reason = "the lab called it off"
         try:
-            started_at = await self._begin(run, request, parts, paths, network)
+            started_at = await self._begin(run, request, parts, paths, network, begun)
             ended_at = await self._follow(run, parts, network, request, judge, progress)
             reason = ""
         except RunFailed as failure:
@@ -257,6 +261,7 @@ class Conductor:
         parts: Mapping[str, str],
         paths: tuple[SwapPath, ...],
         network: tuple[str, ...],
+        begun: Callable[[], None],
     ) -> float:
         """Hand out the parts; return the emulated time at which all begin.
 
@@ -266,6 +271,7 @@ class Conductor:
         if not virtual:
             started_at = await self._oracle.now()
             await self._order(run, request, parts, paths, network, started_at)
+            begun()
             return started_at
         async with self._begins:
             try:
@@ -273,6 +279,7 @@ class Conductor:
                 await self._order(run, request, parts, paths, network, started_at)
                 for node, role in parts.items():
                     await self._begun(run, node, request.deadline, needed=bool(role) or node not in network)
+                begun()
             finally:
                 await self._oracle.release()
         return started_at

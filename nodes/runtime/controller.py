@@ -38,9 +38,13 @@ class RoutingController:
     ) -> None:
         self._bus = bus
         self._lab = lab
+        self._weights = weights or {}
+        self.learn(topology, tunes)
+
+    def learn(self, topology: Topology, tunes: Mapping[str, Tune]) -> None:
+        """Go by other figures from now on: the lab has changed."""
         self._topology = topology
         self._tunes = tunes
-        self._weights = weights or {}
         self._links = {link.name: link for link in topology.links}
         self._nodes = {node.name: node for node in topology.nodes}
 

@@ -13,9 +13,11 @@ from typing import Any, cast
 import pytest
 
 from deploy.control import ControlPlane, RemoteLab
+from deploy.eavesdroppers import Eve
 from deploy.errors import ControlUnreachable, DeployError, NotFound, ProcessDied, Reported
 from deploy.jobs import Job
 from deploy.laboratory import Laboratory, ProcessStatus
+from deploy.live_links import LinkState
 from deploy.wording import unknown
 from nodes.runtime.conductor import RunResult
 from nodes.runtime.lag import LagFigures
@@ -33,6 +35,8 @@ class FakeLab:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.links: dict[str, bool] = {"ab": True}
+        self.faults: list[tuple[str, dict[str, Any]]] = []
+        self.told: dict[str, Any] = {}
         self.error: Exception | None = None
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
         self.waits = False
@@ -52,11 +56,14 @@ class FakeLab:
         finally:
             self.ended.set()
 
-    async def set_link(self, name: str, up: bool) -> None:
-        """Note the state of a link that is there."""
-        if name not in self.links:
-            raise NotFound(unknown("link", name, self.links))
-        self.links[name] = up
+    async def carry_out(self, what: str, arguments: dict[str, Any]) -> Any:
+        """Note what is done, and how a link is that is there."""
+        self.faults.append((what, arguments))
+        if what == "set_link":
+            if arguments["name"] not in self.links:
+                raise NotFound(unknown("link", arguments["name"], self.links))
+            self.links[arguments["name"]] = arguments["up"]
+        return self.told.get(what)
 
     def status(self) -> list[ProcessStatus]:
         """Return one process."""
@@ -117,6 +124,51 @@ async def test_a_link_that_the_lab_lacks_comes_back_as_not_found(socket: Path) -
         with pytest.raises(Reported, match="unknown link 'AB'; did you mean 'ab'") as reported:
             await remote.set_link("AB", False)
     assert reported.value.exit_code == NotFound.exit_code
+
+
+LINK = {"name": "ab", "endpoints": ("a", "b"), "up": True, "settings": {"length": "1 km"}, "changed": ()}
+EVE = {
+    "name": "eve",
+    "link": "ab",
+    "strategy": "intercept-resend",
+    "fraction": 0.5,
+    "at": 9.0,
+    "enabled": True,
+    "report": {"pulses": 1, "kept": 0, "resent": 0},
+}
+
+
+async def test_every_fault_gets_through_and_its_outcome_comes_back(socket: Path) -> None:
+    lab = FakeLab()
+    lab.told = {"link": LINK, "links": [LINK], "eves": [EVE], "attach_eve": "eve", "now": 3}
+    async with serving(lab, socket) as remote:
+        await remote.change_link("ab", {"length": "2 km"})
+        await remote.reset_link("ab")
+        await remote.flap_link("ab", 0.1, 0.2, 3)
+        assert await remote.attach_eve("ab", fraction=0.5, at="9 km") == "eve"
+        await remote.detach_eve("eve")
+        await remote.partition({"b", "a"}, ["c"], planes="quantum")
+        await remote.heal()
+        for act in (remote.kill, remote.pause, remote.resume):
+            await act("a")
+        await remote.pass_time(0.5)
+        assert await remote.now() == 3.0
+        assert await remote.link("ab") == LinkState("ab", ("a", "b"), True, {"length": "1 km"}, ())
+        assert await remote.links() == [await remote.link("ab")]
+        assert await remote.eves() == [Eve(**cast(Any, EVE))]
+    assert lab.faults[:11] == [
+        ("change_link", {"name": "ab", "changes": {"length": "2 km"}}),
+        ("reset_link", {"name": "ab"}),
+        ("flap_link", {"name": "ab", "down": 0.1, "up": 0.2, "times": 3}),
+        ("attach_eve", {"link": "ab", "strategy": "intercept-resend", "fraction": 0.5, "at": "9 km"}),
+        ("detach_eve", {"name": "eve"}),
+        ("partition", {"groups": [["a", "b"], ["c"]], "planes": "quantum"}),
+        ("heal", {}),
+        ("kill", {"node": "a"}),
+        ("pause", {"node": "a"}),
+        ("resume", {"node": "a"}),
+        ("pass_time", {"seconds": 0.5}),
+    ]
 
 
 async def test_a_lab_is_told_to_go_down(socket: Path) -> None:

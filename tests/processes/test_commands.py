@@ -32,7 +32,15 @@ TRIED_HERE = {
     "send",
     "version",
 }
-TRIED_ELSEWHERE = {"bench", "controller", "events", "link", "replay", "validate-physics"}
+TRIED_ELSEWHERE = {"bench", "controller", "events", "replay", "validate-physics"} | {
+    "kill",
+    "pause",
+    "resume",
+    "partition",
+    "heal",
+    "chaos",
+}
+GROUPS_TRIED_ELSEWHERE = {"keys", "link", "eve"}
 
 QKD_FIELDS = {
     "pulses",
@@ -51,6 +59,7 @@ QKD_FIELDS = {
 
 def test_no_verb_is_left_out() -> None:
     assert {command.name for command in app.registered_commands} == TRIED_HERE | TRIED_ELSEWHERE
+    assert {group.name for group in app.registered_groups} == GROUPS_TRIED_ELSEWHERE
 
 
 def test_the_demo_shows_every_figure_and_ends_well(bellwire: Bellwire) -> None:

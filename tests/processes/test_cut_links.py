@@ -52,6 +52,7 @@ def test_no_photon_comes_through_a_cut_link_and_a_key_is_made_when_it_is_mended(
         "lab": "pair",
         "link": "alice-bob",
         "up": False,
+        "changed": {},
     }
     dark = up("qkd", "alice", "bob", "--pulses", "20000", "--json")
     document: dict[str, Any] = json.loads(dark.out)

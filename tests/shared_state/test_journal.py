@@ -14,15 +14,26 @@ import pytest
 
 from shared_state import journal as journal_module
 from shared_state.arguments import pack_bits
-from shared_state.config import ClockConfig, MemoryConfig, NodeDevices, ServerConfig, WernerSource
+from shared_state.config import (
+    ClockConfig,
+    FibreConfig,
+    LinkDevices,
+    MemoryConfig,
+    NodeDevices,
+    ServerConfig,
+    TapConfig,
+    WernerSource,
+)
 from shared_state.connection import Connection
 from shared_state.conversation import Answered, Conversation, Refused, Welcome
+from shared_state.devices import written
 from shared_state.errors import JournalFailed, SessionExpired
 from shared_state.journal import Journal
 from shared_state.service import Service
 
 Say = tuple[str, str, list[Any]]
 LINK = "alice-charlie"
+SHORTER = LinkDevices(("charlie", "bob"), FibreConfig(500.0), WernerSource(rate=50.0, fidelity=0.8))
 
 
 class Lab:
@@ -131,6 +142,15 @@ def script() -> Iterator[Say]:
     yield "control", "set_link", [1.3, "charlie-bob", False]
     yield "charlie", "pair", [1.3, "cut", "charlie-bob", None]
     yield "control", "set_link", [1.3, "charlie-bob", True]
+    yield "control", "change_link", [1.3, "charlie-bob", written(SHORTER)]
+    yield "control", "attach_tap", [1.3, "mallory", written(TapConfig("charlie-bob", enabled=True))]
+    yield "bob", "pair", [1.3, "changed", "charlie-bob", None]
+    yield "charlie", "pair", [1.3, "changed", "charlie-bob", None]
+    yield "control", "tap_report", ["mallory"]
+    yield "control", "detach_tap", [1.3, "mallory"]
+    yield "control", "intervene", [1.3, "change_link", "{}"]
+    yield "control", "halt", [2.0, "somebody"]
+    yield "control", "go_on", ["somebody"]
     yield "alice", "close_run", ["run"]
     yield "alice", "bye", []
     yield "control", "census", []

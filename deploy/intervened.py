@@ -1,0 +1,50 @@
+"""What was done to a lab while it was recorded, read from its record so that it can be done again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import RecordInvalid
+from deploy.interventions import REPEATABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """``what`` of ``deploy.faults.Faults`` was done at the emulated time ``at``."""
+
+    at: float
+    what: str
+    arguments: dict[str, Any]
+
+
+def interventions(record: Path) -> tuple[list[Intervention], list[Intervention]]:
+    """Return what was done before the run began, and what after that.
+
+    Raise ``RecordInvalid`` where something was done on the wall, which cannot be done again at the same time.
+    """
+    before: list[Intervention] = []
+    meanwhile: list[Intervention] = []
+    found = before
+    with record.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if b'"event":"part.started"' in line:
+                found = meanwhile
+            elif b'"event":"lab.intervened"' in line:
+                found.append(_read(record, number, line))
+    return before, meanwhile
+
+
+def _read(record: Path, number: int, line: bytes) -> Intervention:
+    try:
+        told = json.loads(line)
+        done = Intervention(float(told["at"]), str(told["what"]), dict(json.loads(told["arguments"])))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordInvalid(f"{record}:{number}: no intervention can be read here ({error})") from error
+    if done.what not in REPEATABLE:
+        raise RecordInvalid(
+            f"{record}:{number}: {done.what} was done to a process, which happens on the wall: no run with that repeats"
+        )
+    return done
