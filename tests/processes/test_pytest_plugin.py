@@ -202,12 +202,23 @@ def test_a_test_without_a_mark_is_told_to_have_one(project: pytest.Pytester) -> 
     assert "test_it uses the fixture 'lab' and says no lab; mark it" in result.stdout.str()
 
 
+def test_the_example_of_the_documentation_works(project: pytest.Pytester) -> None:
+    text = (Path(__file__).parents[2] / "docs/testing.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    project.makepyfile(example)
+    project.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def test_labs_are_parametrised(project: pytest.Pytester) -> None:
     result = run(
         project,
         """
-@pytest.mark.parametrize("lab", ["pair.yaml", "alice-bob"], indirect=True)
+@pytest.mark.parametrize("lab", ["pair.yaml", {"lab": "alice-bob", "seed": 7}], indirect=True)
 def test_two_labs(lab): assert lab.name in ("pair", "alice-bob")
+
+@pytest.mark.lab("alice-bob")
+class TestMany:
+    def test_one(self, lab): assert lab.name == "alice-bob"
 
 @PAIR
 @pytest.mark.parametrize("lab", [{"overrides": {"links": {"alice-bob": {"length": f"{n} km"}}}} for n in (5, 50)],
@@ -217,7 +228,7 @@ async def test_two_lengths(lab):
 """,
         "-v",
     )
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=5)
 
 
 def test_a_shared_lab_is_the_same_one_mended_after_each_test(project: pytest.Pytester) -> None:

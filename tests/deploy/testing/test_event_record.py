@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,5 +98,8 @@ async def test_a_search_that_is_given_up_leaves_no_process(record: Path) -> None
 
 def tails_of(record: Path) -> list[str]:
     """Return the processes that still read a file."""
-    lines = [command.read_bytes() for command in Path("/proc").glob("[0-9]*/cmdline")]
-    return [line.decode() for line in lines if str(record).encode() in line]
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            found.append(command.read_bytes().decode())
+    return [line for line in found if str(record) in line]
