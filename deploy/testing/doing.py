@@ -34,6 +34,7 @@ class Doing:
         undoes: Sequence[str] = (),
     ) -> ResultT:
         """Do something to the lab. ``undo`` undoes it, and it ``undoes`` others."""
+        __tracebackhide__ = True
         self.begin()
         result = await self.lab.thread.do(what, work)
         if undo is not None:

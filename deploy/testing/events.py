@@ -54,6 +54,7 @@ class Events:
 
         Example: ``await lab.events.wait_for("key.alarm", node="north", within=10)``
         """
+        __tracebackhide__ = True
         start = self._mark if after is None else after.end if isinstance(after, LabEvent) else after
         others: deque[LabEvent] = deque(maxlen=_MOST)
 

@@ -84,6 +84,7 @@ class LabUnderTest:
 
         Example: ``result = await lab.run("teleport", rounds=100)``, then ``result.figures["fidelity_mean"]``
         """
+        __tracebackhide__ = True
         program = str((self._folder / app).resolve()) if app.endswith(".py") else app
         texts = {name: _text(value) for name, value in parameters.items()}
         job = Job(program, dict(roles or {}), rounds, texts, deadline, tap)

@@ -14,6 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from threading import Thread
 from typing import Any, Generic, TypeVar
 
+from deploy.errors import DeployError
+
 T = TypeVar("T")
 ResultT = TypeVar("ResultT")
 
@@ -45,8 +47,15 @@ class LabThread(Generic[T]):
             raise
 
     async def do(self, what: str, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Do some work where the lab lives, and wait for it from any other event loop; ``what`` it is, in words."""
-        return await asyncio.wrap_future(self._begin(self._noted(what, work)))
+        """Do some work where the lab lives, and wait for it from any other event loop; ``what`` it is, in words.
+
+        An error of the laboratory's comes without the story of how it came about in there.
+        """
+        __tracebackhide__ = True
+        try:
+            return await asyncio.wrap_future(self._begin(self._noted(what, work)))
+        except DeployError as error:
+            raise error.with_traceback(None) from None
 
     def wait_for(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Do some work where the lab lives, and wait for it without an event loop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,37 @@ async def test_fails(lab):
     assert sorted(each.name for each in directory.iterdir()) == ["lab.yaml", "logs", "record.jsonl"]
     assert "key.alarm" not in (directory / "record.jsonl").read_text()
     assert kept(run(project, failing, "--lab-keep=never")) == []
+
+
+def test_what_fails_inside_of_a_lab_is_told_at_the_line_of_the_test(project: pytest.Pytester) -> None:
+    result = run(
+        project,
+        """
+@PAIR
+async def test_a_program_that_is_not_there(lab):
+    await lab.run("telepot")
+
+@PAIR
+async def test_a_run_that_nobody_looks_at(lab):
+    running = asyncio.ensure_future(lab.run("teleport", roles={"alice": "nobody"}))
+    running.add_done_callback(lambda done: done.exception())
+    await lab.events.wait_for("part.started", within=0.3)
+
+@pytest.mark.lab("pair.yaml", overrides={"runtime": {"record": "off"}})
+async def test_events_of_a_lab_without_a_record(lab):
+    await lab.events.wait_for("part.started")
+""",
+    )
+    result.assert_outcomes(failed=3)
+    said = result.stdout.str()
+    assert "unknown program 'telepot'; did you mean 'teleport'?" in said
+    assert (
+        "none at all has come instead; meanwhile 'run teleport' failed: role 'alice': unknown node 'nobody'"
+        in said
+    )
+    assert "lab 'pair' tells no events: its file says 'record: off'" in said
+    assert "laboratory.py" not in said
+    assert "lab_thread.py" not in said
 
 
 def test_logs_of_tests_that_pass_are_kept_when_that_is_wanted(project: pytest.Pytester) -> None:
@@ -396,32 +428,68 @@ async def test_waits(lab):
 """
 
 
+class Started:
+    """A run of pytest that is going on, in a home of its own."""
+
+    def __init__(self, project: pytest.Pytester, bellwire: Bellwire, base: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-s", f"--basetemp={base}"],
+            cwd=project.path,
+            env=os.environ | {"BELLWIRE_HOME": str(bellwire.home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.said = ""
+
+    def until(self, words: str) -> None:
+        """Wait until it says something."""
+        assert self.process.stdout is not None
+        while words not in self.said:
+            line = self.process.stdout.readline()
+            assert line, self.said
+            self.said += line
+
+    def end(self, number: signal.Signals) -> None:
+        """Do what a terminal does on Ctrl-C, to the whole group; other signals go to one process. Wait for its end."""
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            os.kill(self.process.pid, number)
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            self.said += self.process.stdout.read()
+        assert self.process.wait(30) != 0, self.said
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_a_run_nothing_of_its_labs_is_left(
     project: pytest.Pytester, bellwire: Bellwire, tmp_path: Path, number: signal.Signals
 ) -> None:
+    """The fixture ``bellwire`` fails when a process lives on."""
     project.makepyfile(WAITS)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-s", f"--basetemp={tmp_path / 'base'}"],
-        cwd=project.path,
-        env=os.environ | {"BELLWIRE_HOME": str(bellwire.home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        said = ""
-        while "begun" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
-        assert len(bellwire.processes()) >= 5
-        os.killpg(process.pid, number) if number == signal.SIGINT else os.kill(process.pid, number)
-        said += process.stdout.read()
-    assert process.wait(30) != 0, said
+    run = Started(project, bellwire, tmp_path / "base")
+    run.until("begun")
+    assert len(bellwire.processes()) >= 5
+    run.end(number)
     if number == signal.SIGINT:
-        assert "KeyboardInterrupt" in said
+        assert "KeyboardInterrupt" in run.said
         assert not list((tmp_path / "base").glob("lab-pair[0-9]*"))
-    # the fixture ``bellwire`` fails when a process lives on
+
+
+def test_a_run_that_is_interrupted_while_a_lab_comes_up_leaves_nothing(
+    project: pytest.Pytester, bellwire: Bellwire, tmp_path: Path
+) -> None:
+    """The lab waits for a broker that takes its connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker = f"mqtt://127.0.0.1:{silent.getsockname()[1]}"
+        project.path.joinpath("pair.yaml").write_text(PAIR.replace("embedded", f"'{broker}'"))
+        project.makepyfile(WAITS)
+        run = Started(project, bellwire, tmp_path / "base")
+        silent.settimeout(30)
+        connection, _ = silent.accept()
+        with connection:
+            run.end(signal.SIGINT)
+    assert "KeyboardInterrupt" in run.said
+    assert "begun" not in run.said
