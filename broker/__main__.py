@@ -1,7 +1,8 @@
 """Run a lab's broker: ``python -m broker``.
 
 The first line of standard input is a JSON object: ``lab``, ``users`` and ``directory``, and optionally
-``host``, ``port``, ``monitor`` and ``program`` (auto, embedded or mosquitto). Once the broker accepts
+``host``, ``port``, ``monitor``, ``tls`` (``authority``, ``certificate`` and ``key`` in PEM) and ``program`` (auto,
+embedded or mosquitto). Once the broker accepts
 connections, one line ``{"program": ..., "host": ..., "port": ...}`` is written to standard output. The
 broker ends with standard input, so it does not outlive whoever started it, and on SIGTERM or SIGINT.
 """
@@ -16,7 +17,10 @@ from pathlib import Path
 
 from broker.errors import BrokerError, ProgramError
 from broker.programs.choose import choose
-from broker.programs.program import BrokerConfig, BrokerProgram
+from broker.programs.program import BrokerConfig, BrokerProgram, BrokerTls
+
+_LONGEST = 1 << 26
+"""Bytes of a configuration: every party of the lab has a line in it."""
 
 
 def read_program(line: str) -> BrokerProgram:
@@ -24,7 +28,8 @@ def read_program(line: str) -> BrokerProgram:
     try:
         document = json.loads(line)
         choice = document.pop("program", "auto")
-        config = BrokerConfig(**document | {"directory": Path(document["directory"])})
+        tls = BrokerTls(**document["tls"]) if document.get("tls") else None
+        config = BrokerConfig(**document | {"directory": Path(document["directory"]), "tls": tls})
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ProgramError(
             f"Standard input does not begin with a broker's configuration as one line of JSON: {error!r}."
@@ -47,7 +52,7 @@ async def run(stdin: asyncio.StreamReader) -> None:
 async def main() -> None:
     """Connect standard input and the signals to ``run``."""
     loop = asyncio.get_running_loop()
-    stdin = asyncio.StreamReader()
+    stdin = asyncio.StreamReader(limit=_LONGEST)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stdin.feed_eof)

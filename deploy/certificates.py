@@ -5,6 +5,9 @@ Names are uniform resource names in the extension subjectAltName, and nothing bu
     urn:bellwire:<lab>:kme:<node>      a key management entity; beside it DNS:localhost and IP:127.0.0.1
     urn:bellwire:<lab>:sae:<SAE ID>    a secure application entity
 
+The lab's own processes are an exception, for a broker knows no more than the common name of a certificate: theirs is
+the name of the party, ``alice`` or ``control``. Their certificates and keys are written nowhere by this module.
+
 The profile is that of RFC 5280: key identifiers of authority and subject, key usage and extended key usage, so that
 clients that check strictly (OpenSSL's ``X509_V_FLAG_X509_STRICT``, rustls) accept them. The authority's private key is
 never written: when all are issued it is forgotten, and nobody can issue another one.
@@ -26,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from deploy.whole_files import write_whole
 from nodes.runtime.kme_config import sae_name
+from shared_state.tls import TlsIdentity
 
 Algorithm: TypeAlias = Literal["ecdsa-p256", "ml-dsa-65"]
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | mldsa.MLDSA65PrivateKey
@@ -88,7 +92,9 @@ def issue(
 class Authority:
     """Signs the certificates of one lab, for as long as it is in memory. ``valid``: from when to when these are."""
 
-    def __init__(self, lab: str, now: datetime, lifetime: timedelta, algorithm: Algorithm) -> None:
+    def __init__(
+        self, lab: str, now: datetime, lifetime: timedelta = LIFETIME, algorithm: Algorithm = "ecdsa-p256"
+    ) -> None:
         self._lab = lab
         self.valid = (now - _CLOCK_SKEW, now + lifetime)
         self._algorithm = algorithm
@@ -116,6 +122,13 @@ class Authority:
             self.certify(files.sae(sae), f"SAE {sae}", [name], ExtendedKeyUsageOID.CLIENT_AUTH)
         return files
 
+    def identify(self, party: str, hosts: Sequence[str] = ()) -> TlsIdentity:
+        """Make the identity of a process of the lab; a server is found at ``hosts``, names or addresses."""
+        names = [_host(host) for host in hosts] or [x509.DNSName(party)]
+        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH] + [ExtendedKeyUsageOID.SERVER_AUTH] * bool(hosts)
+        certificate, key = self._certified(party, names, purposes)
+        return TlsIdentity(_pem(self.certificate).decode(), certificate.decode(), key.decode())
+
     def certify(
         self,
         files: Credential,
@@ -124,6 +137,14 @@ class Authority:
         purpose: ObjectIdentifier,
     ) -> None:
         """Make a key and a certificate of ``names`` for it, and write both."""
+        certificate, private = self._certified(subject, names, [purpose])
+        write_whole(files.key, private, mode=0o600)
+        write_whole(files.certificate, certificate, mode=0o644)
+
+    def _certified(
+        self, subject: str, names: Sequence[x509.GeneralName], purposes: list[ObjectIdentifier]
+    ) -> tuple[bytes, bytes]:
+        """Make a key and a certificate for it; return the certificate and the key."""
         key = _generate(self._algorithm)
         name = x509.Name(
             [*self._name, x509.NameAttribute(NameOID.COMMON_NAME, subject[:64])]  # 64: limit of X.520
@@ -132,7 +153,7 @@ class Authority:
             self._begin(name, key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(issues=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
         )
         private = key.private_bytes(
@@ -140,8 +161,7 @@ class Authority:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        write_whole(files.key, private, mode=0o600)
-        write_whole(files.certificate, _pem(self._sign(builder)), mode=0o644)
+        return _pem(self._sign(builder)), private
 
     def _begin(self, subject: x509.Name, key: PrivateKey) -> x509.CertificateBuilder:
         begin, end = self.valid
@@ -162,6 +182,13 @@ class Authority:
 
     def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
         return builder.sign(self._key, hashes.SHA256() if self._algorithm == "ecdsa-p256" else None)
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _generate(algorithm: Algorithm) -> PrivateKey:

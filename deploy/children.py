@@ -10,7 +10,6 @@ import asyncio
 import importlib
 import importlib.util
 import os
-import selectors
 import signal
 import sys
 import threading
@@ -30,6 +29,7 @@ from deploy.orphans import go_on_when_orphaned
 from nodes.errors import NodeError
 from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
+from nodes.runtime.process import event_loop
 from nodes.runtime.process import serve as serve_node
 from shared_state.config import ServerConfig
 from shared_state.errors import SharedStateError
@@ -144,13 +144,9 @@ def _write_to(log: Path) -> None:
 
 
 def _loop_factory(part: Part) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where the extra ``fast`` is installed, but for nodes: asyncio's own over ``select``.
-
-    In virtual time they must know when nothing is ready to run, which only asyncio's own loop tells. In real time
-    their timers must go off at their time, and asyncio's usual ``epoll`` rounds every wait up to a millisecond.
-    """
+    """Return uvloop's loop where the extra ``fast`` is installed, but for nodes, which need a loop of their own."""
     if isinstance(part, NodePart):
-        return lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
+        return event_loop
     if importlib.util.find_spec("uvloop") is None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from broker.programs.program import BrokerConfig
-from deploy.certificates import Certificates, issue
+from broker.programs.program import BrokerConfig, BrokerTls
+from deploy.certificates import Authority, Certificates
 from deploy.key_access import KmeAddress, write_addresses
+from deploy.launcher import Place
 from deploy.plan import NodePlan, Plan
 from nodes.identity import SEED_BYTES, Identity
 from nodes.runtime.config import Access, NodeConfig
@@ -19,17 +20,27 @@ from nodes.runtime.keys_config import KeysConfig
 from nodes.runtime.kme_config import KmeConfig
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from shared_state.config import ServerConfig
+from shared_state.tls import TlsIdentity
 
 MONITOR = "monitor"
-_LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
+_HERE = Place()
 
 
 class Credentials:
     """Fresh secrets for the lab of ``plan``: a password at the broker and a token at the shared-state server for every
     party, and a secret for every two neighbours."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, broker: Place = _HERE, state: Place = _HERE) -> None:
         self._plan = plan
+        self._broker, self._state = broker, state
+        self._authority = Authority(plan.lab, datetime.now(UTC))
+        self._tls: dict[str, TlsIdentity] = {}
+        if plan.launcher == "docker":
+            parties = [*plan.nodes, CONTROL, CONTROLLER, MONITOR]
+            self._tls = {name: self._authority.identify(name) for name in parties}
+            for server in (broker.known_as, state.known_as):
+                self._tls[server] = self._authority.identify(server, [server, "localhost", LOOPBACK])
         self._passwords = {
             name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL, CONTROLLER, MONITOR]
         }
@@ -49,7 +60,16 @@ class Credentials:
 
     def broker_config(self, directory: Path) -> BrokerConfig:
         """Return what the broker's process is told."""
-        return BrokerConfig(lab=self._plan.lab, users=self._passwords, directory=directory, monitor=MONITOR)
+        own = self._tls.get(self._broker.known_as)
+        return BrokerConfig(
+            lab=self._plan.lab,
+            users=self._passwords,
+            directory=directory,
+            host=self._broker.host,
+            port=self._broker.port,
+            monitor=MONITOR,
+            tls=None if own is None else BrokerTls(own.authority, own.certificate, own.key),
+        )
 
     def server_config(self, journal: Path | None, record: Path | None) -> ServerConfig:
         """Return what the shared-state server is told, with the files in which it writes, if any."""
@@ -59,7 +79,9 @@ class Credentials:
             self._plan.world,
             nodes,
             self._tokens[CONTROL],
-            host=_LOOPBACK,
+            host=self._state.host,
+            port=self._state.port,
+            tls=self._tls.get(self._state.known_as),
             journal=str(journal or ""),
             record=str(record or ""),
         )
@@ -72,17 +94,23 @@ class Credentials:
         """
         given = os.environ.get("BELLWIRE_BROKER_PASSWORD")
         own = not is_external(self._plan.broker)
-        return Access(host, port, self._passwords[party] if own or given is None else given)
+        secret = self._passwords[party] if own or given is None else given
+        return Access(host, port, secret, self._tls.get(party) if own else None)
 
-    def oracle_access(self, port: int) -> Access:
-        """Return how the control party gets into the shared-state server."""
-        return Access(_LOOPBACK, port, self._tokens[CONTROL])
+    def state_access(self, party: str, host: str, port: int) -> Access:
+        """Return how a party gets into the shared-state server: a node, or the control party."""
+        return Access(host, port, self._tokens[party], self._tls.get(party))
 
     def node_config(
-        self, node: NodePlan, broker: tuple[str, int], state_port: int, directory: Path, incarnation: int
+        self,
+        node: NodePlan,
+        broker: tuple[str, int],
+        state: tuple[str, int],
+        directory: Path,
+        incarnation: int,
     ) -> NodeConfig:
-        """Return what the process of ``node`` is told, with its key store in ``directory``: its first process, or
-        after the death of so many others.
+        """Return what the process of ``node`` is told, with its own directory below ``directory``: its first process,
+        or after the death of so many others.
 
         Of parallel links the first in the lab file serves; photons prefer one that makes no pairs.
         """
@@ -91,7 +119,7 @@ class Credentials:
             lab=self._plan.lab,
             name=node.name,
             broker=self.broker_access(node.name, *broker),
-            shared_state=Access(_LOOPBACK, state_port, self._tokens[node.name]),
+            shared_state=self.state_access(node.name, *state),
             links={end.peer: end.name for end in reversed(for_photons)},
             sources={end.peer: end.name for end in reversed(node.links) if end.makes_pairs},
             channels=node.channels,
@@ -111,8 +139,7 @@ class Credentials:
         served = {node.name: node.key_service for node in self._plan.nodes.values() if node.key_service}
         if not served:
             return
-        now = datetime.now(UTC)
-        self._certificates = issue(directory / "certificates", self._plan.lab, served, self._plan.saes, now)
+        self._certificates = self._authority.issue(directory / "certificates", served, self._plan.saes)
         self._ports = {name: service.port or free_port() for name, service in served.items()}
         write_addresses(directory, self.kme_addresses())
 
@@ -136,6 +163,7 @@ class Credentials:
             authority=files.authority,
             certificate=own.certificate,
             key=own.key,
+            host=self._broker.host,
             port=self._ports[node.name],
             limits=service.limits,
             deliver_reproducible=service.deliver_reproducible,
@@ -145,7 +173,7 @@ class Credentials:
     def _keys_config(self, node: NodePlan, directory: Path) -> KeysConfig:
         links = {other.name: tuple(end.peer for end in other.links) for other in self._plan.nodes.values()}
         return KeysConfig(
-            store=str(directory / f"{node.name}.sqlite"),
+            store=str(directory / node.name / "store.sqlite"),
             wrapping_key=self._wrapping[node.name],
             identity_seed=self._identities[node.name].hex(),
             public_keys={name: key for name, key in self._public_keys.items() if name != node.name},
@@ -165,7 +193,7 @@ class Credentials:
 def free_port() -> int:
     """Return a port of the loopback address on which nobody listens: a process that is started again keeps it."""
     with socket.socket() as listener:
-        listener.bind((_LOOPBACK, 0))
+        listener.bind((LOOPBACK, 0))
         port: int = listener.getsockname()[1]
         return port
 
@@ -178,4 +206,4 @@ def is_external(broker: str) -> bool:
 def external_address(broker: str) -> tuple[str, int]:
     """Return host and port of ``mqtt://host[:port]``."""
     parts = urlsplit(broker)
-    return parts.hostname or _LOOPBACK, parts.port or 1883
+    return parts.hostname or LOOPBACK, parts.port or 1883

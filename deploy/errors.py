@@ -10,6 +10,7 @@
     ├── NotFound                4   no such lab is running, no such node, link, tap or file
     ├── ProcessDied             5   a process of the lab ended; carries its last log lines
     ├── LabFailed               1   the lab did not come up, or fell
+    │   └── EngineUnusable      1   because no engine of containers does what is asked of it
     ├── RunUnsuccessful         1   a run ended without a result
     │   ├── DeadlineExceeded    6   because something awaited in it did not come in time
     │   ├── NoWay               4   because no links lead where it wanted pairs
@@ -106,6 +107,10 @@ class ProcessDied(DeployError):
 
 class LabFailed(DeployError):
     """The lab did not come up, or fell."""
+
+
+class EngineUnusable(LabFailed):
+    """There is no engine of containers, or it cannot do what is asked of it."""
 
 
 class RunUnsuccessful(DeployError):

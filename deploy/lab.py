@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from nodes.agreement import LinkAgreement
 from nodes.keys.service import Limits
@@ -14,18 +14,22 @@ from nodes.runtime.channel import Hop
 from nodes.runtime.kme_config import KmeTls
 from shared_state.config import ClockMode, LinkDevices, NodeDevices, TapConfig
 
+LauncherName: TypeAlias = Literal["process", "docker"]
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """How the lab is run.
 
+    ``launcher``: as processes of this host, or as containers, of the image ``image`` (empty for this version's own).
     ``broker`` is ``auto``, ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``. ``mode`` None leaves the choice of
     the clock to the command, ``journal`` None that of the journal and ``record`` None that of the record; ``scale``
     is emulated seconds per wall second, in real-time mode only, and ``patience`` for how many wall seconds a node may
     keep its turn without a word, in virtual mode only.
     """
 
-    launcher: Literal["process"] = "process"
+    launcher: LauncherName = "process"
+    image: str = ""
     broker: str = "auto"
     mode: ClockMode | None = None
     scale: float = 1.0

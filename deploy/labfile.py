@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deploy.fields import Broker, Name, NodeName, Program
+from deploy.lab import LauncherName
 from deploy.link_keys import LinkKeys, TapKeys
 from deploy.node_keys import Equipment, NodeKeys
 from deploy.section import Section, key, required, section, table
@@ -49,8 +50,13 @@ class ClockKeys(Section):
 class RuntimeKeys(Section):
     """How the lab is run."""
 
-    launcher: Literal["process"] | None = key(
-        "What each node runs as: an operating-system process.", "process"
+    launcher: LauncherName | None = key(
+        "What each party runs as: process, an operating-system process; docker, a container. Default process.",
+        "docker",
+    )
+    image: str | None = key(
+        "The containers' image, with launcher docker. Default bellwire:VERSION, which 'bellwire image build' makes.",
+        "bellwire:0.1.0",
     )
     broker: Broker | None = key(
         "auto: Mosquitto if installed, else embedded; mqtt://host:port: one that is there. Default auto.",

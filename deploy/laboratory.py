@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import Any, Self, TypeVar
 
 from broker.errors import BrokerError
 from broker.mqtt import MqttBus
+from deploy.carried_files import carried
+from deploy.child import Child
 from deploy.children import BrokerPart, NodePart, StatePart
 from deploy.controller_access import write_access
-from deploy.credentials import MONITOR, Credentials, external_address, is_external
+from deploy.credentials import LOOPBACK, MONITOR, Credentials, external_address, is_external
 from deploy.errors import (
     DeadlineExceeded,
     DeployError,
@@ -33,14 +35,16 @@ from deploy.jobs import Job, request_for
 from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
 from deploy.lab import Link
+from deploy.launcher import Launcher
+from deploy.launching import launcher_for
 from deploy.node_processes import NodeProcesses
 from deploy.plan import NodePlan, Plan
 from deploy.recording import check_complete
-from deploy.supervisor import Child, Supervisor
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
-from nodes.runtime.conductor import Conductor, RunResult
+from nodes.runtime.conductor import Conductor, RunRequest, RunResult
+from nodes.runtime.config import Access
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
@@ -105,9 +109,10 @@ class Laboratory(Faults):
         self.plan = plan
         self.directory = directory
         self._record = record
-        self.supervisor = Supervisor(directory / "logs")
-        self._credentials = Credentials(plan)
+        self.supervisor: Launcher = launcher_for(plan, directory)
+        self._credentials = Credentials(plan, self.supervisor.broker, self.supervisor.state)
         self._resources = AsyncExitStack()
+        self._homes = directory / "nodes"
         self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
@@ -140,7 +145,8 @@ class Laboratory(Faults):
         request = request_for(job, self.plan)
         try:
             async with self._interventions.tapped(job.tap):
-                return await self._unless_trouble(self._conductor.run(request, progress, begun))
+                with self._reached(request) as reached:
+                    return await self._unless_trouble(self._conductor.run(reached, progress, begun))
         except RunFailed as failure:
             for child in self.supervisor.dead():
                 if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
@@ -150,7 +156,7 @@ class Laboratory(Faults):
     async def mqtt_rate(self, rounds: int) -> float:
         """Measure the lab's broker: see ``deploy.floors.mqtt_rate``."""
         access = self._credentials.broker_access(MONITOR, *self._broker)
-        async with MqttBus(MONITOR, self.plan.lab, access.host, access.port, MONITOR, access.secret) as bus:
+        async with self._bus(MONITOR, access) as bus:
             return await mqtt_rate(bus, self.plan.lab, rounds)
 
     async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
@@ -206,17 +212,20 @@ class Laboratory(Faults):
 
     async def _bring_up(self) -> None:
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)
-        (self.directory / "keys").mkdir(mode=0o700, exist_ok=True)
+        self._homes.mkdir(mode=0o700, exist_ok=True)
         self._credentials.issue_certificates(self.directory)
         await self._resources.enter_async_context(self.supervisor)
         attend = await self._resources.enter_async_context(attendants())
         journal = self.directory / "journal" if self.plan.journal else None
+        if journal is not None:
+            journal.mkdir(mode=0o700, exist_ok=True)
+            journal /= "journal"
         self._state = self._credentials.server_config(journal, self._record)
         state = self.supervisor.start(STATE, StatePart(self._state))
         self._broker = broker = await self._start_broker()
         await self.supervisor.started(state)
-        # whoever knows the server finds it at the same port again
-        self._state = replace(self._state, port=state.port)
+        if not self._state.port:  # whoever knows the server finds it at the same port again
+            self._state = replace(self._state, port=state.port)
         await self._take_control(broker, state.port)
         self._key_links = KeyLinks(
             self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
@@ -236,18 +245,28 @@ class Laboratory(Faults):
         former = self.supervisor.children.get(node.name)
         config = self._credentials.node_config(
             node,
-            self._broker,
-            self._state.port,
-            self.directory / "keys",
+            self._broker_of_nodes(),
+            self.supervisor.state.seen_by_nodes(self.supervisor.children[STATE]),
+            self._homes,
             0 if former is None else former.restarts + 1,
         )
         channels, severed = self._interventions.channels(node.name)
         config = replace(config, channels=dict(channels), severed=severed)
+        (self._homes / node.name).mkdir(mode=0o700, exist_ok=True)
         self.supervisor.start(node.name, NodePart(config))
 
     def _start_again(self, name: str) -> None:
         self._levels.begin_again(name)
         self._start_node(self.plan.nodes[name])
+
+    def _reached(self, request: RunRequest) -> AbstractContextManager[RunRequest]:
+        """Give a block the request with its files where the nodes see them."""
+        return nullcontext(request) if self.plan.launcher == "process" else carried(request, self._homes)
+
+    def _broker_of_nodes(self) -> tuple[str, int]:
+        if is_external(self.plan.broker):
+            return self._broker
+        return self.supervisor.broker.seen_by_nodes(self.supervisor.children[BROKER])
 
     async def _start_broker(self) -> tuple[str, int]:
         choice = self.plan.broker
@@ -258,18 +277,16 @@ class Laboratory(Faults):
         part = BrokerPart(self._credentials.broker_config(directory), choice)
         child = self.supervisor.start(BROKER, part)
         await self.supervisor.started(child)
-        return part.config.host, child.port
+        return LOOPBACK, child.port
 
     async def _take_control(self, broker: tuple[str, int], state_port: int) -> None:
-        state = self._credentials.oracle_access(state_port)
+        state = self._credentials.state_access(CONTROL, LOOPBACK, state_port)
         oracle = await OracleClient.connect(
-            state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret
+            state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret, tls=state.tls
         )
         self._oracle = await self._resources.enter_async_context(oracle)
         access = self._credentials.broker_access(CONTROL, *broker)
-        bus = MqttBus(
-            CONTROL, self.plan.lab, access.host, access.port, CONTROL, access.secret, announcements=True
-        )
+        bus = self._bus(CONTROL, access, announcements=True)
         await self._resources.enter_async_context(bus)
         self._conductor = Conductor(
             bus,
@@ -296,7 +313,7 @@ class Laboratory(Faults):
         if self.plan.controller == "external":
             write_access(self.directory, self.plan.lab, access)
             return None
-        bus = MqttBus(CONTROLLER, self.plan.lab, access.host, access.port, CONTROLLER, access.secret)
+        bus = self._bus(CONTROLLER, access)
         await self._resources.enter_async_context(bus)
         world = self.plan.world
         network = topology(world, self.plan.delays)
@@ -309,6 +326,18 @@ class Laboratory(Faults):
             world = replace(self.plan.world, links={name: link.devices for name, link in links.items()})
             delays = {name: link.classical_delay for name, link in links.items()}
             self._routing.learn(topology(world, delays), tunes(world))
+
+    def _bus(self, party: str, access: Access, *, announcements: bool = False) -> MqttBus:
+        return MqttBus(
+            party,
+            self.plan.lab,
+            access.host,
+            access.port,
+            party,
+            access.secret,
+            tls=access.context(),
+            announcements=announcements,
+        )
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""

@@ -7,8 +7,9 @@ import signal
 from collections.abc import Callable, Collection
 from typing import Final
 
+from deploy.child import Child
 from deploy.errors import LabFailed, NotFound, UsageError
-from deploy.supervisor import Child, Supervisor
+from deploy.launcher import Launcher
 from deploy.wording import quoted, unknown
 from nodes.runtime.conductor import Conductor
 
@@ -25,12 +26,12 @@ class NodeProcesses:
     def __init__(
         self,
         nodes: Collection[str],
-        supervisor: Supervisor,
+        launcher: Launcher,
         conductor: Conductor,
         start: Callable[[str], None],
     ) -> None:
         self._nodes = nodes
-        self._supervisor = supervisor
+        self._launcher = launcher
         self._conductor = conductor
         self._start = start
         self._killed: dict[str, asyncio.Event] = {}
@@ -41,7 +42,7 @@ class NodeProcesses:
         child = self._child(name)
         if not child.ended.is_set():
             buried = self._killed.setdefault(name, asyncio.Event())
-            child.process.kill()
+            child.signal(signal.SIGKILL)
             await buried.wait()
         self.paused.discard(name)
 
@@ -70,7 +71,7 @@ class NodeProcesses:
         await self._child(name).ended.wait()
         self._killed.pop(name, None)
         self._start(name)
-        await self._ready(self._supervisor.children[name])
+        await self._ready(self._launcher.children[name])
         return True
 
     async def _ready(self, child: Child) -> None:
@@ -93,4 +94,4 @@ class NodeProcesses:
     def _child(self, name: str) -> Child:
         if name not in self._nodes:
             raise NotFound(unknown("node", name, self._nodes))
-        return self._supervisor.children[name]
+        return self._launcher.children[name]

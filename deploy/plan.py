@@ -7,7 +7,7 @@ from math import inf
 
 from deploy.errors import NotFound
 from deploy.key_links import LinkEnds
-from deploy.lab import App, KeyManagement, KeyService, Lab, Link
+from deploy.lab import App, KeyManagement, KeyService, Lab, LauncherName, Link
 from deploy.routes import shortest_paths
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
@@ -56,7 +56,8 @@ class Plan:
     shortest classical delay of a link, in seconds: the order of events in a real-time lab that lags behind by more is
     not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``; to the
     first of them links have ``weights``, by name. ``keys``: how they reach applications. ``links``: what they are, by
-    name, for who changes them while the lab is up.
+    name, for who changes them while the lab is up. ``launcher``: what starts the processes, as containers of ``image``
+    if that is docker.
     """
 
     lab: str
@@ -71,6 +72,8 @@ class Plan:
     controller: str = "built-in"
     weights: dict[str, float] = field(default_factory=dict)
     keys: KeyManagement = field(default_factory=KeyManagement)
+    launcher: LauncherName = "process"
+    image: str = ""
     links: dict[str, Link] = field(default_factory=dict)
 
     @property
@@ -122,11 +125,12 @@ def plan(
     mode: ClockMode | None = None,
     seed: int | None = None,
     default_journal: bool = False,
+    launcher: LauncherName | None = None,
 ) -> Plan:
     """Plan the processes of ``lab``.
 
-    ``default_mode`` is the clock and ``default_journal`` the journal where the lab file leaves them open; ``mode`` and
-    ``seed``, when given, replace the file's.
+    ``default_mode`` is the clock and ``default_journal`` the journal where the lab file leaves them open; ``mode``,
+    ``seed`` and ``launcher``, when given, replace the file's.
     """
     world = WorldConfig(
         nodes={name: node.devices for name, node in lab.nodes.items()},
@@ -152,6 +156,8 @@ def plan(
         record=lab.runtime.record is not False,
         controller=lab.controller,
         keys=lab.keys,
+        launcher=launcher or lab.runtime.launcher,
+        image=lab.runtime.image,
         links=dict(lab.links),
         weights={link.name: link.weight for link in lab.links.values()},
         entanglement={

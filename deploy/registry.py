@@ -149,13 +149,18 @@ class Registry:
 
     @contextmanager
     def _hold(self, path: Path) -> Iterator[Path]:
-        """Make a directory and hold its lock inside the block; remove it afterwards."""
+        """Make a directory and hold its lock inside the block; remove it afterwards, and what a crash left before."""
         with ExitStack() as held:
             with self._undisturbed():
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lock = held.enter_context((path / "lock").open("w"))
                 if not _locked(lock):
                     raise UsageError(f"lab '{path.name}' is up already; 'bellwire down {path.name}' ends it")
+                for left in path.iterdir():
+                    if left.is_dir():
+                        shutil.rmtree(left)
+                    elif left.name != "lock":
+                        left.unlink()
             try:
                 yield path
             finally:

@@ -71,6 +71,7 @@ def _runtime(written: LabFile) -> Runtime:
     return Runtime(
         **_given(
             launcher=runtime.launcher,
+            image=runtime.image,
             broker=runtime.broker,
             mode=runtime.clock.mode,
             scale=runtime.clock.scale,

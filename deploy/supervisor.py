@@ -11,84 +11,47 @@ import multiprocessing
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from deploy.child import Child, started
 from deploy.children import Part, main
-from deploy.errors import ProcessDied
-from deploy.logbook import last_lines
+from deploy.launcher import Place
 
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 5.0
-_LAST_LINES = 12
 
 
-@dataclass(slots=True)
-class Child:
-    """One process of the lab. ``port`` is where it listens, 0 where it does not.
+@dataclass(slots=True, kw_only=True)
+class ForkedChild(Child):
+    """A process of the lab on this host, and the pipe over which it tells of itself."""
 
-    ``restarts`` counts the processes of this name that have died before it and were replaced.
-    """
-
-    name: str
-    pid: int
     process: ForkServerProcess
     pipe: Connection
-    log: Path
-    port: int = 0
-    restarts: int = 0
-    failure: str = ""
-    exitcode: int | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def died(self) -> ProcessDied:
-        """Return the error that tells how this process ended."""
-        return ProcessDied(self.name, self.how(), last_lines(self.log, _LAST_LINES))
-
-    def signal(self, number: signal.Signals) -> bool:
-        """Send a signal; tell whether the process was there to get it."""
-        if self.ended.is_set():
-            return False
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:  # its end is news that has not been read yet
-            return False
-        return True
-
-    def how(self) -> str:
-        """Say how this process ended."""
-        if self.failure:
-            return f"failed: {self.failure}"
-        code = self.exitcode
-        return (
-            f"was ended by signal {-code}"
-            if code is not None and code < 0
-            else f"ended with exit code {code}"
-        )
 
 
 class Supervisor:
     """The processes of one lab. Use as an async context manager: leaving ends them all, and waits until they have."""
 
     def __init__(self, logs: Path) -> None:
+        self.broker = self.state = Place()
         self._logs = logs
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["deploy.children"])
-        self.children: dict[str, Child] = {}
-        self._died: asyncio.Queue[Child] = asyncio.Queue()
+        self.children: dict[str, ForkedChild] = {}
+        self._died: asyncio.Queue[ForkedChild] = asyncio.Queue()
         self._stopping: set[str] = set()
 
-    async def __aenter__(self) -> Supervisor:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.stop(*reversed(self.children))
 
-    def start(self, name: str, part: Part) -> Child:
+    def start(self, name: str, part: Part) -> ForkedChild:
         """Start a process; return at once."""
         mine, its = self._context.Pipe()
         log = self._logs / f"{name}.log"
@@ -103,7 +66,9 @@ class Supervisor:
         assert process.pid is not None
         former = self.children.get(name)
         restarts = 0 if former is None else former.restarts + 1
-        child = Child(name, process.pid, process, mine, log, restarts=restarts)
+        child = ForkedChild(
+            name=name, pid=process.pid, process=process, pipe=mine, log=log, restarts=restarts
+        )
         self.children[name] = child
         loop = asyncio.get_running_loop()
         loop.add_reader(mine.fileno(), self._hear, child)
@@ -112,18 +77,8 @@ class Supervisor:
 
     async def started(self, *children: Child, within: float | None = None) -> None:
         """Wait until all are ready; raise ``ProcessDied`` for one that ends first or is not ``within`` so many s."""
-        deadline = _START_DEADLINE if within is None else within
         for child in children:
-            waits = [asyncio.ensure_future(event.wait()) for event in (child.ready, child.ended)]
-            try:
-                done, _ = await asyncio.wait(waits, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
-            if not done:
-                child.failure = f"was not ready within {deadline:g} s"
-            if not child.ready.is_set():
-                raise child.died()
+            await started(child, _START_DEADLINE if within is None else within)
 
     async def watch(self) -> None:
         """Wait until a process ends that was not stopped; raise ``ProcessDied``."""
@@ -149,7 +104,7 @@ class Supervisor:
                 child.process.kill()
                 await child.ended.wait()
 
-    def _hear(self, child: Child) -> None:
+    def _hear(self, child: ForkedChild) -> None:
         try:
             message: Any = child.pipe.recv()
         except (EOFError, OSError):
@@ -162,7 +117,7 @@ class Supervisor:
             case ("failed", str(cause), str(text)):
                 child.failure = text or cause
 
-    def _bury(self, child: Child) -> None:
+    def _bury(self, child: ForkedChild) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(child.process.sentinel)
         with suppress(OSError):
@@ -176,7 +131,7 @@ class Supervisor:
         if child.name not in self._stopping:
             self._died.put_nowait(child)
 
-    def _hang_up(self, child: Child) -> None:
+    def _hang_up(self, child: ForkedChild) -> None:
         if not child.pipe.closed:
             asyncio.get_running_loop().remove_reader(child.pipe.fileno())
             child.pipe.close()

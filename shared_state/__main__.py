@@ -1,6 +1,7 @@
 """Run the server by itself: ``python -m shared_state --config FILE``, or ``-`` for standard input.
 
-The configuration is a ServerConfig in JSON. When the server listens it says so in one line: {"port": ...}.
+The configuration is a ServerConfig as ``shared_state.document`` writes it. When the server listens it says so in one
+line: {"port": ...}. With ``-`` the first line is the configuration, and the server ends with standard input.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ import argparse
 import asyncio
 import json
 import sys
-from contextlib import suppress
-from pathlib import Path
-
-import dacite
 
 from shared_state.config import ServerConfig
+from shared_state.document import read
+from shared_state.errors import SharedStateError
+from shared_state.lifeline import document, until_the_end
 from shared_state.server import serve
 
 
@@ -24,15 +24,14 @@ def main() -> None:
         prog="python -m shared_state", description="Bellwire's shared-state server"
     )
     parser.add_argument(
-        "--config", required=True, help="a ServerConfig as JSON: a file, or - for standard input"
+        "--config", required=True, help="a ServerConfig as JSON: a file, or - for a line of standard input"
     )
-    source = parser.parse_args().config
-    text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    # JSON has arrays only, and knows no difference between 1 and 1.0
-    checks = dacite.Config(strict=True, cast=[tuple], type_hooks={float: float})
-    config = dacite.from_dict(ServerConfig, json.loads(text), config=checks)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(config))
+    asyncio.run(_run(parser.parse_args().config))
+
+
+async def _run(source: str) -> None:
+    text, life = await document(source)
+    await until_the_end(life, _serve(read(ServerConfig, text)))
 
 
 async def _serve(config: ServerConfig) -> None:
@@ -43,4 +42,7 @@ async def _serve(config: ServerConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SharedStateError as error:
+        sys.exit(str(error))

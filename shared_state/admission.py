@@ -21,12 +21,12 @@ class Hello:
     received: int
 
 
-def admit(message: Message, config: ServerConfig) -> Hello:
-    """Check a hello.
+def admit(message: Message, config: ServerConfig, proven: str | None = None) -> Hello:
+    """Check a hello. ``proven``: the name in the certificate that its sender has shown, None where none was asked for.
 
     Raises:
         WireError: the message is not a hello.
-        AdmissionError: wrong version, lab, name or token; a wrong name and a wrong token look the same.
+        AdmissionError: wrong version, lab, name, certificate or token; a wrong name and a wrong token look the same.
     """
     match message:
         case {"version": int(version)} if version != VERSION:
@@ -42,6 +42,8 @@ def admit(message: Message, config: ServerConfig) -> Hello:
         }:
             if lab != config.lab:
                 raise WrongLab(f"this server serves the lab {config.lab!r}, not {lab!r}.")
+            if proven is not None and proven != name:
+                raise BadCredential(f"{name!r} comes with the certificate of {proven!r}.")
             _check_token(name, role, token, config)
             return Hello(name, role, resume, received)
     raise WireError(

@@ -10,6 +10,7 @@ from math import inf
 from typing import Literal, TypeAlias
 
 from shared_state.ranges import InRange, require
+from shared_state.tls import TlsIdentity
 
 ClockMode = Literal["real-time", "virtual"]
 
@@ -301,7 +302,7 @@ class ServerConfig(InRange):
     ``credentials`` maps a node's name to its token, ``oracle_token`` opens the oracle role. ``lease`` is the
     wall time in seconds for which the qubits of a disconnected session are kept for its return. ``journal``: the file
     in which every operation is written down before it is acknowledged, empty for none. ``record``: the file to which
-    every event is added, empty for none.
+    every event is added, empty for none. With ``tls`` parties come in by certificate, besides.
     """
 
     lab: str
@@ -313,3 +314,4 @@ class ServerConfig(InRange):
     lease: float = 2.0
     journal: str = ""
     record: str = ""
+    tls: TlsIdentity | None = None

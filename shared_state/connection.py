@@ -13,13 +13,19 @@ class Connection:
 
     ``outbox`` collects the connections that have something to write. ``deadline``, in wall seconds, is when this one
     must have said who it is or, once ``closing``, must have read the last of it; None when there is none.
-    ``severed`` when what is not written is not worth waiting for.
+    ``severed`` when what is not written is not worth waiting for. ``proven``: the name in the other side's certificate,
+    None where connections come without.
     """
 
     def __init__(
-        self, ready: Callable[[Connection], None], outbox: dict[Connection, None], hello_by: float
+        self,
+        ready: Callable[[Connection], None],
+        outbox: dict[Connection, None],
+        hello_by: float,
+        proven: str | None = None,
     ) -> None:
         self.ready = ready
+        self.proven = proven
         self.deadline: float | None = hello_by
         self.decoder = Decoder(MAX_HELLO)
         self.closing = False

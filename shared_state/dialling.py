@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,16 +33,17 @@ class Dialler(Protocol):
 
 
 class TcpDialler:
-    """Reaches a server over TCP."""
+    """Reaches a server over TCP, and over TLS with a ``context`` for it."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, context: ssl.SSLContext | None = None) -> None:
         self._host = host
         self._port = port
+        self._context = context
 
     async def dial(self, protocol: asyncio.Protocol) -> Wire:
         # asyncio switches Nagle's algorithm off on every TCP connection it makes
         transport, _ = await asyncio.get_running_loop().create_connection(
-            lambda: protocol, self._host, self._port
+            lambda: protocol, self._host, self._port, ssl=self._context
         )
         return transport
 

@@ -11,6 +11,7 @@ from shared_state.config import ClockMode
 from shared_state.dialling import TcpDialler
 from shared_state.errors import ServerLost
 from shared_state.line import Line
+from shared_state.tls import TlsIdentity
 from shared_state.wire import Message
 
 
@@ -24,14 +25,17 @@ class Party:
         self._tasks = AsyncExitStack()
 
     @classmethod
-    async def connect(cls, host: str, port: int, *, lab: str, name: str, token: str) -> Self:
-        """Open a session over TCP.
+    async def connect(
+        cls, host: str, port: int, *, lab: str, name: str, token: str, tls: TlsIdentity | None = None
+    ) -> Self:
+        """Open a session over TCP, and over TLS where this party has an identity for it.
 
         Raises:
             AdmissionError: the server does not let this party in, for the reason stated.
             ServerLost: nobody answers at this address.
         """
-        line = Line(TcpDialler(host, port), lab=lab, name=name, token=token, role=cls.role)
+        context = None if tls is None else tls.client_context()
+        line = Line(TcpDialler(host, port, context), lab=lab, name=name, token=token, role=cls.role)
         await line.open()
         return cls(line)
 

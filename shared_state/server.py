@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from shared_state.engine.kernels import COMPILED_FROM, compiled
 from shared_state.journal import Journal
 from shared_state.record_file import RecordFile
 from shared_state.service import Service
+from shared_state.tls import TlsIdentity, party_of
+from shared_state.tls_door import TlsDoor
 from shared_state.world import kernels as trains
 
 
@@ -36,7 +39,8 @@ class _Socket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # asyncio switches Nagle's algorithm off on every TCP connection it accepts
         self._transport = cast("asyncio.Transport", transport)
-        self._connection = self._service.open(self._ready)
+        secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        self._connection = self._service.open(self._ready, None if secured is None else party_of(secured))
         self._changed()
 
     def data_received(self, data: bytes) -> None:
@@ -89,23 +93,32 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._working: asyncio.Handle | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: asyncio.Server | TlsDoor | None = None
+        self._port = 0
         self._failure: asyncio.Future[None] = self._loop.create_future()
         service.on_failure = self._fail
         service.on_work = self._await_work
 
-    async def listen(self, host: str, port: int) -> None:
-        """Listen for connections. Raises OSError, for example when the port is taken."""
-        self._listener = await self._loop.create_server(
-            lambda: _Socket(self._service, self._set_timer), host, port
-        )
+    async def listen(self, host: str, port: int, tls: TlsIdentity | None = None) -> None:
+        """Listen for connections, under ``tls`` of parties with a certificate.
+
+        Raises OSError, for example when the port is taken.
+        """
+        if tls is not None:
+            door = TlsDoor(tls.server_context(), self._socket)
+            self._port = await door.listen(host, port)
+            self._listener = door
+            return
+        listener = await self._loop.create_server(self._socket, host, port)
+        self._port = int(listener.sockets[0].getsockname()[1])
+        self._listener = listener
 
     @property
     def port(self) -> int:
         """Return the TCP port it listens on."""
         if self._listener is None:
             raise RuntimeError("the server does not listen yet")
-        return int(self._listener.sockets[0].getsockname()[1])
+        return self._port
 
     def close(self) -> None:
         """Stop listening and close all connections."""
@@ -133,6 +146,9 @@ class Server:
     ) -> None:
         self.close()
         await self.wait_closed()
+
+    def _socket(self) -> asyncio.Protocol:
+        return _Socket(self._service, self._set_timer)
 
     def _await_work(self) -> None:
         self._working = self._loop.call_soon(self._work)
@@ -177,5 +193,5 @@ async def serve(config: ServerConfig) -> Server:
         journal = Journal(Path(config.journal), config, datetime.now(UTC).timestamp())
     record = RecordFile(Path(config.record)) if config.record else None
     server = Server(Service(config, time.monotonic, journal, record))
-    await server.listen(config.host, config.port)
+    await server.listen(config.host, config.port, config.tls)
     return server

@@ -93,9 +93,12 @@ class Service:
         self._patience = Patience(config.world.clock.patience, self._standing.turns, monotonic)
         self._patience.note()
 
-    def open(self, ready: Callable[[Connection], None]) -> Connection:
-        """Take a new connection; ``ready`` is called when it has something to write or is to be closed."""
-        connection = Connection(ready, self._outbox, self._monotonic() + HELLO_WITHIN)
+    def open(self, ready: Callable[[Connection], None], proven: str | None = None) -> Connection:
+        """Take a new connection; ``ready`` is called when it has something to write or is to be closed.
+
+        ``proven``: whom the other side's certificate names, where it has shown one.
+        """
+        connection = Connection(ready, self._outbox, self._monotonic() + HELLO_WITHIN, proven)
         self._connections[connection] = None
         if self._failed:
             connection.sever()
@@ -122,6 +125,8 @@ class Service:
                     if unfinished := self._is_at_work_for(connection) or self._monotonic() > until:
                         break
         except SharedStateError as error:
+            if self._connections[connection] is None:
+                _log.warning("refused a party: %s", error)
             connection.refuse(error)
         self._write()
         return unfinished
@@ -199,7 +204,7 @@ class Service:
         if connection.closing:
             return  # what was said before this message ended the conversation
         if session is None:
-            self._greet(connection, admit(message, self.config))
+            self._greet(connection, admit(message, self.config, connection.proven))
         else:
             self._request(session, message)
 

@@ -28,6 +28,8 @@ def choose(config: BrokerConfig, choice: Choice = "auto") -> BrokerProgram:
     """
     if choice not in get_args(Choice):
         raise ProgramMissing(f"There is no broker {choice!r}: choose one of {', '.join(get_args(Choice))}.")
+    if config.tls is not None and (choice == "embedded" or not find_mosquitto()):
+        raise ProgramMissing("A broker that asks for certificates is mosquitto: install it, or choose it.")
     executable = None if choice == "embedded" else find_mosquitto()
     if executable:
         return MosquittoBroker(config, executable)

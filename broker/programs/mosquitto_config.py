@@ -20,6 +20,10 @@ def write_files(config: BrokerConfig, port: int) -> Path:
     config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(config.directory / "acl", access_list(config.access))
     _write(config.directory / "passwd", password_file(config.users))
+    if config.tls is not None:
+        _write(config.directory / "ca.pem", config.tls.authority)
+        _write(config.directory / "broker.pem", config.tls.certificate)
+        _write(config.directory / "broker.key", config.tls.key)
     main = config.directory / "mosquitto.conf"
     _write(main, configuration(config, port))
     return main
@@ -34,13 +38,23 @@ def configuration(config: BrokerConfig, port: int) -> str:
     directory = config.directory.resolve()
     # Started as root, mosquitto would become a user who cannot read these files. Others ignore the line.
     user = "user root\n" if os.geteuid() == 0 else ""
+    tls = ""
+    if config.tls is not None:
+        tls = f"""\
+cafile {directory}/ca.pem
+certfile {directory}/broker.pem
+keyfile {directory}/broker.key
+require_certificate true
+use_identity_as_username true
+tls_version tlsv1.2
+"""
     return f"""\
 {user}allow_anonymous false
 acl_file {directory}/acl
 password_file {directory}/passwd
 listener {port} {config.host}
 use_username_as_clientid true
-set_tcp_nodelay true
+{tls}set_tcp_nodelay true
 max_inflight_messages 100
 max_queued_messages 0
 max_queued_bytes 0

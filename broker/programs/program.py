@@ -15,11 +15,24 @@ MAX_PACKET = (1 << 20) + (1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerTls:
+    """Who the broker is under TLS, in PEM: the authority's certificate, its own, and its own key.
+
+    A party then is the common name of the certificate that it shows.
+    """
+
+    authority: str
+    certificate: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerConfig:
     """One broker of one lab.
 
     ``users`` maps the name of every party, control and monitor included, to its password. ``port`` 0 takes
-    a free one. ``directory`` is where a program keeps its files; only its owner should be able to read it.
+    a free one; with ``tls`` it serves parties with a certificate there, and nobody else. ``directory`` is where a
+    program keeps its files; only its owner should be able to read it.
     Raises ``InvalidName`` for a lab or user that topics cannot hold, or without a password.
     """
 
@@ -29,6 +42,7 @@ class BrokerConfig:
     host: str = "127.0.0.1"
     port: int = 0
     monitor: str = "monitor"
+    tls: BrokerTls | None = None
 
     def __post_init__(self) -> None:
         valid_name(self.lab, "lab")

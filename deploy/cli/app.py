@@ -20,7 +20,9 @@ from deploy.cli import (
     entangle,
     eve,
     events,
+    exec,
     heal,
+    image,
     inspect,
     keys,
     kill,
@@ -92,6 +94,7 @@ for _module in (
     ps,
     logs,
     events,
+    exec,
     kill,
     pause,
     resume,
@@ -114,11 +117,11 @@ for _module in (
 ):
     app.command(_module.NAME)(reporting(_module.command))
 
-for _group in (keys, link, eve):
-    _typer = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
+for _group in (keys, link, eve, image):
+    _verbs = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
     for _name, _verb in _group.VERBS.items():
-        _typer.command(_name)(reporting(_verb))
-    app.add_typer(_typer)
+        _verbs.command(_name)(reporting(_verb))
+    app.add_typer(_verbs)
 
 
 @app.callback()

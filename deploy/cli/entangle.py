@@ -11,13 +11,14 @@ from deploy.cli.options import (
     DeadlineOption,
     JsonOption,
     LabOption,
+    LauncherOption,
     RecordOption,
     RunningOption,
     SeedOption,
 )
 from deploy.cli.run import run_job
 from deploy.cli.screen import emit_json, figure, out, quantity
-from deploy.cli.session import finish
+from deploy.cli.session import LabChoice, finish
 from deploy.errors import UsageError, ValueInvalid
 from deploy.jobs import Job
 from deploy.units import TIME
@@ -75,6 +76,7 @@ def command(
     running: RunningOption = None,
     seed: SeedOption = None,
     clock: ClockOption = None,
+    launcher: LauncherOption = None,
     record: RecordOption = None,
     deadline: DeadlineOption = 30.0,
     json: JsonOption = False,
@@ -106,7 +108,7 @@ def command(
     }
     parameters = {name: str(value) for name, value in terms.items()}
     job = Job("entangle", {"alice": first, "bob": second}, pairs, parameters, deadline)
-    result = finish(run_job(job, lab, running, seed, clock, record))
+    result = finish(run_job(job, LabChoice(lab, running, seed, clock, record, launcher)))
     if json:
         emit_json("entangle", _document(result))
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deploy.errors import UsageError
+from deploy.lab import LauncherName
 from shared_state.config import ClockMode
 
 LabOption = Annotated[
@@ -26,6 +27,10 @@ SeedOption = Annotated[
 ClockOption = Annotated[
     ClockMode | None,
     typer.Option("--clock", help="How emulated time passes, in place of what the lab file says."),
+]
+LauncherOption = Annotated[
+    LauncherName | None,
+    typer.Option("--launcher", help="What each party runs as, in place of what the lab file says."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 DeadlineOption = Annotated[

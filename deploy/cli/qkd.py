@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,19 +13,19 @@ from deploy.cli.options import (
     DeadlineOption,
     JsonOption,
     LabOption,
+    LauncherOption,
     RecordOption,
     RunningOption,
     SeedOption,
     TapOption,
 )
 from deploy.cli.screen import counting, emit_json, out, quantity
-from deploy.cli.session import finish, open_lab
+from deploy.cli.session import LabChoice, finish, open_lab
 from deploy.errors import CheckFailed, UsageError, ValueInvalid
 from deploy.jobs import Job
 from deploy.units import TIME
 from nodes.agreement import LARGEST_BLOCK, PROTOCOLS, RECONCILIATIONS
 from nodes.runtime.conductor import RunResult
-from shared_state.config import ClockMode
 
 NAME = "qkd"
 
@@ -60,6 +59,7 @@ def command(
     running: RunningOption = None,
     seed: SeedOption = None,
     clock: ClockOption = None,
+    launcher: LauncherOption = None,
     record: RecordOption = None,
     tap: TapOption = None,
     deadline: DeadlineOption = 30.0,
@@ -88,7 +88,8 @@ def command(
         tap,
     )
     seconds = None if lasting is None else _seconds(lasting)
-    document = qkd_document(finish(_distil(job, seconds, lab, running, seed, clock, record)))
+    opened = LabChoice(lab, running, seed, clock, record, launcher)
+    document = qkd_document(finish(_distil(job, seconds, opened)))
     if json:
         emit_json("qkd", document)
     else:
@@ -97,17 +98,9 @@ def command(
         raise CheckFailed(f"the key was refused: {document['reason']}")
 
 
-async def _distil(
-    job: Job,
-    seconds: float | None,
-    lab: str | None,
-    running: str | None,
-    seed: int | None,
-    clock: ClockMode | None,
-    record: Path | None,
-) -> list[RunResult]:
+async def _distil(job: Job, seconds: float | None, choice: LabChoice) -> list[RunResult]:
     """Do the job; when it is to last, a block tells first how many more there is time for."""
-    async with open_lab(job, lab, running, seed, clock, record) as handle:
+    async with open_lab(job, choice) as handle:
         with counting("Distilling", job.rounds) as step:
             results = [await handle.run(job, step)]
         if seconds is not None and results[0].duration < seconds:

@@ -12,6 +12,7 @@ from deploy.cli.options import (
     DeadlineOption,
     JsonOption,
     LabOption,
+    LauncherOption,
     ParameterOption,
     RecordOption,
     RoleOption,
@@ -22,10 +23,9 @@ from deploy.cli.options import (
     pairs,
 )
 from deploy.cli.screen import counting, emit_json, figure, out, quantity
-from deploy.cli.session import finish, open_lab
+from deploy.cli.session import LabChoice, finish, open_lab
 from deploy.jobs import Job
 from nodes.runtime.conductor import RunResult
-from shared_state.config import ClockMode
 
 NAME = "run"
 _SHOWN = 20
@@ -43,6 +43,7 @@ def command(
     rounds: Annotated[int, typer.Option("--rounds", "-n", min=1, help="How often to run it.")] = 1,
     seed: SeedOption = None,
     clock: ClockOption = None,
+    launcher: LauncherOption = None,
     record: RecordOption = None,
     role: RoleOption = None,
     param: ParameterOption = None,
@@ -57,7 +58,7 @@ def command(
     Example: bellwire run ./my_protocol.py --lab metro.yaml --role alice=north --role bob=dc
     """
     job = Job(absolute_program(app), pairs(role, "--role"), rounds, pairs(param, "--param"), deadline, tap)
-    result = finish(run_job(job, lab, running, seed, clock, record))
+    result = finish(run_job(job, LabChoice(lab, running, seed, clock, record, launcher)))
     document = document_of(result) | ({} if seed is None else {"seed": seed})
     if json:
         emit_json("run", document)
@@ -65,16 +66,9 @@ def command(
         print_result(result)
 
 
-async def run_job(
-    job: Job,
-    lab: str | None,
-    running: str | None,
-    seed: int | None,
-    clock: ClockMode | None = None,
-    record: Path | None = None,
-) -> RunResult:
+async def run_job(job: Job, choice: LabChoice) -> RunResult:
     """Do one job, with progress on the terminal."""
-    async with open_lab(job, lab, running, seed, clock, record) as handle:
+    async with open_lab(job, choice) as handle:
         with counting(f"Running {Path(job.app).stem}", job.rounds) as step:
             return await handle.run(job, step)
 

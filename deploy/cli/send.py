@@ -14,6 +14,7 @@ from deploy.cli.options import (
     DeadlineOption,
     JsonOption,
     LabOption,
+    LauncherOption,
     RecordOption,
     RunningOption,
     SeedOption,
@@ -22,7 +23,7 @@ from deploy.cli.options import (
 from deploy.cli.qkd import summed
 from deploy.cli.run import run_job
 from deploy.cli.screen import emit_json, out
-from deploy.cli.session import finish
+from deploy.cli.session import LabChoice, finish
 from deploy.errors import CheckFailed, NotFound, UsageError
 from deploy.jobs import Job
 
@@ -54,6 +55,7 @@ def command(
     running: RunningOption = None,
     seed: SeedOption = None,
     clock: ClockOption = None,
+    launcher: LauncherOption = None,
     record: RecordOption = None,
     tap: TapOption = None,
     deadline: DeadlineOption = 30.0,
@@ -71,7 +73,7 @@ def command(
         files = {"source": str(source), "destination": str(arrives)}
         parameters = files | {"pulses": str(pulses), "fresh": str(fresh).lower()}
         job = Job("send", {"alice": sender, "bob": receiver}, 1, parameters, deadline, tap)
-        result = finish(run_job(job, lab, running, seed, clock, record))
+        result = finish(run_job(job, LabChoice(lab, running, seed, clock, record, launcher)))
     returned = result.returned[0]["bob"]
     document = send_document(returned, arrives) | {"wall_s": result.wall}
     if json:

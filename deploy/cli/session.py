@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from deploy.cli.screen import caution, err, say
 from deploy.control import RemoteLab
 from deploy.errors import RunUnsuccessful, UsageError
 from deploy.jobs import Job, request_for
+from deploy.lab import LauncherName
 from deploy.laboratory import Laboratory
 from deploy.logbook import printed
 from deploy.plan import plan
@@ -32,37 +34,55 @@ class LabHandle(Protocol):
         """Do a job."""
 
 
-@asynccontextmanager
-async def open_lab(
-    job: Job,
-    lab: str | None,
-    running: str | None,
-    seed: int | None,
-    clock: ClockMode | None = None,
-    record: Path | None = None,
-) -> AsyncIterator[LabHandle]:
-    """Give the block a lab for ``job``: the file ``lab``, for as long as the block, or the one called ``running``; with
-    neither, the only one that is up. A job that the lab cannot do brings nothing up.
+@dataclass(frozen=True, slots=True)
+class LabChoice:
+    """The lab for a command, as its options say: the file ``lab``, brought up for it, or the one called ``running``;
+    with neither, the only one that is up.
 
-    The file's lab has the clock ``clock``, by default the one that the file states, by default virtual time.
-    To ``record`` its events are written; a lab without a seed draws one for that.
+    The file's lab has the clock ``clock``, by default the one that the file states, by default virtual time, and its
+    parties are started by ``launcher``, by default the file's. To ``record`` its events are written; a lab without a
+    seed draws one for that.
     """
-    if lab is not None and running is not None:
-        raise UsageError("give either --lab FILE or -l NAME, not both")
-    registry = Registry()
-    if lab is None:
-        if seed is not None:
+
+    lab: str | None = None
+    running: str | None = None
+    seed: int | None = None
+    clock: ClockMode | None = None
+    record: Path | None = None
+    launcher: LauncherName | None = None
+
+    def check(self) -> None:
+        """Raise ``UsageError`` for options that do not go together."""
+        if self.lab is not None and self.running is not None:
+            raise UsageError("give either --lab FILE or -l NAME, not both")
+        if self.lab is not None:
+            return
+        if self.seed is not None:
             raise UsageError("a lab that is up has its seed already; --seed goes with --lab")
-        if clock is not None:
+        if self.clock is not None:
             raise UsageError("a lab that is up has its clock already; --clock goes with --lab, or with 'up'")
-        if record is not None:
+        if self.launcher is not None:
+            raise UsageError(
+                "a lab that is up has its processes already; --launcher goes with --lab, or with 'up'"
+            )
+        if self.record is not None:
             raise UsageError(
                 "a lab that is up keeps a record of its own, see 'bellwire events'; --record goes with --lab"
             )
-        yield RemoteLab(registry.find(running).socket)
+
+
+@asynccontextmanager
+async def open_lab(job: Job, choice: LabChoice) -> AsyncIterator[LabHandle]:
+    """Give the block the lab of its user's ``choice`` for ``job``. A job that the lab cannot do brings nothing up."""
+    choice.check()
+    registry, record = Registry(), choice.record
+    if choice.lab is None:
+        yield RemoteLab(registry.find(choice.running).socket)
         return
-    valid = load(find(lab))
-    planned = plan(valid, default_mode="virtual", mode=clock, seed=seed)
+    valid = load(find(choice.lab))
+    planned = plan(
+        valid, default_mode="virtual", mode=choice.clock, seed=choice.seed, launcher=choice.launcher
+    )
     request_for(job, planned)
     if record is not None:
         planned = seeded(planned)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.options import ClockOption, SeedOption
+from deploy.cli.options import ClockOption, LauncherOption, SeedOption
 from deploy.cli.screen import caution, say
 from deploy.cli.session import finish
 from deploy.control import ControlPlane
@@ -31,13 +31,21 @@ def command(
     ] = False,
     seed: SeedOption = None,
     clock: ClockOption = None,
+    launcher: LauncherOption = None,
 ) -> None:
     """Bring a lab up, in real time by default, and keep it up until Ctrl-C, or in the background with -d.
 
     Example: bellwire up alice-charlie-bob -d, then: bellwire run teleport -l alice-charlie-bob
     """
     valid = load(find(lab))
-    planned = plan(valid, default_mode="real-time", mode=clock, seed=seed, default_journal=detach)
+    planned = plan(
+        valid,
+        default_mode="real-time",
+        mode=clock,
+        seed=seed,
+        default_journal=detach,
+        launcher=launcher,
+    )
     head = header_of(valid, planned)
     for warning in _warnings(planned):
         caution(warning)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from deploy.child import Child
 from deploy.laboratory import Laboratory, ProcessStatus
 from deploy.recording import RECORD, begin
-from deploy.supervisor import Child
 from deploy.testing.lab_thread import LabThread
 from deploy.testing.planned import Planned
 from deploy.testing.standing import Controls, StandingLab
@@ -54,6 +55,10 @@ class OwnLab(StandingLab):
             for each in (task, failing):
                 each.cancel()
             await asyncio.gather(task, failing, return_exceptions=True)
+
+    async def kill_server(self, name: str) -> None:
+        """Kill the broker's process, or the shared-state server's."""
+        self._lab.supervisor.children[name].signal(signal.SIGKILL)
 
     def dead(self) -> list[Child]:
         """Return the processes that have ended."""

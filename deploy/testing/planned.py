@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import LabFileInvalid
-from deploy.lab import Lab
+from deploy.lab import Lab, LauncherName
 from deploy.plan import Plan, plan
 from deploy.recording import Header, header_of, seeded
 from deploy.testing.mark import Wanted
@@ -43,17 +43,14 @@ def lab_of(wanted: Wanted) -> tuple[Lab, str]:
     return lab, text
 
 
-def planned(wanted: Wanted, launcher: str | None = None) -> Planned:
+def planned(wanted: Wanted, launcher: LauncherName | None = None) -> Planned:
     """Plan what a test wants, in virtual time unless its mark or the lab file say otherwise.
 
     Where time is virtual and no keys are delivered to applications, a lab without a seed draws one: what has failed can
     be done again. ``launcher`` replaces the file's.
     """
     lab, text = lab_of(wanted)
-    if launcher is not None:
-        changes: dict[str, Any] = {"launcher": launcher}
-        lab = replace(lab, runtime=replace(lab.runtime, **changes))
-    made = plan(lab, default_mode="virtual", mode=wanted.clock, seed=wanted.seed)
+    made = plan(lab, default_mode="virtual", mode=wanted.clock, seed=wanted.seed, launcher=launcher)
     if made.world.clock.mode == "virtual" and not made.saes:
         made = seeded(made)
     known = lab if lab.file.is_file() else replace(lab, file=Path(__file__))

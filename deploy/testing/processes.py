@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Coroutine
 from typing import Any
 
@@ -39,9 +37,7 @@ class ProcessHandle:
 
     async def kill(self) -> None:
         """Kill it (SIGKILL), as a crash or a power cut would."""
-        process = await self.status()
-        self._doing.begin()
-        os.kill(process.pid, signal.SIGKILL)
+        await self._doing.do(f"kill {self.name}", self._doing.lab.kill_server(self.name))
         self._doing.spoil(f"{self.name} was killed")
 
 

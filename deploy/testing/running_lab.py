@@ -74,6 +74,12 @@ class RunningLab(StandingLab):
         """Do the work: that the lab fails is seen by what is asked of it."""
         return await work
 
+    async def kill_server(self, name: str) -> None:
+        """Refuse to: what it ends is somebody else's."""
+        raise NotOfThisLab(
+            f"the servers of lab '{self.name}', which was up before, are not for tests to kill; its nodes are"
+        )
+
     def close(self) -> None:
         """Let go of the lab, which stays up."""
         self.thread.close()

@@ -47,5 +47,9 @@ class StandingLab(ABC):
         """Do the work; when the lab fails first, raise why."""
 
     @abstractmethod
+    async def kill_server(self, name: str) -> None:
+        """Kill the broker's process, or the shared-state server's."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the lab: what was brought up for tests is taken down."""

@@ -27,7 +27,7 @@ from nodes.runtime.orders import (
     RunOver,
     SwapPath,
 )
-from nodes.runtime.programs import Program, Scalar, load
+from nodes.runtime.programs import Program, Scalar, load, source_of
 from nodes.runtime.returns import unpack
 from shared_state.errors import ServerLost, SharedStateError
 from shared_state.oracle import Census, OracleClient
@@ -184,7 +184,8 @@ class Conductor:
         Raise ``ProgramInvalid`` before anything starts, ``RunFailed`` naming the node where it failed. Whatever
         happens, and when cancelled, the nodes hold nothing of the run afterwards.
         """
-        program = load(request.program).cast(request.roles)
+        source = source_of(request.program)
+        program = load(request.program, source).cast(request.roles)
         if vacant := [role for role in program.roles if role not in request.roles]:
             raise ProgramInvalid(f"{request.program}: nobody plays {', '.join(vacant)}")
         paths = swap_paths(program, request.roles, self._route)
@@ -201,7 +202,7 @@ class Conductor:
         started = time.monotonic()
         reason = "the lab called it off"
         try:
-            started_at = await self._begin(run, request, parts, paths, network, begun)
+            started_at = await self._begin(run, request, source, parts, paths, network, begun)
             ended_at = await self._follow(run, parts, network, request, judge, progress)
             reason = ""
         except RunFailed as failure:
@@ -228,14 +229,15 @@ class Conductor:
 
         In real time only. Raise ``RunFailed`` naming the node where it failed, and as well when a role ends by itself.
         """
-        program = load(request.program).cast(request.roles)
+        source = source_of(request.program)
+        program = load(request.program, source).cast(request.roles)
         parts = {node: role for role, node in request.roles.items()}
         self._runs += 1
         run = f"run-{self._runs}"
         self._office.begin_run(run, parts)
         reason = "the lab called it off"
         try:
-            await self._order(run, request, parts, (), (), await self._oracle.now())
+            await self._order(run, request, source, parts, (), (), await self._oracle.now())
             async with asyncio.TaskGroup() as group:
                 for node, role in parts.items():
                     group.create_task(self._attend(run, node, role, hear))
@@ -258,6 +260,7 @@ class Conductor:
         self,
         run: str,
         request: RunRequest,
+        source: str,
         parts: Mapping[str, str],
         paths: tuple[SwapPath, ...],
         network: tuple[str, ...],
@@ -270,13 +273,13 @@ class Conductor:
         virtual = self._oracle.mode == "virtual"
         if not virtual:
             started_at = await self._oracle.now()
-            await self._order(run, request, parts, paths, network, started_at)
+            await self._order(run, request, source, parts, paths, network, started_at)
             begun()
             return started_at
         async with self._begins:
             try:
                 started_at = await self._oracle.hold()
-                await self._order(run, request, parts, paths, network, started_at)
+                await self._order(run, request, source, parts, paths, network, started_at)
                 for node, role in parts.items():
                     await self._begun(run, node, request.deadline, needed=bool(role) or node not in network)
                 begun()
@@ -288,13 +291,14 @@ class Conductor:
         self,
         run: str,
         request: RunRequest,
+        source: str,
         parts: Mapping[str, str],
         paths: tuple[SwapPath, ...],
         network: tuple[str, ...],
         started_at: float,
     ) -> None:
         for node, role in parts.items():
-            order = codec.fields_of(_order(run, request, role, paths, network, started_at))
+            order = codec.fields_of(_order(run, request, source, role, paths, network, started_at))
             try:
                 await self._office.send(node, run, PROTOCOL, "RunOrder", order, started_at, started_at)
             except PeerGone as gone:
@@ -437,6 +441,7 @@ def swap_paths(program: Program, roles: Mapping[str, str], route: Route) -> tupl
 def _order(
     run: str,
     request: RunRequest,
+    source: str,
     role: str,
     paths: tuple[SwapPath, ...],
     network: tuple[str, ...],
@@ -453,4 +458,5 @@ def _order(
         started_at=started_at,
         deadline=request.deadline,
         network=network,
+        source=source if role else "",
     )

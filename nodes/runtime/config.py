@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from math import inf
 
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
 from nodes.runtime.keys_config import KeysConfig
+from shared_state.tls import TlsIdentity
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a server listens and the secret that this node shows there."""
+    """Where a server listens and the secret that this node shows there; with ``tls``, the certificate as well."""
 
     host: str
     port: int
     secret: str = field(repr=False)
+    tls: TlsIdentity | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return what a connection is made with there, None where it is not secured."""
+        return None if self.tls is None else self.tls.client_context()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -111,8 +112,8 @@ class Node:
             (surroundings.channels, for_keys), self._office, client, self._now, self._turns
         )
 
-    async def serve(self) -> None:
-        """Announce that the node is ready, then carry out orders until cancelled.
+    async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Announce that the node is ready, also to ``ready``, then carry out orders until cancelled.
 
         Raise ``BrokerLost`` or ``ServerLost`` when one of its connections is gone for good, and what
         ``nodes.runtime.kme_http.serve_kme`` raises when its KME cannot begin.
@@ -128,6 +129,7 @@ class Node:
             await self._keys.listening.wait()
             await self._bus.announce("status", {"state": "ready"})
             self._note("node.ready")
+            ready()
             while True:
                 envelope = await self._office.orders.get()
                 match envelope.kind:
@@ -338,7 +340,7 @@ def _role(order: RunOrder) -> Role | None:
     """Load the role to play; None for a node that only relays."""
     if not order.role:
         return None
-    program = load(order.program).cast(dict(order.roles))
+    program = load(order.program, order.source).cast(dict(order.roles))
     if order.role not in program.roles:
         raise ProgramInvalid(
             f"{order.program} has no role '{order.role}'; there are: {', '.join(program.roles)}"

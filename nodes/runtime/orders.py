@@ -53,7 +53,8 @@ class RunOrder:
 
     ``roles`` are (role, node) pairs; ``parameters`` is a JSON object; ``started_at`` is the emulated start time;
     ``deadline`` bounds every single wait in wall seconds. ``network``: the nodes that make pairs on demand in this run;
-    one without a role has played its part at once and relays until the run is over.
+    one without a role has played its part at once and relays until the run is over. ``source``: the text of the
+    program's file, which not every node can read; empty for a program by name.
     """
 
     run: str
@@ -66,6 +67,7 @@ class RunOrder:
     started_at: float
     deadline: float
     network: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def endless(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
+from collections.abc import Callable
 from pathlib import Path
 
 from broker.mqtt import MqttBus
@@ -17,8 +19,8 @@ from nodes.runtime.stage import Surroundings
 from shared_state.client import NodeClient
 
 
-async def serve(config: NodeConfig, sink: Sink) -> None:
-    """Be the node that ``config`` describes until cancelled.
+async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lambda: None) -> None:
+    """Be the node that ``config`` describes until cancelled; ``ready`` is called when it takes part in the lab.
 
     Raise ``AdmissionError`` or ``BrokerRefused`` when a credential is wrong, ``ServerLost`` or ``BrokerLost`` when a
     connection cannot be had or is gone for good.
@@ -50,7 +52,7 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
     )
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(
-        state.host, state.port, lab=config.lab, name=config.name, token=state.secret
+        state.host, state.port, lab=config.lab, name=config.name, token=state.secret, tls=state.tls
     )
     bus = MqttBus(
         name=config.name,
@@ -59,15 +61,20 @@ async def serve(config: NodeConfig, sink: Sink) -> None:
         port=broker.port,
         username=config.name,
         password=broker.secret,
+        tls=broker.context(),
         announcements=True,
         telemetry=sink,
         clock=client.now,
     )
     async with client, bus:
         calm = follow(asyncio.get_running_loop())
-        await Node(surroundings, config.lab, client, bus, config.seed, sink, calm).serve()
+        await Node(surroundings, config.lab, client, bus, config.seed, sink, calm).serve(ready)
 
 
-def run(config: NodeConfig, sink: Sink) -> None:
-    """Serve in an event loop of its own; the entry point of a process that a launcher has forked."""
-    asyncio.run(serve(config, sink))
+def event_loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop for a node: asyncio's own over ``select``.
+
+    In virtual time a node must know when nothing is ready to run, which only asyncio's own loop tells. In real time
+    its timers must go off at their time, and asyncio's usual ``epoll`` rounds every wait up to a millisecond.
+    """
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())

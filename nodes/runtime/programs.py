@@ -29,9 +29,9 @@ all rounds into results; without it every figure gets its mean and standard erro
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import sys
+import tokenize
 import typing
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -173,9 +173,15 @@ class Program:
         return any(need.kind == "network" for role in self.roles.values() for need in role.needs)
 
 
-def load(reference: str) -> Program:
-    """Load a program by name or by the path of its file; raise ``ProgramInvalid`` with the reason."""
-    module = _import_file(Path(reference)) if reference.endswith(".py") else _import_named(reference)
+def load(reference: str, source: str = "") -> Program:
+    """Load a program by name or by the path of its file; raise ``ProgramInvalid`` with the reason.
+
+    ``source``: what ``source_of`` has read of the file elsewhere, in whose place it is then taken.
+    """
+    if reference.endswith(".py"):
+        module = _execute(Path(reference), source or source_of(reference))
+    else:
+        module = _import_named(reference)
     exported = getattr(module, "__all__", ())
     roles = {
         name: Role(name, function, _needs(name, function))
@@ -217,16 +223,29 @@ def _import_named(name: str) -> ModuleType:
     return importlib.import_module(PROGRAMS[name])
 
 
-def _import_file(path: Path) -> ModuleType:
+def source_of(reference: str) -> str:
+    """Return the text of a program's file, empty for a program by name: it goes to nodes that cannot read the file.
+
+    Raise ``ProgramInvalid`` when there is no such file, or it is no text.
+    """
+    if not reference.endswith(".py"):
+        return ""
+    path = Path(reference)
     if not path.is_file():
         raise ProgramInvalid(f"there is no program file {path}")
-    spec = importlib.util.spec_from_file_location(f"bellwire_program_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ProgramInvalid(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up while they are made
     try:
-        spec.loader.exec_module(module)
+        with tokenize.open(path) as file:
+            return file.read()
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise ProgramInvalid(f"{path} is not a Python file: {error}") from error
+
+
+def _execute(path: Path, source: str) -> ModuleType:
+    module = ModuleType(f"bellwire_program_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look their module up while they are made
+    try:
+        exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         raise ProgramInvalid(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return module

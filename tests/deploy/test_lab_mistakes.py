@@ -96,8 +96,8 @@ VALUES = [
     (HEAD + f"seed: {'9' * 5000}", "2:7: seed: '999"),
     (HEAD + "name: my lab", "2:7: name: 'my lab' is not a name (at most 63 letters"),
     (
-        HEAD + "runtime: {launcher: docker}",
-        "2:21: launcher: 'docker' is not 'process'; write launcher: process",
+        HEAD + "runtime: {launcher: podman}",
+        "2:21: launcher: 'podman' is not 'process' or 'docker'; write launcher: docker",
     ),
     (HEAD + "runtime: {broker: nats}", "2:19: broker: 'nats' is not a broker; write broker: auto, embedded"),
     (HEAD + "runtime: {broker: 'mqtt://h:70000'}", "2:19: broker: 'mqtt://h:70000' is not a broker"),

@@ -72,7 +72,7 @@ apps:
     )
     assert (lab.name, lab.seed) == ("metro", 42)
     assert lab.runtime == Runtime(
-        "process", "mqtt://host:1883", "real-time", 0.5, journal=True, max_qubits=10
+        "process", "", "mqtt://host:1883", "real-time", 0.5, journal=True, max_qubits=10
     )
     assert lab.nodes["north"].kind == "hub"
     assert lab.nodes["north"].devices.memories == MemoryConfig(count=2)

@@ -65,6 +65,16 @@ def test_what_a_crashed_supervisor_left_is_removed_and_can_be_claimed_again(
     assert not crashed.exists()
 
 
+def test_who_claims_what_a_crash_has_left_finds_nothing_of_it(registry: Registry) -> None:
+    with registry.claim("metro") as directory:
+        left = directory.path
+    (left / "nodes" / "alice").mkdir(parents=True)
+    (left / "nodes" / "alice" / "store.sqlite").write_text("keys under a key that nobody has")
+    (left / "events.jsonl").write_text("{}")
+    with registry.claim("metro"):
+        assert [path.name for path in left.iterdir()] == ["lock"]
+
+
 def test_claims_and_listings_at_once_lose_no_lab_and_make_none_up(registry: Registry) -> None:
     seen: list[list[str]] = []
     stop = threading.Event()

@@ -262,7 +262,8 @@ async def test_applications_use_stored_keys_and_nobody_else_sees_them(trio: Trio
 def _taken_out_of_store(trio: Trio) -> list[bytes]:
     """Take keys that nobody has asked for yet out of the store of north."""
     store = KeyStore(
-        trio.lab.directory / "keys" / "north.sqlite", bytes.fromhex(trio.lab._credentials._wrapping["north"])
+        trio.lab.directory / "nodes" / "north" / "store.sqlite",
+        bytes.fromhex(trio.lab._credentials._wrapping["north"]),
     )
     try:
         return [taken.secret.reveal() for taken in store.take("exchange", 32, 8)]

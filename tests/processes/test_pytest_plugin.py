@@ -368,17 +368,19 @@ async def test_it(lab, number, worker_id):
     assert len(kept(result)) == 1
 
 
-def test_a_launcher_that_is_not_there_is_refused(project: pytest.Pytester) -> None:
-    from deploy.testing.launchers import LAUNCHERS
-
-    if "docker" in LAUNCHERS:
-        pytest.skip("this version starts containers")
-    result = run(project, "def test_it(): pass\n", "--lab-launcher=docker")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert (
-        "--lab-launcher docker: this version of Bellwire starts labs as process only" in result.stderr.str()
-    )
-    run(project, "@PAIR\ndef test_it(lab): pass\n", "--lab-launcher=process").assert_outcomes(passed=1)
+def test_what_a_lab_is_launched_as_can_be_said_for_all_tests(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "@PAIR\nasync def test_it(lab): assert (await lab.run('teleport')).rounds == 1\n"
+    run(project, text, "--lab-launcher=process").assert_outcomes(passed=1)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{project.path / 'no-engine.sock'}")
+    result = run(project, text, "--lab-launcher=docker")
+    result.assert_outcomes(errors=1)
+    assert "no-engine.sock" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+    both = run(project, text, "--lab-launcher=docker", "--lab-url=pair")
+    assert both.ret == pytest.ExitCode.USAGE_ERROR
+    assert "leave --lab-launcher out" in both.stderr.str()
 
 
 def test_a_lab_that_is_up_serves_the_tests_that_want_it(

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -16,6 +16,7 @@ import pytest
 
 from shared_state.client import NodeClient
 from shared_state.config import MemoryConfig, NodeDevices, ServerConfig
+from shared_state.document import write
 
 LARGE = 11
 """Qubits of the largest cluster: one operation on it takes 0.03 to 0.3 s."""
@@ -80,8 +81,7 @@ async def run(config: ServerConfig) -> AsyncIterator[tuple[asyncio.subprocess.Pr
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        process.stdin.write(json.dumps(asdict(config)).encode())
-        process.stdin.write_eof()
+        process.stdin.write(f"{write(config)}\n".encode())
         yield process, json.loads(await process.stdout.readline())["port"]
     finally:
         if process.returncode is None:

@@ -33,6 +33,9 @@ class ALab(StandingLab):
     async def unless_failed(self, work: Coroutine[Any, Any, Any]) -> Any:
         return await work
 
+    async def kill_server(self, name: str) -> None:
+        return None
+
     def close(self) -> None:
         self.up = False
 

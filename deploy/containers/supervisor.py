@@ -1,0 +1,321 @@
+"""The processes of a lab as containers: one each, on two networks of the lab's own, seen and ended as processes are.
+
+Each is told what it is over standard input, and ends with it: when the lab's supervisor is gone, however that came
+about, the engine closes that stream, the containers end, and the engine removes them. No secret is in the image, in a
+container's description, in its command or in its environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import signal
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from threading import Thread
+from typing import Any, Final, Self, TypeVar
+
+from docker import APIClient
+from docker.errors import APIError, ImageNotFound, NotFound
+
+from deploy.child import Child, started
+from deploy.children import Part
+from deploy.containers.attachment import relay
+from deploy.containers.engine import asked_to, connect
+from deploy.containers.parts import BROKER_PORT, STATE_PORT, Errand, Plane, errand_of
+from deploy.errors import EngineUnusable
+from deploy.launcher import Place
+
+ResultT = TypeVar("ResultT")
+
+LAB_LABEL: Final = "bellwire.lab"
+DIRECTORY_LABEL: Final = "bellwire.directory"
+PART_LABEL: Final = "bellwire.part"
+_RUN_LABEL: Final = "bellwire.run"
+_PLANES: Final[tuple[Plane, ...]] = ("classical", "quantum")
+_SERVERS: Final = ("broker", "state")
+_START_DEADLINE: Final = 30.0
+_STOP_DEADLINE: Final = 5
+_AT_ONCE: Final = 8
+_HEALTH_EVERY: Final = 15
+_MEMORY: Final = {"broker": "512m", "shared_state": "4g", "nodes": "1g"}
+_PROCESSES: Final = 128
+_OUTGROWN: Final = "1h"
+"""Networks that are older and empty were left by the supervisor of a lab that has no name to be found by."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Container(Child):
+    """A process of the lab in a container, whose ``identity`` the engine has given."""
+
+    client: APIClient
+    identity: str = ""
+    input: StreamWriter | None = None
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send a signal; tell whether the container was there to get it."""
+        try:
+            self.client.kill(self.identity, number.name)
+        except APIError:  # its end is news that has not come yet
+            return False
+        return True
+
+
+class Containers:
+    """The containers of one lab, of ``image``. Use as an async context manager: leaving ends and removes them all.
+
+    Entering raises ``EngineUnusable`` when there is no engine, or none that has the image.
+    """
+
+    broker = Place("0.0.0.0", BROKER_PORT, "broker")
+    state = Place("0.0.0.0", STATE_PORT, "state")
+
+    def __init__(self, lab: str, logs: Path, image: str = "") -> None:
+        self._lab = lab
+        self._logs = logs
+        self._image = image or own_image()
+        self._run = f"{lab}-{token_hex(4)}"
+        self._client = connect()
+        self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="engine")
+        self.children: dict[str, Container] = {}
+        self._by_identity: dict[str, Container] = {}
+        self._died: asyncio.Queue[Container] = asyncio.Queue()
+        self._stopping: set[str] = set()
+        self._networks: dict[Plane, str] = {}
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._group = await asyncio.TaskGroup().__aenter__()
+        try:
+            await self._ask(self._prepare)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            await self.stop(*self.children)
+            await self._ask(self._clear)
+            await self._group.__aexit__(None, None, None)
+        finally:
+            self._workers.shutdown()
+            self._client.close()
+
+    def start(self, name: str, part: Part) -> Container:
+        """Start a container; return at once."""
+        former = self.children.get(name)
+        restarts = 0 if former is None else former.restarts + 1
+        child = Container(name=name, log=self._logs / f"{name}.log", restarts=restarts, client=self._client)
+        self.children[name] = child
+        self._group.create_task(self._live(child, errand_of(part)))
+        return child
+
+    async def started(self, *children: Child, within: float | None = None) -> None:
+        """Wait until all are ready; raise ``ProcessDied`` for one that ends first or is not ``within`` so many s."""
+        for child in children:
+            await started(child, _START_DEADLINE if within is None else within)
+
+    async def watch(self) -> None:
+        """Wait until a container ends that was not stopped; raise ``ProcessDied``."""
+        raise (await self._died.get()).died()
+
+    def dead(self) -> list[Child]:
+        """Return the containers that have ended without having been stopped."""
+        return [c for c in self.children.values() if c.ended.is_set() and c.name not in self._stopping]
+
+    async def stop(self, *names: str) -> None:
+        """End containers: the nodes first, all at a time, then the servers, which they say goodbye to."""
+        self._stopping.update(names)
+        for servers in (False, True):
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    if (name in _SERVERS) == servers and not self.children[name].ended.is_set():
+                        group.create_task(self._stop(self.children[name]))
+
+    async def _stop(self, child: Container) -> None:
+        if child.input is not None:
+            child.input.close()
+        if child.identity:
+            with suppress(EngineUnusable):  # it has ended meanwhile
+                await self._ask(lambda: self._client.stop(child.identity, timeout=_STOP_DEADLINE))
+        await child.ended.wait()
+
+    async def _live(self, child: Container, errand: Errand) -> None:
+        """Be a container from its creation to its end."""
+        try:
+            connection = await self._ask(lambda: self._create(child, errand))
+            reader, child.input = await asyncio.open_connection(sock=connection)
+            child.input.write(errand.document.encode() + b"\n")
+            await self._ask(lambda: self._begin(child, errand))
+        except (EngineUnusable, OSError) as error:
+            child.failure = str(error)
+            self._end(child, 125)
+            return
+        await self._hear(child, reader)
+
+    async def _hear(self, child: Container, reader: StreamReader) -> None:
+        """Keep its log until it ends; the first line of its standard output says that it is ready."""
+        descriptor = os.open(child.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab", buffering=0) as log:
+            await relay(reader, lambda line: child.ready.set(), log.write)
+        child.heard.set()
+        if child.input is not None:
+            child.input.close()
+
+    async def _note_end(self, child: Container, code: int) -> None:
+        await child.heard.wait()
+        self._end(child, code)
+
+    def _end(self, child: Container, code: int) -> None:
+        child.exitcode = code if code < 128 else 128 - code
+        child.ended.set()
+        if child.name not in self._stopping:
+            self._died.put_nowait(child)
+
+    async def _ask(self, question: Callable[[], ResultT]) -> ResultT:
+        """Ask the engine, which blocks, in a thread; it is asked a few questions at a time."""
+        return await self._loop.run_in_executor(self._workers, question)
+
+    # what follows blocks, and runs in the workers
+
+    def _prepare(self) -> None:
+        with asked_to("make the lab's networks"):
+            self._sweep()
+            try:
+                self._client.inspect_image(self._image)
+            except ImageNotFound:
+                raise EngineUnusable(
+                    f"the engine has no image '{self._image}': make it with 'bellwire image build'"
+                ) from None
+            for plane in _PLANES:
+                made = self._client.create_network(
+                    f"bellwire-{self._run}-{plane}", driver="bridge", labels=self._labels(plane)
+                )
+                self._networks[plane] = made["Id"]
+        self._events = self._client.events(
+            filters={"label": f"{_RUN_LABEL}={self._run}", "event": "die"}, decode=True
+        )
+        Thread(target=self._follow, name="engine events", daemon=True).start()
+
+    def _sweep(self) -> None:
+        """Remove what a killed supervisor has left: of the lab with this directory, which is ours now, or long ago."""
+        left_here = {"label": f"{DIRECTORY_LABEL}={self._logs.parent}"}
+        for container in self._client.containers(all=True, filters=left_here):
+            with suppress(APIError):  # being removed
+                self._client.remove_container(container["Id"], force=True)
+        for network in self._client.networks(filters=left_here):
+            self._client.remove_network(network["Id"])
+        self._client.prune_networks({"label": LAB_LABEL, "until": _OUTGROWN})
+
+    def _follow(self) -> None:
+        """Tell of the ends of containers, in a thread of its own, until the stream is closed."""
+        with suppress(Exception):  # however the library says that it was closed under it
+            for event in self._events:
+                attributes = event["Actor"]["Attributes"]
+                self._loop.call_soon_threadsafe(
+                    self._note_death, event["Actor"]["ID"], int(attributes["exitCode"])
+                )
+
+    def _note_death(self, identity: str, code: int) -> None:
+        child = self._by_identity.get(identity)
+        if child is not None and not child.ended.is_set():
+            self._group.create_task(self._note_end(child, code))
+
+    def _create(self, child: Container, errand: Errand) -> Any:
+        """Make the container and attach to it; return the connection."""
+        with asked_to(f"make the container of '{child.name}'"):
+            made = self._client.create_container(
+                self._image,
+                command=errand.command,
+                name=f"bellwire-{self._run}-{child.name}" + (f"-{child.restarts}" if child.restarts else ""),
+                hostname=child.name,
+                user=f"{os.getuid()}:{os.getgid()}",
+                stdin_open=True,
+                healthcheck={"test": ["CMD-SHELL", errand.health], "interval": _HEALTH_EVERY * 10**9},
+                labels=self._labels(child.name),
+                ports=[errand.port] * bool(errand.port) + list(errand.publishes),
+                networking_config=self._client.create_networking_config(
+                    {self._networks[errand.planes[0]]: self._endpoint(child)}
+                ),
+                host_config=self._client.create_host_config(**_confinement(errand)),
+            )
+            child.identity = made["Id"]
+            self._by_identity[child.identity] = child
+            for plane in errand.planes[1:]:
+                self._client.connect_container_to_network(
+                    child.identity, self._networks[plane], aliases=[child.name]
+                )
+            streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            connection = self._client.attach_socket(child.identity, streams)._sock
+            connection.setblocking(False)
+            return connection
+
+    def _begin(self, child: Container, errand: Errand) -> None:
+        with asked_to(f"start the container of '{child.name}'"):
+            self._client.start(child.identity)
+            with suppress(NotFound):  # it has ended, and is gone
+                found = self._client.inspect_container(child.identity)
+                child.pid = found["State"]["Pid"]
+                if errand.port:
+                    child.port = int(found["NetworkSettings"]["Ports"][f"{errand.port}/tcp"][0]["HostPort"])
+
+    def _clear(self) -> None:
+        """Remove the networks, and what the engine has not yet removed by itself."""
+        with asked_to("remove the lab's containers and networks"):
+            left = self._client.containers(all=True, filters={"label": f"{_RUN_LABEL}={self._run}"})
+            for container in left:
+                with suppress(APIError):  # being removed
+                    self._client.remove_container(container["Id"], force=True)
+            for network in self._networks.values():
+                with suppress(NotFound):
+                    self._client.remove_network(network)
+        if hasattr(self, "_events"):
+            self._events.close()
+
+    def _endpoint(self, child: Container) -> dict[str, Any]:
+        config: dict[str, Any] = self._client.create_endpoint_config(aliases=[child.name])
+        return config
+
+    def _labels(self, what: str) -> dict[str, str]:
+        return {
+            LAB_LABEL: self._lab,
+            _RUN_LABEL: self._run,
+            DIRECTORY_LABEL: str(self._logs.parent),
+            PART_LABEL: what,
+        }
+
+
+def own_image() -> str:
+    """Return the image that belongs to this version."""
+    return f"bellwire:{importlib.metadata.version('bellwire')}"
+
+
+def _confinement(errand: Errand) -> dict[str, Any]:
+    """Return what a container may do and use: nothing that its errand does not need."""
+    local = [errand.port] * bool(errand.port)
+    return {
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "mem_limit": _MEMORY[errand.module],
+        "pids_limit": _PROCESSES,
+        "tmpfs": {"/tmp": "rw,nosuid,nodev,size=256m,mode=1777"},
+        "binds": dict(_binds(errand)),
+        "port_bindings": dict.fromkeys(local, ("127.0.0.1",))
+        | {port: ("127.0.0.1", port) for port in errand.publishes},
+        "auto_remove": True,
+    }
+
+
+def _binds(errand: Errand) -> Iterator[tuple[str, dict[str, str]]]:
+    for paths, mode in ((errand.reads, "ro"), (errand.writes, "rw")):
+        for path in paths:
+            yield str(path.resolve()), {"bind": str(path), "mode": mode}

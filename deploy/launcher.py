@@ -1,0 +1,61 @@
+"""What a lab needs of whoever starts its processes: an operating system on this host, or an engine of containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from deploy.child import Child
+from deploy.children import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server of the lab listens: on which address and port, 0 a free one, and as whom nodes find it.
+
+    ``known_as`` is empty where nodes find it at the address on which it listens, and at the port that it has taken.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    known_as: str = ""
+
+    def seen_by_nodes(self, child: Child) -> tuple[str, int]:
+        """Return the address of a server at this place, once it is ready."""
+        return (self.known_as, self.port) if self.known_as else (self.host, child.port)
+
+
+class Launcher(Protocol):
+    """The processes of one lab. Use as an async context manager: leaving ends them all, and waits until they have.
+
+    ``broker`` and ``state`` are the places of the two servers.
+    """
+
+    broker: Place
+    state: Place
+
+    async def __aenter__(self) -> Self:
+        """Get ready to start processes."""
+
+    async def __aexit__(self, *exc: object) -> None:
+        """End all processes."""
+
+    @property
+    def children(self) -> Mapping[str, Child]:
+        """Return the processes, the latest of each name."""
+
+    def start(self, name: str, part: Part) -> Child:
+        """Start a process; return at once."""
+
+    async def started(self, *children: Child, within: float | None = None) -> None:
+        """Wait until all are ready; raise ``ProcessDied`` for one that ends first or is not ``within`` so many s."""
+
+    async def watch(self) -> None:
+        """Wait until a process ends that was not stopped; raise ``ProcessDied``."""
+
+    def dead(self) -> list[Child]:
+        """Return the processes that have ended without having been stopped."""
+
+    async def stop(self, *names: str) -> None:
+        """End processes one after the other: ask, wait, and kill what does not answer."""

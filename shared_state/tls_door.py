@@ -1,0 +1,85 @@
+"""The server's door under TLS: who has no certificate of the lab's authority does not get past it, and is logged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+HANDSHAKE_WITHIN: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class TlsDoor:
+    """Accepts connections of parties with a certificate; ``make`` gives the protocol of each.
+
+    asyncio's own server says nothing of a handshake that fails, and whoever runs a lab wants to know who was refused.
+    """
+
+    def __init__(self, context: ssl.SSLContext, make: Callable[[], asyncio.Protocol]) -> None:
+        self._context = context
+        self._make = make
+        self._handshakes: set[asyncio.Task[None]] = set()
+
+    async def listen(self, host: str, port: int) -> int:
+        """Listen; return the port. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        (family, kind, protocol, _, address), *_ = await loop.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        self._listener = socket.socket(family, kind, protocol)
+        try:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind(address)
+            self._listener.listen(100)
+            self._listener.setblocking(False)
+        except OSError:
+            self._listener.close()
+            raise
+        loop.add_reader(self._listener, self._accept)
+        bound: int = self._listener.getsockname()[1]
+        return bound
+
+    def close(self) -> None:
+        """Listen no more, and break off the handshakes that are under way."""
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
+        for handshake in self._handshakes:
+            handshake.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until no handshake is under way any more."""
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    def _accept(self) -> None:
+        try:
+            connection, address = self._listener.accept()
+        except OSError:
+            return  # it has gone again, or there are too many
+        connection.setblocking(False)
+        handshake = asyncio.get_running_loop().create_task(self._shake_hands(connection, str(address[0])))
+        self._handshakes.add(handshake)
+        handshake.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, connection: socket.socket, where: str) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.connect_accepted_socket(
+                self._make, connection, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_WITHIN
+            )
+        except (OSError, ssl.SSLError) as error:
+            _log.warning("refused a connection from %s: %s", where, _reason(error))
+            connection.close()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not one of this lab that is valid now ({error.verify_message})"
+    if isinstance(error, ssl.SSLError) and error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return "it shows no certificate"
+    return f"no handshake ({str(error) or type(error).__name__})"
