@@ -61,6 +61,11 @@ class Sequencer:
         stream = self._streams.get((sender, session))
         return stream.due if stream and stream.early else None
 
+    def forget_sender(self, sender: str) -> None:
+        """Count what a sender says from the beginning: another process has taken its place."""
+        for key in [key for key in self._streams if key[0] == sender]:
+            del self._streams[key]
+
     def forget(self, session: str) -> None:
         """End a session: free what is held of it, and drop what still comes of it."""
         for key in [key for key in self._streams if key[1] == session]:

@@ -11,6 +11,7 @@ from deploy.jobs import Job
 from deploy.laboratory import Laboratory
 from deploy.plan import plan
 from deploy.registry import Registry
+from deploy.supervisor import Supervisor
 from deploy.topology import find, load
 from nodes.runtime.lag import LagFigures
 
@@ -45,9 +46,9 @@ async def measure(rounds: int, broker: str) -> list[Measurement]:
     """Measure everything once, on one lab, one after the other."""
     planned = replace(plan(load(find(LAB)), default_mode="virtual"), broker=broker)
     with Registry().scratch() as directory:
-        async with Laboratory(planned, directory) as lab:
-            echo = lab.supervisor.start("echo", EchoPart())
-            await lab.supervisor.started(echo)
+        async with Laboratory(planned, directory) as lab, Supervisor(directory / "logs") as beside:
+            echo = beside.start("echo", EchoPart())
+            await beside.started(echo)
             floors = [
                 Measurement(
                     "echo_hz", "TCP echo of 64 bytes, one at a time", await echo_rate(echo.port, 5 * rounds)

@@ -132,6 +132,7 @@ class Credentials:
             cutoff=self._plan.world.nodes[node.name].memories.cutoff,
             agreements={end.peer: end.qkd for end in reversed(for_photons)},
             incarnation=incarnation,
+            external=self._plan.external,
         )
 
     def issue_certificates(self, directory: Path) -> None:

@@ -14,6 +14,7 @@
     ├── RunUnsuccessful         1   a run ended without a result
     │   ├── DeadlineExceeded    6   because something awaited in it did not come in time
     │   ├── NoWay               4   because no links lead where it wanted pairs
+    │   ├── NotConnected        4   because a node that somebody else runs is not there
     │   └── ResourceLimit       9   because it asked for more memories or entangled qubits than there are
     ├── RecordInvalid           3   a file is no record, or of something that cannot be run again
     ├── RecordIncomplete        1   not everything that happened could be written down
@@ -125,6 +126,12 @@ class DeadlineExceeded(RunUnsuccessful):
 
 class NoWay(RunUnsuccessful):
     """A run wanted pairs with a node to which no links that store pairs lead."""
+
+    exit_code = 4
+
+
+class NotConnected(RunUnsuccessful):
+    """A run needs a node that somebody else runs, and that is not connected."""
 
     exit_code = 4
 

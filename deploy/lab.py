@@ -57,13 +57,15 @@ class KeyService:
 class Node:
     """One party. ``kind`` is the word under which the lab file groups it, None when it gives none.
 
-    ``key_service``: how it delivers keys to applications, None when it does not.
+    ``key_service``: how it delivers keys to applications, None when it does not. ``external``: it is run by somebody
+    else than the lab.
     """
 
     name: str
     kind: str | None
     devices: NodeDevices
     key_service: KeyService | None = None
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,19 +15,20 @@ from broker.errors import BrokerError
 from broker.mqtt import MqttBus
 from deploy.carried_files import carried
 from deploy.child import Child
-from deploy.children import BrokerPart, NodePart, StatePart
 from deploy.controller_access import write_access
-from deploy.credentials import LOOPBACK, MONITOR, Credentials, external_address, is_external
+from deploy.credentials import MONITOR
 from deploy.errors import (
     DeadlineExceeded,
     DeployError,
     LabFailed,
+    NotConnected,
     NoWay,
     ProcessDied,
     RecordIncomplete,
     ResourceLimit,
     RunUnsuccessful,
 )
+from deploy.external_nodes import CONNECTED, ExternalNodes
 from deploy.faults import Faults
 from deploy.floors import mqtt_rate
 from deploy.interventions import Interventions
@@ -35,22 +36,20 @@ from deploy.jobs import Job, request_for
 from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
 from deploy.lab import Link
-from deploy.launcher import Launcher
 from deploy.launching import launcher_for
 from deploy.node_processes import NodeProcesses
-from deploy.plan import NodePlan, Plan
+from deploy.plan import Plan
+from deploy.premises import BROKER, HOMES, STATE, OwnPremises, Premises
 from deploy.recording import check_complete
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import Conductor, RunRequest, RunResult
-from nodes.runtime.config import Access
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from nodes.runtime.survey import topology, tunes
 from shared_state.errors import SharedStateError
-from shared_state.line import RESTART_WITHIN
 from shared_state.oracle import Census, OracleClient
 
 ResultT = TypeVar("ResultT")
@@ -59,7 +58,6 @@ _READY_DEADLINE, _READY_PER_NODE = 20.0, 0.5
 _REST_DEADLINE = 20.0
 MAX_DEATHS, DEATHS_WITHIN = 5, 60.0
 """A process that dies more often within so many seconds is not started again."""
-BROKER, STATE = "broker", "state"
 _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
     "DeadlinePassed": DeadlineExceeded,
     "Deadlock": DeadlineExceeded,
@@ -69,13 +67,15 @@ _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
     "RequestFailed/timeout": DeadlineExceeded,
     "RequestFailed/out-of-memory": ResourceLimit,
     "RequestFailed/no-route": NoWay,
+    "NotConnected": NotConnected,
 }
 """What a run's failure is to the user, by the name of its cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """The state of one process of a lab. ``port`` is where it listens, 0 where it does not.
+    """The state of one process of a lab. ``port`` is where it listens, 0 where it does not; ``pid`` is 0 for a process
+    that somebody else has started.
 
     ``lag``: how far a node lags behind the clock in real time, as far as it has measured anything.
     """
@@ -96,7 +96,8 @@ class Laboratory(Faults):
     that could not start. Leaving ends every process. A node that dies later ends the runs it takes part in; the lab
     lives on; where keys are made as long as it is up, the node is started again. The end of the broker or of the
     shared-state server ends the lab; a shared-state server with a journal is started again. ``warn`` hears, in real
-    time, that a node lags behind the clock by more than a message takes, and why a link makes no keys.
+    time, that a node lags behind the clock by more than a message takes, and why a link makes no keys. ``premises`` are
+    where its servers and nodes are, by default started for it here.
     """
 
     def __init__(
@@ -105,19 +106,19 @@ class Laboratory(Faults):
         directory: Path,
         warn: Callable[[str], None] = lambda warning: None,
         record: Path | None = None,
+        premises: Premises | None = None,
     ) -> None:
         self.plan = plan
         self.directory = directory
         self._record = record
-        self.supervisor: Launcher = launcher_for(plan, directory)
-        self._credentials = Credentials(plan, self.supervisor.broker, self.supervisor.state)
+        self.premises = premises or OwnPremises(plan, directory, launcher_for(plan, directory), record)
         self._resources = AsyncExitStack()
-        self._homes = directory / "nodes"
         self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
         self._routing: RoutingController | None = None
+        self._external = ExternalNodes(plan.external, self.premises.invitation, directory, warn)
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -148,15 +149,14 @@ class Laboratory(Faults):
                 with self._reached(request) as reached:
                     return await self._unless_trouble(self._conductor.run(reached, progress, begun))
         except RunFailed as failure:
-            for child in self.supervisor.dead():
+            for child in self.premises.dead():
                 if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
                     raise child.died() from failure
             raise _UNSUCCESSFUL.get(failure.cause, RunUnsuccessful)(str(failure)) from failure
 
     async def mqtt_rate(self, rounds: int) -> float:
         """Measure the lab's broker: see ``deploy.floors.mqtt_rate``."""
-        access = self._credentials.broker_access(MONITOR, *self._broker)
-        async with self._bus(MONITOR, access) as bus:
+        async with self._bus(MONITOR) as bus:
             return await mqtt_rate(bus, self.plan.lab, rounds)
 
     async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
@@ -193,7 +193,11 @@ class Laboratory(Faults):
     def status(self) -> list[ProcessStatus]:
         """Return the state of every process: what a node last announced, or how the process ended."""
         announced = self._conductor.states()
-        return [
+        outside = [
+            ProcessStatus(name, 0, state, 0, lag=self._lags.get(name) if state == CONNECTED else None)
+            for name, state in self._external.states(announced).items()
+        ]
+        return outside + [
             ProcessStatus(
                 name=child.name,
                 pid=child.pid,
@@ -202,7 +206,7 @@ class Laboratory(Faults):
                 restarts=child.restarts,
                 lag=None if child.ended.is_set() else self._lags.get(child.name),
             )
-            for child in self.supervisor.children.values()
+            for child in self.premises.children.values()
         ]
 
     def _state_of(self, child: Child, announced: str) -> str:
@@ -211,82 +215,47 @@ class Laboratory(Faults):
         return "paused" if child.name in self._processes.paused else announced
 
     async def _bring_up(self) -> None:
-        (self.directory / "logs").mkdir(parents=True, exist_ok=True)
-        self._homes.mkdir(mode=0o700, exist_ok=True)
-        self._credentials.issue_certificates(self.directory)
-        await self._resources.enter_async_context(self.supervisor)
+        await self._resources.enter_async_context(self.premises)
         attend = await self._resources.enter_async_context(attendants())
-        journal = self.directory / "journal" if self.plan.journal else None
-        if journal is not None:
-            journal.mkdir(mode=0o700, exist_ok=True)
-            journal /= "journal"
-        self._state = self._credentials.server_config(journal, self._record)
-        state = self.supervisor.start(STATE, StatePart(self._state))
-        self._broker = broker = await self._start_broker()
-        await self.supervisor.started(state)
-        if not self._state.port:  # whoever knows the server finds it at the same port again
-            self._state = replace(self._state, port=state.port)
-        await self._take_control(broker, state.port)
+        await self._take_control()
         self._key_links = KeyLinks(
             self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
         )
         attend(self._note_trouble(self._conductor.serve))
-        if (routing := await self._take_routing(broker)) is not None:
+        if (routing := await self._take_routing()) is not None:
             attend(self._note_trouble(routing))
         for node in self.plan.nodes.values():
-            self._start_node(node)
+            if node.external:
+                self._external.invite(node.name)
+            else:
+                self._start_node(node.name)
         await self._unless_trouble(self._nodes_ready())
         attend(self._note_trouble(self._guard))
         # their runs are called off first, while nodes and broker are there to hear it
         keep = await self._resources.enter_async_context(attendants())
         keep(self._note_trouble(self._key_links.serve))
 
-    def _start_node(self, node: NodePlan) -> None:
-        former = self.supervisor.children.get(node.name)
-        config = self._credentials.node_config(
-            node,
-            self._broker_of_nodes(),
-            self.supervisor.state.seen_by_nodes(self.supervisor.children[STATE]),
-            self._homes,
-            0 if former is None else former.restarts + 1,
-        )
-        channels, severed = self._interventions.channels(node.name)
-        config = replace(config, channels=dict(channels), severed=severed)
-        (self._homes / node.name).mkdir(mode=0o700, exist_ok=True)
-        self.supervisor.start(node.name, NodePart(config))
+    def _start_node(self, name: str) -> None:
+        channels, severed = self._interventions.channels(name)
+        self.premises.start_node(name, channels, severed)
 
     def _start_again(self, name: str) -> None:
         self._levels.begin_again(name)
-        self._start_node(self.plan.nodes[name])
+        self._start_node(name)
 
     def _reached(self, request: RunRequest) -> AbstractContextManager[RunRequest]:
         """Give a block the request with its files where the nodes see them."""
-        return nullcontext(request) if self.plan.launcher == "process" else carried(request, self._homes)
+        if self.plan.launcher == "process":
+            return nullcontext(request)
+        return carried(request, self.directory / HOMES)
 
-    def _broker_of_nodes(self) -> tuple[str, int]:
-        if is_external(self.plan.broker):
-            return self._broker
-        return self.supervisor.broker.seen_by_nodes(self.supervisor.children[BROKER])
-
-    async def _start_broker(self) -> tuple[str, int]:
-        choice = self.plan.broker
-        if is_external(choice):
-            return external_address(choice)
-        directory = self.directory / "broker"
-        directory.mkdir(mode=0o700, exist_ok=True)
-        part = BrokerPart(self._credentials.broker_config(directory), choice)
-        child = self.supervisor.start(BROKER, part)
-        await self.supervisor.started(child)
-        return LOOPBACK, child.port
-
-    async def _take_control(self, broker: tuple[str, int], state_port: int) -> None:
-        state = self._credentials.state_access(CONTROL, LOOPBACK, state_port)
+    async def _take_control(self) -> None:
+        state = self.premises.state_access(CONTROL)
         oracle = await OracleClient.connect(
             state.host, state.port, lab=self.plan.lab, name=CONTROL, token=state.secret, tls=state.tls
         )
         self._oracle = await self._resources.enter_async_context(oracle)
-        access = self._credentials.broker_access(CONTROL, *broker)
-        bus = self._bus(CONTROL, access, announcements=True)
+        bus = self._bus(CONTROL, announcements=True)
         await self._resources.enter_async_context(bus)
         self._conductor = Conductor(
             bus,
@@ -296,8 +265,10 @@ class Laboratory(Faults):
             list(self.plan.nodes),
             self._note_lag,
             self._note_keys,
+            self.plan.external,
+            self._external.visited,
         )
-        self._processes = NodeProcesses(self.plan.nodes, self.supervisor, self._conductor, self._start_again)
+        self._processes = NodeProcesses(self.plan.nodes, self.premises, self._conductor, self._start_again)
         self._interventions = Interventions(
             self.plan,
             self._oracle,
@@ -307,13 +278,12 @@ class Laboratory(Faults):
             self._survey,
         )
 
-    async def _take_routing(self, broker: tuple[str, int]) -> Callable[[], Coroutine[Any, Any, None]] | None:
+    async def _take_routing(self) -> Callable[[], Coroutine[Any, Any, None]] | None:
         """Begin to answer for routing, or tell a program of somebody else's how to: in a file of the user's alone."""
-        access = self._credentials.broker_access(CONTROLLER, *broker)
         if self.plan.controller == "external":
-            write_access(self.directory, self.plan.lab, access)
+            write_access(self.directory, self.plan.lab, self.premises.broker_access(CONTROLLER))
             return None
-        bus = self._bus(CONTROLLER, access)
+        bus = self._bus(CONTROLLER)
         await self._resources.enter_async_context(bus)
         world = self.plan.world
         network = topology(world, self.plan.delays)
@@ -327,7 +297,8 @@ class Laboratory(Faults):
             delays = {name: link.classical_delay for name, link in links.items()}
             self._routing.learn(topology(world, delays), tunes(world))
 
-    def _bus(self, party: str, access: Access, *, announcements: bool = False) -> MqttBus:
+    def _bus(self, party: str, *, announcements: bool = False) -> MqttBus:
+        access = self.premises.broker_access(party)
         return MqttBus(
             party,
             self.plan.lab,
@@ -341,8 +312,9 @@ class Laboratory(Faults):
 
     async def _nodes_ready(self) -> None:
         """Wait for all nodes; the first process that ends instead is the error."""
-        ready, died = self._conductor.ready(list(self.plan.nodes)), self.supervisor.watch()
-        deadline = _READY_DEADLINE + _READY_PER_NODE * len(self.plan.nodes)
+        started = [node.name for node in self.plan.nodes.values() if not node.external]
+        ready, died = self._conductor.ready(started), self.premises.watch()
+        deadline = _READY_DEADLINE + _READY_PER_NODE * len(started)
         try:
             async with asyncio.timeout(deadline), asyncio.TaskGroup() as group:
                 death = group.create_task(died)
@@ -350,7 +322,7 @@ class Laboratory(Faults):
                 death.cancel()
         except TimeoutError:
             states = self._conductor.states()
-            late = [name for name in self.plan.nodes if states.get(name) != "ready"]
+            late = [name for name in started if states.get(name) != "ready"]
             raise LabFailed(f"not ready within {deadline:g} s: {', '.join(late)}; see their logs") from None
         except BaseExceptionGroup as group_error:
             raise root_cause(group_error) from None
@@ -359,7 +331,7 @@ class Laboratory(Faults):
         """Wait for the end of a process that the lab cannot do without; raise ``ProcessDied``. A node is mourned."""
         while True:
             try:
-                await self.supervisor.watch()
+                await self.premises.watch()
             except ProcessDied as death:
                 if death.name == STATE and self.plan.journal:
                     await self._revive(death)
@@ -382,13 +354,11 @@ class Laboratory(Faults):
         """Start the shared-state server again; its clients come back by themselves. Raise when it dies too often."""
         if not self._may_return(STATE):
             raise death
-        server = self.supervisor.start(STATE, StatePart(self._state))
         try:
-            # a journal is read in a few seconds, and after these its clients call no more
-            await self.supervisor.started(server, within=RESTART_WITHIN)
+            await self.premises.revive()
         except ProcessDied:
             # a death while it starts is the supervisor's next news, and counts like any other
-            if not server.ended.is_set():
+            if not self.premises.children[STATE].ended.is_set():
                 raise
 
     def _may_return(self, name: str) -> bool:
@@ -400,9 +370,7 @@ class Laboratory(Faults):
 
     async def keys(self) -> list[KeyPool]:
         """Tell what every node has in store with every other one, as far as it has told."""
-        return pools(
-            self.plan, self._levels.told, self._key_links.status(), self._credentials.kme_addresses()
-        )
+        return pools(self.plan, self._levels.told, self._key_links.status(), self.premises.kme_addresses())
 
     def key_links(self) -> list[KeyLinkStatus]:
         """Tell what has become of each link that makes keys."""

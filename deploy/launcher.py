@@ -21,9 +21,9 @@ class Place:
     port: int = 0
     known_as: str = ""
 
-    def seen_by_nodes(self, child: Child) -> tuple[str, int]:
-        """Return the address of a server at this place, once it is ready."""
-        return (self.known_as, self.port) if self.known_as else (self.host, child.port)
+    def seen_by_nodes(self, here: tuple[str, int]) -> tuple[str, int]:
+        """Return the address of a server at this place, which from this host is that of ``here``."""
+        return (self.known_as, self.port) if self.known_as else here
 
 
 class Launcher(Protocol):

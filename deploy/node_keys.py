@@ -170,6 +170,11 @@ class NodeKeys(Equipment):
         "A kind from `kinds`, whose equipment the node has, or one of endnode, repeater, trusted-node.",
         "repeater",
     )
+    external: bool | None = key(
+        "true: the lab does not start it; whoever runs it joins with 'bellwire node run NAME', or with "
+        "nodes.connect(NAME) in a program. Default false.",
+        True,
+    )
     services: ServiceKeys = section(
         "What it offers to programs outside of the lab.", {"etsi014": {"sae": ["vpn-north"]}}, ServiceKeys()
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 from deploy.child import Child
 from deploy.errors import LabFailed, NotFound, UsageError
-from deploy.launcher import Launcher
+from deploy.premises import Premises
 from deploy.wording import quoted, unknown
 from nodes.runtime.conductor import Conductor
 
@@ -26,12 +26,12 @@ class NodeProcesses:
     def __init__(
         self,
         nodes: Collection[str],
-        launcher: Launcher,
+        premises: Premises,
         conductor: Conductor,
         start: Callable[[str], None],
     ) -> None:
         self._nodes = nodes
-        self._launcher = launcher
+        self._premises = premises
         self._conductor = conductor
         self._start = start
         self._killed: dict[str, asyncio.Event] = {}
@@ -71,7 +71,7 @@ class NodeProcesses:
         await self._child(name).ended.wait()
         self._killed.pop(name, None)
         self._start(name)
-        await self._ready(self._launcher.children[name])
+        await self._ready(self._premises.children[name])
         return True
 
     async def _ready(self, child: Child) -> None:
@@ -94,4 +94,4 @@ class NodeProcesses:
     def _child(self, name: str) -> Child:
         if name not in self._nodes:
             raise NotFound(unknown("node", name, self._nodes))
-        return self._launcher.children[name]
+        return self._premises.children[name]

@@ -35,13 +35,14 @@ class NodePlan:
 
     ``channels`` maps every other node that can be reached to the classical channels along the shortest path, from
     here to there. A node without a path to this one is not in it: the two cannot talk. ``key_service``: how it delivers
-    keys to applications.
+    keys to applications. ``external``: somebody else than the lab runs it.
     """
 
     name: str
     links: tuple[LinkEnd, ...]
     channels: dict[str, tuple[Hop, ...]]
     key_service: KeyService | None = None
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class Plan:
     launcher: LauncherName = "process"
     image: str = ""
     links: dict[str, Link] = field(default_factory=dict)
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """Name the nodes that somebody else than the lab runs."""
+        return tuple(node.name for node in self.nodes.values() if node.external)
 
     @property
     def saes(self) -> dict[str, str]:
@@ -187,4 +193,5 @@ def _node_plan(lab: Lab, name: str) -> NodePlan:
     )
     routes = shortest_paths(name, lab.links.values())
     channels = {other: route.channels for other, route in routes.items()}
-    return NodePlan(name, ends, channels, lab.nodes[name].key_service)
+    node = lab.nodes[name]
+    return NodePlan(name, ends, channels, node.key_service, node.external)

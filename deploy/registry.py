@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from typing import IO
 
 from deploy.errors import DeployError, NotFound, UsageError
 from deploy.whole_files import write_whole
+from nodes.runtime.join_documents import home
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,7 @@ class Registry:
     """
 
     def __init__(self, base: Path | None = None) -> None:
-        home = os.environ.get("BELLWIRE_HOME")
-        self._base = base or (Path(home) if home else Path(tempfile.gettempdir()) / f"bellwire-{os.getuid()}")
+        self._base = base or home()
         _make_private(self._base)
 
     def running(self) -> list[LabDirectory]:

@@ -99,7 +99,8 @@ def _node(name: str, node: NodeKeys, lab: LabFile) -> Node:
         MemoryConfig(**storage) if storage else None,
     )
     service = node.services.etsi014
-    return Node(name, node.kind, devices, None if service is None else _key_service(service))
+    key_service = None if service is None else _key_service(service)
+    return Node(name, node.kind, devices, key_service, bool(node.external))
 
 
 def _key_service(etsi014: Etsi014Keys) -> KeyService:

@@ -11,6 +11,7 @@
     ├── TransferFailed         a file did not arrive, and nothing of it was left behind
     ├── PeerGone               the peer's process ended or its connection was lost for good
     ├── DeadlinePassed         what was awaited did not come in time
+    │   └── PeerSilent             from a node of somebody's own: its program does not run, or asks for nothing
     ├── Partitioned            more is said across a partition than can wait for its end
     ├── TurnKept               in virtual time: a role has awaited what emulated time does not bring for too long
     ├── Deadlock               in virtual time: every role waits, and nothing is on its way to any of them
@@ -19,6 +20,7 @@
     ├── MeasurementFailed      a Bell measurement that succeeds at times has told nothing; its qubits are gone
     ├── QubitGone              the program uses a qubit that it no longer holds, or a cut-off has passed (mine)
     ├── ProgramInvalid         a program file that cannot be run, or asked for with the wrong roles or parameters (mine)
+    ├── JoinRefused            a node of one's own cannot take its place in the lab (mine)
     ├── RunCancelled           the lab called the run off, because another role failed or the user did
     └── RunFailed              a run ended without a result; says at which node and why
 """
@@ -87,6 +89,19 @@ class Partitioned(NodeError):
             "send less, or heal the partition"
         )
         self.peer = peer
+
+
+class PeerSilent(DeadlinePassed):
+    """A node of somebody's own has not done in time what both ends have to do. ``told`` says what, and what to do."""
+
+    def __init__(self, peer: str, deadline: float, told: str) -> None:
+        NodeError.__init__(self, told)
+        self.peer = peer
+        self.deadline = deadline
+
+
+class JoinRefused(NodeError):
+    """A node of one's own cannot take its place: there is no such lab or node, or somebody else is there already."""
 
 
 class Deadlock(NodeError):

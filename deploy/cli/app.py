@@ -29,6 +29,7 @@ from deploy.cli import (
     link,
     logs,
     ls,
+    node,
     partition,
     pause,
     ps,
@@ -117,7 +118,7 @@ for _module in (
 ):
     app.command(_module.NAME)(reporting(_module.command))
 
-for _group in (keys, link, eve, image):
+for _group in (keys, link, eve, image, node):
     _verbs = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
     for _name, _verb in _group.VERBS.items():
         _verbs.command(_name)(reporting(_verb))

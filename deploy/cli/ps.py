@@ -32,7 +32,14 @@ def command(
         emit_json("ps", {"lab": directory.name, "processes": processes})
         return
     rows = [
-        [s["name"], str(s["pid"]), str(s["port"] or "-"), s["state"], str(s["restarts"] or "-"), _lag(lag)]
+        [
+            s["name"],
+            str(s["pid"] or "-"),
+            str(s["port"] or "-"),
+            s["state"],
+            str(s["restarts"] or "-"),
+            _lag(lag),
+        ]
         for s, lag in zip(status, lags, strict=True)
     ]
     print_table(f"Lab {directory.name}", ["process", "pid", "port", "state", "restarts", "lag"], rows)

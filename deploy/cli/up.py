@@ -71,6 +71,11 @@ def _warnings(planned: Plan) -> Iterator[str]:
             f"In virtual time no keys are made by themselves: {', '.join(idle)} would make them continuously in real "
             "time only (--clock real-time). 'bellwire qkd' makes keys when it is called."
         )
+    for name in planned.external:
+        yield (
+            f"Waiting for {name}: run 'bellwire node run {name} -l {planned.lab}', or a program with "
+            f'nodes.connect("{name}"). Until it is there, jobs that need it fail.'
+        )
     services = {node.name: node.key_service for node in planned.nodes.values()}
     refusing = [name for name, each in services.items() if each is not None and not each.deliver_reproducible]
     if refusing and planned.world.seed is not None and planned.keys.pair.source == "qkd":

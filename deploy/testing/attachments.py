@@ -39,4 +39,5 @@ def _how_it_was(lab: OwnLab) -> str:
     again = (
         f"to do it again: seed={world.seed} in the mark" if world.seed is not None else "dice of the system"
     )
-    return f"{file}, {world.clock.mode} time, {again}"
+    time = "virtual time" if world.clock.mode == "virtual" else "real time"
+    return f"{file}, in {time}, {again}"

@@ -10,8 +10,9 @@ from deploy.controller_access import read_access
 from deploy.errors import NotFound
 from deploy.jobs import Job
 from deploy.key_pools import KeyPool
-from deploy.laboratory import BROKER, STATE, ProcessStatus
+from deploy.laboratory import ProcessStatus
 from deploy.partition import Planes
+from deploy.premises import BROKER, STATE
 from deploy.testing.doing import Doing
 from deploy.testing.errors import NotOfThisLab
 from deploy.testing.events import Events
@@ -23,6 +24,7 @@ from deploy.testing.standing import StandingLab
 from deploy.testing.statistics import Statistics
 from deploy.wording import unknown
 from nodes.runtime.conductor import RunResult
+from nodes.runtime.join_documents import FOLDER
 
 
 class LabUnderTest:
@@ -98,6 +100,18 @@ class LabUnderTest:
     def kme(self, sae: str) -> Kme:
         """Return where the application ``sae`` gets keys by ETSI GS QKD 014, and by what certificate."""
         return kme_of(self.directory, self.name, sae)
+
+    def document(self, node: str) -> Path:
+        """Return the document by which a program of your own becomes a node that the lab file calls external.
+
+        Example: ``async with nodes.connect(document=lab.document("alice")) as me:``
+        """
+        path = self.directory / FOLDER / f"{node}.json"
+        if not path.is_file():
+            raise NotFound(
+                f"lab '{self.name}' waits for no node '{node}'; write 'nodes: {{{node}: {{external: true}}}}'"
+            )
+        return path
 
     def controller(self) -> dict[str, Any]:
         """Return where the broker is and as whom a routing controller of your own connects to it.

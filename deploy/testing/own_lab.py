@@ -58,11 +58,11 @@ class OwnLab(StandingLab):
 
     async def kill_server(self, name: str) -> None:
         """Kill the broker's process, or the shared-state server's."""
-        self._lab.supervisor.children[name].signal(signal.SIGKILL)
+        self._lab.premises.children[name].signal(signal.SIGKILL)
 
     def dead(self) -> list[Child]:
         """Return the processes that have ended."""
-        return self._lab.supervisor.dead()
+        return self._lab.premises.dead()
 
     def close(self) -> None:
         """Take the lab down."""

@@ -104,6 +104,8 @@ class Acceptance(Shares):
         """Hear that the request is over at its head, of whose pairs some may be on their way here."""
         if self._closed is None:
             self._closed = closed
+            if self._circuit is not None and self.delivered >= closed.delivered:
+                self._circuit.linger_no_longer()
             self._conclude()
             self._network.task(self._conclude_anyway)
 

@@ -283,6 +283,14 @@ class LiveCircuit:
         else:
             self._host.task(self._settle_anyway)
 
+    def linger_no_longer(self) -> None:
+        """Hear that nothing more will be heralded: give back what was set aside for that, in real time.
+
+        In virtual time the wait costs nobody anything, and ends at a time that no message decides.
+        """
+        if self._lingers and self.is_over and self.register.clock.deadline(_LAST_NEWS) is not None:
+            self._end_lingering()
+
     async def _linger(self) -> None:
         """Wait for pairs of which the head has heard first: a link may herald later at one end than at the other."""
         clock = self.register.clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from broker.bus import Bus
 from nodes import codec
 from nodes.errors import DeadlinePassed, NodeError, PeerGone, ProgramInvalid, RunFailed
 from nodes.runtime.causes import root_cause, story
+from nodes.runtime.hosting import Hosting
 from nodes.runtime.judge import Judge
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.mail import PostOffice
@@ -73,6 +74,7 @@ class Conductor:
     """Runs programs on the ``nodes`` of a lab over ``bus``; ``oracle`` is the referee's view of the quantum world.
 
     ``on_lag`` hears, in real time, how far each node lags behind the lab's clock, ``on_keys`` what it has in store.
+    ``visitors``: the nodes of somebody's own, which act by themselves; ``on_visit`` hears that one has come.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Conductor:
         nodes: Sequence[str],
         on_lag: Callable[[str, LagFigures], None] = lambda node, figures: None,
         on_keys: Callable[[str, dict[str, Any]], None] = lambda node, told: None,
+        visitors: Sequence[str] = (),
+        on_visit: Callable[[str], None] = lambda node: None,
     ) -> None:
         self._oracle = oracle
         self._route = route
@@ -96,6 +100,12 @@ class Conductor:
         self._given_up: dict[str, str] = {}
         self._begins = asyncio.Lock()
         self._reroutings = 0
+        self._visitors = frozenset(visitors)
+        self._hosting: Hosting | None = None
+        if visitors:
+            self._hosting = Hosting(
+                self._office, oracle, visitors, self._nodes, self._begins, self._close_at, on_visit
+            )
 
     @property
     def oracle(self) -> OracleClient:
@@ -109,6 +119,8 @@ class Conductor:
             group.create_task(self._office.dispatch())
             if self._oracle.mode == "virtual":
                 group.create_task(self._hear_of_losses())
+            if self._hosting is not None:
+                group.create_task(self._hosting.serve())
             raise await self._oracle.lost
 
     async def _hear_of_losses(self) -> None:
@@ -191,6 +203,7 @@ class Conductor:
         paths = swap_paths(program, request.roles, self._route)
         parts = {node: role for role, node in request.roles.items()}
         parts |= {node: "" for path in paths for node in path.nodes if node not in parts}
+        self._check_connected(parts)
         network: tuple[str, ...] = ()
         if program.asks_network:
             network = tuple(node for node in self._nodes if self._states.get(node) == "ready")
@@ -223,6 +236,17 @@ class Conductor:
             duration=ended_at - started_at,
             wall=time.monotonic() - started,
         )
+
+    def _check_connected(self, nodes: Collection[str]) -> None:
+        """Raise ``RunFailed`` when one of these is somebody's own and is not connected."""
+        for node in nodes:
+            if node in self._visitors and self._states.get(node) != "ready":
+                raise RunFailed(
+                    node,
+                    "NotConnected",
+                    f"the lab does not run it, and it is not connected: run 'bellwire node run {node}', or a program "
+                    f'with nodes.connect("{node}")',
+                )
 
     async def stand(self, request: RunRequest, hear: Callable[[str, object], None]) -> None:
         """Keep a program of roles that yield running until cancelled; ``hear`` gets what each yields, by role.
@@ -413,6 +437,8 @@ class Conductor:
     def _note_status(self, node: str, state: str) -> None:
         self._states[node] = state
         self._state_changed.set()
+        if self._hosting is not None:
+            self._hosting.note(node, state)
 
 
 @contextmanager

@@ -38,7 +38,8 @@ class NodeConfig:
     name, with who is at the other end; ``memories``: how many this node has, and
     ``cutoff``: for how many seconds each keeps a qubit. ``agreements``: how keys are made with each neighbour.
     ``keys``: where they go. ``incarnation`` counts the processes that were this node before. ``severed``: the nodes
-    that are on the other side of a partition when this one begins.
+    that are on the other side of a partition when this one begins. ``external``: the nodes of the lab that somebody
+    else than the lab runs.
     """
 
     lab: str
@@ -58,3 +59,4 @@ class NodeConfig:
     agreements: dict[str, LinkAgreement] = field(default_factory=dict)
     incarnation: int = 0
     severed: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()

@@ -135,6 +135,8 @@ class PostOffice:
         self._delivered: dict[tuple[str, str], int] = {}
         self._subscribers: dict[str, Subscriber] = {}
         self._standing: dict[str, Callable[[Envelope], None]] = {}
+        self.processes: dict[str, str] = {}
+        """Which process each node has been, as it has last said: another name stands for another process."""
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
         self.partition = Partition()
 
@@ -195,6 +197,10 @@ class PostOffice:
         """
         self._standing[protocol] = take
 
+    async def emptied(self) -> None:
+        """Wait until everything that was left to the dispatch has been published."""
+        await self._outbox.join()
+
     async def post(
         self,
         recipient: str,
@@ -240,6 +246,8 @@ class PostOffice:
         async for delivery in self._bus.deliveries():
             match delivery.content:
                 case Announcement(sender, "status", body):
+                    if isinstance(process := body.get("process"), str):
+                        self.processes[sender] = process
                     self.note_status(sender, str(body.get("state")))
                 case Announcement(sender, channel, body) if channel == lag.CHANNEL:
                     if (figures := LagFigures.read(body)) is not None:
@@ -349,6 +357,12 @@ class PostOffice:
         self._unread[sender] -= _weight(envelope)
         return envelope
 
+    def unread(self, sender: str, session: str) -> bool:
+        """Tell whether there is something that the sender has said in a session and nobody has received."""
+        mail = self._runs.get(_run_of(session))
+        box = mail.boxes.get((session, sender)) if mail else None
+        return box is not None and bool(box.waiting)
+
     def begin_run(self, run: str, members: Collection[str]) -> None:
         """Take part in a run with ``members``: its mail is kept until ``end_run``, nobody else's is accepted."""
         self._runs.setdefault(run, _RunMail(self.name)).members = frozenset(members)
@@ -373,6 +387,13 @@ class PostOffice:
             del self._delivered[stream]
         if len(self._ended) > _ENDED_RUNS:
             del self._ended[next(iter(self._ended))]
+
+    def greet(self, run: str, party: str) -> None:
+        """Count what a party says and is told in a run from the beginning: another process has taken its place."""
+        mail = self._runs[run]
+        mail.sequencer.forget_sender(party)
+        for sent in [sent for sent in mail.sent if sent[0] == party]:
+            del mail.sent[sent]
 
     def note_status(self, party: str, state: str) -> None:
         """Note what a party says of itself, or what is known of it; who waits for one that has gone is told."""
@@ -488,6 +509,7 @@ class PostOffice:
         try:
             await self._bus.publish(envelope)
         finally:
+            self._outbox.task_done()
             places.release()
 
 

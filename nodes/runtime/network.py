@@ -93,6 +93,7 @@ class NetworkStack:
         self._endings: dict[str, Callable[[], None]] = {}
         self._lent = 0
         self._early: defaultdict[str, deque[tuple[float, Envelope]]] = defaultdict(deque)
+        self._forgotten = asyncio.Event()
         self._group: asyncio.TaskGroup
 
     async def serve(self) -> None:
@@ -113,6 +114,12 @@ class NetworkStack:
     def end_round(self, session: str) -> None:
         """Refuse what the round that is over has not accepted."""
         self.event(partial(self.acceptances.end_round, session))
+
+    async def idle(self) -> None:
+        """Wait until there is no circuit here any more, nor anything that a role has got by one."""
+        while self._circuits:
+            self._forgotten.clear()
+            await self._forgotten.wait()
 
     def tags(self) -> list[str]:
         """List the tags under which circuits still hold something here."""
@@ -233,6 +240,7 @@ class NetworkStack:
         """Forget a circuit of which nothing is left here."""
         if self._circuits.pop(circuit.circuit.name, None) is not None:
             self.task(self._close, circuit.register.run)
+            self._forgotten.set()
 
     async def _close(self, tag: str) -> None:
         await self.client.close_run(tag)

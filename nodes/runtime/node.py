@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -42,6 +43,7 @@ from nodes.runtime.qubits import Register
 from nodes.runtime.rerouting import Rerouting
 from nodes.runtime.stage import Stage, Surroundings
 from nodes.runtime.turns import TurnTaker
+from nodes.runtime.visits import Visits
 from shared_state.client import NodeClient
 from shared_state.wire import Message
 
@@ -84,6 +86,7 @@ class Node:
         self._behind = False
         self._office = PostOffice(bus, lab, on_arrival=self._measure_arrival)
         self._parts: dict[str, _Part] = {}
+        self.visits = Visits(surroundings.name)
         self._memories = MemoryBudget(surroundings.memories)
         for_keys = {
             name: Channel(channel.hops, make_coin(seed, surroundings.name, name, "keys"))
@@ -127,7 +130,7 @@ class Node:
                 group.create_task(self._turns.serve())
             group.create_task(self._keys.serve())
             await self._keys.listening.wait()
-            await self._bus.announce("status", {"state": "ready"})
+            await self._bus.announce("status", {"state": "ready", "process": os.urandom(4).hex()})
             self._note("node.ready")
             ready()
             while True:
@@ -150,12 +153,17 @@ class Node:
         await self._office.send(CONTROL, session, PROTOCOL, kind, body, 0.0, 0.0)
         self._office.end_run(session)
 
+    async def emptied(self) -> None:
+        """Wait until everything that was said here has been published."""
+        await self._office.emptied()
+
     async def _begin(self, stage: Stage, group: asyncio.TaskGroup) -> None:
         """Begin to play a part: at once, or in virtual time when its time has come and control lets time go on."""
         order, turns = stage.order, self._turns
         self._office.begin_run(order.run, order.members)
         if turns is None:
             self._parts[order.run] = _Part(stage, group.create_task(self._play(stage)))
+            self.visits.begin(stage)
             return
         turns.patience = max([order.deadline, *(part.stage.order.deadline for part in self._parts.values())])
         raised = asyncio.Event()
@@ -235,7 +243,7 @@ class Node:
             memories=self._memories,
             deadline=order.deadline,
         )
-        stack.acceptances.roles = bool(order.role)
+        stack.acceptances.roles = bool(order.role) or self.visits.attended
         return stack
 
     async def _play(self, stage: Stage) -> None:
@@ -308,6 +316,9 @@ class Node:
             await self._office.send(CONTROL, run, PROTOCOL, "RunClosed", body, 0.0, 0.0)
             self._office.end_run(run)
             return
+        if self.visits.over(run) and part.stage.network is not None:
+            await self._report(part.stage, RunClosed(0))
+            await part.stage.network.idle()  # what a program here has got in it is still its own
         part.task.cancel(over.reason)
         await asyncio.wait([part.task], timeout=_STOP_DEADLINE)  # a role may refuse to be cancelled
         discarded = await part.stage.close()

@@ -25,6 +25,8 @@ CONTROL = "control"
 CONTROLLER = "controller"
 """The routing controller: the lab's own, or a program of somebody else's."""
 PROTOCOL = "lab"
+VISIT = "visit"
+"""In place of a program: the run in which a node of somebody's own acts by itself, from its coming to its leaving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ class RunOrder:
     def endless(self) -> bool:
         """Tell whether the run goes on until it is called off."""
         return self.rounds == 0
+
+    @property
+    def visitor(self) -> str:
+        """Name the node whose visit this is, empty for a run of a program."""
+        return self.roles[0][1] if self.program == VISIT else ""
 
     @property
     def members(self) -> frozenset[str]:

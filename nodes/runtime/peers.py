@@ -22,7 +22,7 @@ class BusPeer:
     """A ``nodes.ports.Peer``: the node ``name`` in one session of one protocol.
 
     ``channel`` is the way of messages there, and takes as long as the way back at least; ``deadline`` bounds every wait
-    for a message, in wall seconds.
+    for a message, in wall seconds. ``standing``: that nothing comes is no deadlock.
     """
 
     office: PostOffice
@@ -32,6 +32,7 @@ class BusPeer:
     protocol: str
     channel: Channel
     deadline: float
+    standing: bool = False
 
     def conversation(self, name: str) -> BusPeer:
         """Return a conversation beside this one, in a session below its own."""
@@ -53,7 +54,7 @@ class BusPeer:
     async def receive(self, kind: type[MessageT]) -> MessageT:
         """Wait for the peer's next message and for the emulated time of its arrival."""
         awaited = kind.__name__
-        with self.clock.waiting(f"{awaited} from {self.name}"):
+        with self.clock.waiting(f"{awaited} from {self.name}", standing=self.standing):
             deadline = self.clock.deadline(self.deadline)
             envelope = await self.office.receive(self.name, self.session, awaited, deadline)
         if envelope.kind != kind.__name__:

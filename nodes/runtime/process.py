@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from broker.mqtt import MqttBus
@@ -25,8 +26,47 @@ async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lamb
     Raise ``AdmissionError`` or ``BrokerRefused`` when a credential is wrong, ``ServerLost`` or ``BrokerLost`` when a
     connection cannot be had or is gone for good.
     """
+    async with opened(config, sink) as node:
+        await node.serve(ready)
+
+
+@asynccontextmanager
+async def opened(config: NodeConfig, sink: Sink) -> AsyncIterator[Node]:
+    """Give the block the node that ``config`` describes, connected and not yet serving. Raises as ``serve``."""
+    surroundings = _surroundings(config)
+    state, broker = config.shared_state, config.broker
+    client = await NodeClient.connect(
+        state.host, state.port, lab=config.lab, name=config.name, token=state.secret, tls=state.tls
+    )
+    bus = MqttBus(
+        name=config.name,
+        lab=config.lab,
+        host=broker.host,
+        port=broker.port,
+        username=config.name,
+        password=broker.secret,
+        tls=broker.context(),
+        announcements=True,
+        telemetry=sink,
+        clock=client.now,
+    )
+    async with client, bus:
+        calm = follow(asyncio.get_running_loop())
+        yield Node(surroundings, config.lab, client, bus, config.seed, sink, calm)
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop for a node: asyncio's own over ``select``.
+
+    In virtual time a node must know when nothing is ready to run, which only asyncio's own loop tells. In real time
+    its timers must go off at their time, and asyncio's usual ``epoll`` rounds every wait up to a millisecond.
+    """
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
+def _surroundings(config: NodeConfig) -> Surroundings:
     keys = config.keys
-    surroundings = Surroundings(
+    return Surroundings(
         name=config.name,
         links=config.links,
         sources=config.sources,
@@ -50,31 +90,3 @@ async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lamb
         incarnation=config.incarnation,
         severed=config.severed,
     )
-    state, broker = config.shared_state, config.broker
-    client = await NodeClient.connect(
-        state.host, state.port, lab=config.lab, name=config.name, token=state.secret, tls=state.tls
-    )
-    bus = MqttBus(
-        name=config.name,
-        lab=config.lab,
-        host=broker.host,
-        port=broker.port,
-        username=config.name,
-        password=broker.secret,
-        tls=broker.context(),
-        announcements=True,
-        telemetry=sink,
-        clock=client.now,
-    )
-    async with client, bus:
-        calm = follow(asyncio.get_running_loop())
-        await Node(surroundings, config.lab, client, bus, config.seed, sink, calm).serve(ready)
-
-
-def event_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop for a node: asyncio's own over ``select``.
-
-    In virtual time a node must know when nothing is ready to run, which only asyncio's own loop tells. In real time
-    its timers must go off at their time, and asyncio's usual ``epoll`` rounds every wait up to a millisecond.
-    """
-    return asyncio.SelectorEventLoop(selectors.SelectSelector())

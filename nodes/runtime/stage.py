@@ -181,17 +181,17 @@ class Stage:
             return None
         match need.kind:
             case "peer":
-                return self._peer(self._node(need.role), session, self.order.protocol)
+                return self.peer_in(self._node(need.role), session, self.order.protocol)
             case "peers":
                 return {
-                    role: self._peer(node, session, self.order.protocol)
+                    role: self.peer_in(node, session, self.order.protocol)
                     for role, node in self.order.roles
                     if numbered(role, need.role)
                 }
             case "link":
                 return self._link(self._node(need.role), self.order.run)
             case "keys":
-                return self._keys(self._node(need.role))
+                return self.keys_with(self._node(need.role))
             case "identity":
                 return self.surroundings.identity
             case "secret":
@@ -208,7 +208,7 @@ class Stage:
                 return Rounds(self.order.rounds)
         return self.order.given().get(need.name, need.default)
 
-    def _keys(self, node: str) -> StoredKeys:
+    def keys_with(self, node: str) -> StoredKeys:
         """Return the keys in store with a node. They are settled where others use them meanwhile, or not before they
         are combined with another secret."""
         around = self.surroundings
@@ -235,7 +235,7 @@ class Stage:
             return (await self._link(nodes[1], tag).pair()).qubit
         half = (await self._link(nodes[-2], tag).pair()).qubit
         for repeater in nodes[1:-1]:
-            half = await swap.bob(half, self._peer(repeater, f"{session}:{path.service}", "swap"))
+            half = await swap.bob(half, self.peer_in(repeater, f"{session}:{path.service}", "swap"))
         return half
 
     async def _relay(self, path: SwapPath, session: str) -> None:
@@ -247,7 +247,7 @@ class Stage:
         await swap.charlie(
             left.result().qubit,
             right.result().qubit,
-            self._peer(nodes[-1], f"{session}:{path.service}", "swap"),
+            self.peer_in(nodes[-1], f"{session}:{path.service}", "swap"),
         )
 
     async def _unknown_qubit(self) -> tuple[Qubit, StateVector]:
@@ -278,7 +278,8 @@ class Stage:
     def _tag(self, path: SwapPath) -> str:
         return f"{self.order.run}/{path.service}"
 
-    def _peer(self, node: str, session: str, protocol: str) -> BusPeer:
+    def peer_in(self, node: str, session: str, protocol: str) -> BusPeer:
+        """Return another node as the other end of a session. Raise ``ProgramInvalid`` where no links lead there."""
         channel = self.surroundings.channels.get(node)
         if channel is None:
             raise ProgramInvalid(f"no chain of links connects '{self.surroundings.name}' and '{node}'")

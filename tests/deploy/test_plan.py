@@ -49,7 +49,13 @@ def test_a_node_is_told_its_own_links_and_how_long_its_messages_take(read: ReadL
     assert far == LinkEnd("alice-bob", "alice", far.delay, False, False, agreed, first=False)
     assert far.delay == pytest.approx(100e-6)
     assert nodes["alice"].channels == {"bob": (Hop(100e-6),), "charlie": (Hop(50e-6),)}
-    assert {field.name for field in fields(NodePlan)} == {"name", "links", "channels", "key_service"}
+    assert {field.name for field in fields(NodePlan)} == {
+        "name",
+        "links",
+        "channels",
+        "key_service",
+        "external",
+    }
 
 
 def test_a_message_takes_the_shortest_way(read: ReadLab) -> None:

@@ -228,7 +228,7 @@ def lab(planned: Callable[..., Plan], tmp_path: Path) -> Lab:
             async with laboratory:
                 yield laboratory
         finally:
-            wait_for_ends([child.pid for child in laboratory.supervisor.children.values()])
+            wait_for_ends([child.pid for child in laboratory.premises.children.values()])
 
     return make
 

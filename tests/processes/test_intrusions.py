@@ -59,9 +59,9 @@ async def test_a_node_with_a_wrong_credential_is_refused_and_the_launcher_says_w
 async def test_a_node_cannot_publish_under_anothers_name(lab: Lab, broker: str) -> None:
     async with lab("alice-charlie-bob", broker) as running, asyncio.timeout(20):
         port = port_of(running, "broker")
-        access = running._credentials.broker_access
-        secret, watching = access("charlie", "", port).secret, access(MONITOR, "", port).secret
-        await running.supervisor.stop("charlie")
+        access = running.premises.broker_access
+        secret, watching = access("charlie").secret, access(MONITOR).secret
+        await running.kill("charlie")
         name = running.plan.lab
         async with aiomqtt.Client(
             "127.0.0.1", port, username=MONITOR, password=watching, identifier=MONITOR
@@ -78,6 +78,7 @@ async def test_a_node_cannot_publish_under_anothers_name(lab: Lab, broker: str) 
                 if "/to/bob/chat" in str(message.topic):
                     assert str(message.topic) == f"{name}/charlie/to/bob/chat"
                     break
+        await running.resume("charlie")
         result = await running.run(Job("qkd"))
         assert not result.returned[0]["bob"]["aborted"]
 

@@ -104,10 +104,10 @@ class Trio:
     def written(self) -> bytes:
         """Return all that was written down of the lab or can be seen of its processes."""
         logs = [path.read_bytes() for path in sorted((self.lab.directory / "logs").iterdir())]
-        assert len(logs) == len(self.lab.supervisor.children)
+        assert len(logs) == len(self.lab.premises.children)
         processes = [
             Path(f"/proc/{pid}/{what}").read_bytes()
-            for pid in (child.pid for child in self.lab.supervisor.children.values())
+            for pid in (child.pid for child in self.lab.premises.children.values())
             for what in ("cmdline", "environ")
         ]
         return b"\n".join(
@@ -134,16 +134,15 @@ async def trio(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
                     await there.until(node, peer, lambda pool: pool.stored_units > 8)
                 yield there
     finally:
-        wait_for_ends([child.pid for child in laboratory.supervisor.children.values()])
+        wait_for_ends([child.pid for child in laboratory.premises.children.values()])
 
 
 @asynccontextmanager
 async def _listening(there: Trio) -> AsyncIterator[None]:
     """Keep all that is said over the broker."""
-    host, port = there.lab._broker
-    access = there.lab._credentials.broker_access(MONITOR, host, port)
+    access = there.lab.premises.broker_access(MONITOR)
     async with aiomqtt.Client(
-        host, port, username=MONITOR, password=access.secret, identifier=MONITOR
+        access.host, access.port, username=MONITOR, password=access.secret, identifier=MONITOR
     ) as client:
         await client.subscribe(f"{there.lab.plan.lab}/#", qos=0)
 
@@ -263,7 +262,7 @@ def _taken_out_of_store(trio: Trio) -> list[bytes]:
     """Take keys that nobody has asked for yet out of the store of north."""
     store = KeyStore(
         trio.lab.directory / "nodes" / "north" / "store.sqlite",
-        bytes.fromhex(trio.lab._credentials._wrapping["north"]),
+        bytes.fromhex(trio.lab.premises.invitation("north", 0).keys.wrapping_key),
     )
     try:
         return [taken.secret.reveal() for taken in store.take("exchange", 32, 8)]

@@ -131,8 +131,19 @@ async def test_a_partition(lab):
     await lab.heal()
     assert (await lab.run("teleport")).rounds == 1
 
+OURS = {"nodes": {"alice": {"external": "true"}, "bob": {"external": True}}}
+@pytest.mark.lab("pair.yaml", clock="real-time", overrides=OURS)
+async def test_nodes_of_ones_own(lab):
+    import nodes
+    async with (nodes.connect(document=lab.document("alice")) as alice,
+                nodes.connect(document=lab.document("bob")) as bob):
+        mine, its = await asyncio.gather(alice.pair("bob"), bob.pair("alice"))
+        assert await mine.qubit.measure() == await its.qubit.measure()
+
 @PAIR
 async def test_what_is_not_there(lab):
+    with pytest.raises(Exception, match="lab 'pair' waits for no node 'alice'; write"):
+        lab.document("alice")
     with pytest.raises(Exception, match="unknown node 'alcie'; did you mean 'alice'"):
         lab.node("alcie")
     with pytest.raises(Exception, match="unknown link 'bob-alice'"):
@@ -141,7 +152,7 @@ async def test_what_is_not_there(lab):
         lab.kme("vpn")
 """,
     )
-    result.assert_outcomes(passed=7)
+    result.assert_outcomes(passed=8)
     assert (
         "flake budget: 1 statistical assertion, false-alarm probability 1.0e-06 in all" in result.stdout.str()
     )

@@ -14,7 +14,9 @@ import pytest
 from broker.programs.choose import find_mosquitto
 from deploy.jobs import Job
 from deploy.laboratory import Laboratory
+from deploy.launching import launcher_for
 from deploy.plan import Plan
+from deploy.premises import OwnPremises
 
 pytestmark = pytest.mark.processes
 
@@ -68,12 +70,12 @@ async def dawdling(host: str, port: int, chance: np.random.Generator) -> AsyncIt
             await asyncio.wait(joined)
 
 
-class DawdlingLaboratory(Laboratory):
-    """A laboratory whose broker is slow by chance."""
+class DawdlingPremises(OwnPremises):
+    """Premises whose broker is slow by chance."""
 
     async def _start_broker(self) -> tuple[str, int]:
         host, port = await super()._start_broker()
-        proxy = dawdling(host, port, np.random.default_rng(self.plan.world.seed))
+        proxy = dawdling(host, port, np.random.default_rng(self._plan.world.seed))
         return "127.0.0.1", await self._resources.enter_async_context(proxy)
 
 
@@ -83,9 +85,10 @@ def _new_file(directory: Path) -> Path:
     return directory / "record"
 
 
-async def _record(laboratory: type[Laboratory], plan: Plan, directory: Path) -> bytes:
+async def _record(kind: type[OwnPremises], plan: Plan, directory: Path) -> bytes:
     record = _new_file(directory)
-    async with laboratory(plan, directory, record=record) as lab:
+    premises = kind(plan, directory, launcher_for(plan, directory), record)
+    async with Laboratory(plan, directory, record=record, premises=premises) as lab:
         for job in JOBS:
             await lab.run(job)
         await lab.close_record()
@@ -102,9 +105,9 @@ async def test_the_record_is_the_same_on_either_broker_with_and_without_jitter(
     seeded = [replace(plan, world=replace(plan.world, seed=seed)) for plan in plans]
     records = await asyncio.gather(
         *(
-            _record(laboratory, plan, tmp_path / laboratory.__name__ / plan.broker)
+            _record(kind, plan, tmp_path / kind.__name__ / plan.broker)
             for plan in seeded
-            for laboratory in (Laboratory, DawdlingLaboratory)
+            for kind in (OwnPremises, DawdlingPremises)
         )
     )
     assert records[0].count(b"\n") > 50

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from deploy.jobs import Job
-from deploy.laboratory import STATE, Laboratory
+from deploy.laboratory import Laboratory
 from deploy.plan import plan
+from deploy.premises import STATE
 from deploy.topology import find, load
 from nodes.runtime.conductor import RunResult
 from shared_state.client import NodeClient

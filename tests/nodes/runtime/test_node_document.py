@@ -19,6 +19,7 @@ from nodes.runtime.config import Access, NodeConfig
 from nodes.runtime.keys_config import KeysConfig
 from nodes.runtime.kme_config import KmeConfig
 from shared_state.document import DocumentInvalid, read, write
+from shared_state.tls import TlsIdentity
 
 TEXTS = st.text(max_size=30)
 NAMES = st.sampled_from(["alice", "bob", "charlie"])
@@ -29,7 +30,8 @@ COUNTS = st.integers(0, 1 << 40)
 FAILURES = st.floats(1e-30, 0.5)
 
 HOPS = st.builds(Hop, delay=TIMES, jitter=TIMES, loss=st.floats(0, 0.9))
-ACCESSES = st.builds(Access, host=TEXTS, port=COUNTS, secret=TEXTS)
+IDENTITIES = st.builds(TlsIdentity, authority=TEXTS, certificate=TEXTS, key=TEXTS)
+ACCESSES = st.builds(Access, host=TEXTS, port=COUNTS, secret=TEXTS, tls=st.none() | IDENTITIES)
 AGREEMENTS = st.builds(
     LinkAgreement,
     protocol=st.sampled_from(["bb84", "decoy-bb84", "bbm92", "e91"]),
@@ -91,6 +93,8 @@ NODE_FIELDS: dict[str, st.SearchStrategy[object]] = {
     "cutoff": LASTING,
     "agreements": st.dictionaries(NAMES, AGREEMENTS),
     "incarnation": COUNTS,
+    "severed": st.tuples(NAMES),
+    "external": st.tuples(NAMES, NAMES),
 }
 NODES = st.fixed_dictionaries(NODE_FIELDS).map(lambda drawn: NodeConfig(**drawn))  # type: ignore[arg-type]
 

@@ -1,0 +1,101 @@
+"""``nodes.connect``: be a node of a lab that is up, from any program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+from broker.errors import BrokerError
+from broker.telemetry import Record, Sink
+from nodes.errors import JoinRefused
+from nodes.runtime.attendants import attendants
+from nodes.runtime.causes import root_cause
+from nodes.runtime.config import NodeConfig
+from nodes.runtime.connected import ConnectedNode
+from nodes.runtime.join_documents import find
+from nodes.runtime.node import Node
+from nodes.runtime.process import opened
+from shared_state.errors import AdmissionError, NameInUse, ServerLost
+
+
+class _Nowhere:
+    """A sink for records that nobody reads."""
+
+    def record(self, record: Record) -> None:
+        """Drop the record."""
+
+
+@asynccontextmanager
+async def connect(
+    name: str | None = None,
+    *,
+    lab: str | None = None,
+    document: Path | str | None = None,
+    deadline: float = 20.0,
+    sink: Sink | None = None,
+) -> AsyncIterator[ConnectedNode]:
+    """Be the node ``name`` inside the block::
+
+        async with nodes.connect("alice") as me:
+            half = await me.pair("bob")
+
+    The lab file says ``nodes: {alice: {external: true}}``; ``nodes.runtime.join_documents`` finds out where the lab is.
+    ``deadline`` bounds every wait in wall seconds; ``sink`` gets the records that the lab's own nodes write to their
+    logs. Leaving the block gives the node's qubits up and says goodbye.
+
+    Raises ``JoinRefused`` when there is no such lab, node or document, or another process is that node;
+    ``ServerLost`` or ``BrokerLost`` in the block when the lab goes down meanwhile.
+    """
+    config = find(name, lab, document)
+    body: BaseException | None = None
+    try:
+        async with AsyncExitStack() as resources:
+            with refusing(config):
+                node = await resources.enter_async_context(opened(config, sink or _Nowhere()))
+            attend = await resources.enter_async_context(attendants())
+            over = asyncio.Event()
+            attend(_serve(node, over))
+            me = ConnectedNode(config.name, config.lab, config.external, node, attend, deadline)
+            await me.arrive()
+            try:
+                yield me
+            except BaseException as error:
+                body = error
+                raise
+            finally:
+                if not over.is_set():
+                    await me.leave()
+    except BaseExceptionGroup as group:
+        if group is body:
+            raise
+        raise root_cause(group) from group
+
+
+async def _serve(node: Node, over: asyncio.Event) -> None:
+    try:
+        await node.serve()
+    finally:
+        over.set()
+
+
+@contextmanager
+def refusing(config: NodeConfig) -> Iterator[None]:
+    """Say why a node cannot take its place in the lab."""
+    lab, name = config.lab, config.name
+    try:
+        yield
+    except NameInUse:
+        raise JoinRefused(
+            f"another process is node '{name}' of lab '{lab}' already: end that one first"
+        ) from None
+    except AdmissionError as error:
+        raise JoinRefused(
+            f"the lab '{lab}' does not take this document for that of its node '{name}' ({error}): the document is of "
+            "another lab, or of an earlier time when this one was up"
+        ) from None
+    except (ServerLost, BrokerError) as error:
+        raise JoinRefused(
+            f"the lab '{lab}' does not answer: {error} Is it still up? See 'bellwire ls'."
+        ) from None

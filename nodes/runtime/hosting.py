@@ -1,0 +1,158 @@
+"""Visits, as the lab's control party orders them: each node of somebody's own has one from its coming to its leaving.
+
+A visit is a run without a program, in which every node of the lab relays. A node that comes later takes part in the
+visits that are open, and one that has gone in none of them any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final
+
+from nodes import codec
+from nodes.errors import DeadlinePassed, PeerGone
+from nodes.runtime.mail import PostOffice
+from nodes.runtime.orders import CONTROL, CONTROLLER, PROTOCOL, VISIT, RunOrder
+from shared_state.oracle import OracleClient
+
+_PATIENCE: Final = 20.0
+"""Wall seconds: for a node to begin its part, and within a visit for what no program bounds."""
+_GRACE: Final = 2.0
+"""A node whose connection has broken has gone when it is not back after so many wall seconds."""
+
+CloseAt = Callable[[str, str, str], Coroutine[Any, Any, None]]
+"""Ends a run at a node, for a reason: run, node, reason."""
+
+
+@dataclass(slots=True)
+class _Visit:
+    run: str
+    visitor: str
+    taking_part: set[str] = field(default_factory=set)
+
+
+class Hosting:
+    """Orders the visits of ``visitors`` among the ``nodes`` of a lab; ``begins``: one run begins at a time.
+
+    ``on_visit`` hears of each visit that begins.
+    """
+
+    def __init__(
+        self,
+        office: PostOffice,
+        oracle: OracleClient,
+        visitors: Collection[str],
+        nodes: Sequence[str],
+        begins: asyncio.Lock,
+        close_at: CloseAt,
+        on_visit: Callable[[str], None],
+    ) -> None:
+        self._office = office
+        self._oracle = oracle
+        self._visitors = frozenset(visitors)
+        self._nodes = tuple(nodes)
+        self._begins = begins
+        self._close_at = close_at
+        self._on_visit = on_visit
+        self._news: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._there: dict[str, str] = {}
+        self._missed: dict[str, asyncio.TimerHandle] = {}
+        self._visits: dict[str, _Visit] = {}
+        self._numbers = count(1)
+
+    def note(self, node: str, state: str) -> None:
+        """Hear what is known of a node: ready, left or lost."""
+        if (timer := self._missed.pop(node, None)) is not None:
+            timer.cancel()
+        if state == "lost":
+            loop = asyncio.get_running_loop()
+            self._missed[node] = loop.call_later(_GRACE, self._news.put_nowait, (node, "left"))
+        elif node in self._nodes:
+            self._news.put_nowait((node, state))
+
+    async def serve(self) -> None:
+        """Order visits, and end them, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    node, state = await self._news.get()
+                    process = self._office.processes.get(node, "")
+                    if node in self._there and (state != "ready" or self._there[node] != process):
+                        self._part(node, group)
+                    if state == "ready" and node not in self._there:
+                        self._there[node] = process
+                        await self._welcome(node)
+        finally:
+            for timer in self._missed.values():
+                timer.cancel()
+
+    async def _welcome(self, node: str) -> None:
+        """Begin the visit of a node, if it is one's own, and let it take part in those of the others."""
+        if node in self._visitors:
+            run = f"{VISIT}-{next(self._numbers)}"
+            self._visits[node] = _Visit(run, node)
+            self._office.begin_run(run, {CONTROL, CONTROLLER, *self._nodes})
+            await self._order(self._visits[node], list(self._there))
+            self._on_visit(node)
+        for visit in list(self._visits.values()):
+            if node not in visit.taking_part:
+                self._office.greet(visit.run, node)
+                await self._order(visit, [node])
+
+    def _part(self, node: str, group: asyncio.TaskGroup) -> None:
+        """End the visit of a node that has gone, and its part in the others."""
+        del self._there[node]
+        for visit in self._visits.values():
+            visit.taking_part.discard(node)
+        if (visit_over := self._visits.pop(node, None)) is not None:
+            group.create_task(self._end(visit_over))
+
+    async def _end(self, visit: _Visit) -> None:
+        async with asyncio.TaskGroup() as group:
+            for node in visit.taking_part:
+                group.create_task(self._close_at(visit.run, node, f"node '{visit.visitor}' has left"))
+        await self._oracle.discard_run(visit.run)
+        self._office.end_run(visit.run)
+
+    async def _order(self, visit: _Visit, nodes: Collection[str]) -> None:
+        """Hand out parts of a visit; in virtual time it stands still until all have theirs."""
+        visit.taking_part |= set(nodes)
+        if self._oracle.mode != "virtual":
+            await self._send(visit, nodes, await self._oracle.now())
+            return
+        async with self._begins:
+            try:
+                await self._send(visit, nodes, await self._oracle.hold())
+                for node in nodes:
+                    await self._begun(visit, node)
+            finally:
+                await self._oracle.release()
+
+    async def _send(self, visit: _Visit, nodes: Collection[str], now: float) -> None:
+        order = RunOrder(
+            run=visit.run,
+            program=VISIT,
+            role="",
+            rounds=0,
+            roles=((visit.visitor, visit.visitor),),
+            paths=(),
+            parameters="{}",
+            started_at=now,
+            deadline=_PATIENCE,
+            network=self._nodes,
+        )
+        for node in nodes:
+            try:
+                body = codec.fields_of(order)
+                await self._office.send(node, visit.run, PROTOCOL, "RunOrder", body, now, now)
+            except PeerGone:
+                visit.taking_part.discard(node)  # the news of it is on its way
+
+    async def _begun(self, visit: _Visit, node: str) -> None:
+        try:
+            await self._office.receive(node, visit.run, "that it has its part", _PATIENCE)
+        except (PeerGone, DeadlinePassed):
+            visit.taking_part.discard(node)
