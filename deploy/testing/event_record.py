@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Final
 from deploy.errors import DeployError
 from deploy.tailing import tail
 
+_AT_ONCE: Final = 1000
 _HEAD: Final = ("at", "node", "session", "event")
 
 
@@ -64,15 +66,24 @@ async def first(
     file: Path, start: int, fits: Callable[[LabEvent], bool], others: deque[LabEvent]
 ) -> LabEvent:
     """Wait for the first event from byte ``start`` on that fits; those before it go to ``others``."""
-    async with tail(file, start) as lines:
-        position = start
+    position = start
+    for number, event in enumerate(
+        events_in(file, start), 1
+    ):  # without a program, as far as it is written already
+        position = event.end
+        if fits(event):
+            return event
+        others.append(event)
+        if not number % _AT_ONCE:
+            await asyncio.sleep(0)  # the lab lives on this loop, too
+    async with tail(file, position) as lines:
         async for line in lines:
             position += len(line)
-            if (event := _event(line, position)) is None:
+            if (told := _event(line, position)) is None:
                 continue
-            if fits(event):
-                return event
-            others.append(event)
+            if fits(told):
+                return told
+            others.append(told)
     raise DeployError(f"the record {file} cannot be read any more")
 
 
