@@ -163,6 +163,11 @@ class Laboratory(Faults):
         """Break or mend what is asked for, by the name of a method of ``Faults``."""
         return await self._unless_trouble(self._interventions.carry_out(what, arguments))
 
+    @property
+    def oracle(self) -> OracleClient:
+        """Return the view from outside that no node has, for tests and experiments."""
+        return self._oracle
+
     def book(self, when: float) -> None:
         """Let virtual time wait at ``when`` for an intervention that will be carried out then."""
         self._interventions.book(when)

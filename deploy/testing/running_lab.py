@@ -1,0 +1,102 @@
+"""A lab that was up before the tests and stays up after them: reached through its control plane."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deploy.control import RemoteLab
+from deploy.errors import ControlUnreachable
+from deploy.laboratory import ProcessStatus
+from deploy.recording import RECORD
+from deploy.registry import LabDirectory, Registry
+from deploy.testing.errors import NotOfThisLab
+from deploy.testing.lab_thread import LabThread
+from deploy.testing.mark import Wanted
+from deploy.testing.planned import lab_of
+from deploy.testing.standing import Controls, StandingLab
+from nodes.runtime.lag import LagFigures
+from shared_state.oracle import OracleClient
+
+ResultT = TypeVar("ResultT")
+
+
+class RunningLab(StandingLab):
+    """The lab at ``url``: the name of one that is up on this machine, or the path of its control plane's socket.
+
+    Raises ``NotFound`` and ``ControlUnreachable``.
+    """
+
+    owned = False
+    oracle: OracleClient | None = None
+    """Nobody looks into the quantum world of somebody else's lab."""
+
+    def __init__(self, url: str) -> None:
+        self._place = place_of(url)
+        self._told = self._place.read()
+        self.name = self._told.name
+        self.nodes = list(self._told.nodes)
+        self.links = None
+        self.directory: Path | None = self._place.path
+        record = self._place.path / RECORD
+        self.record = record if record.is_file() else None
+        self.warnings: list[str] = []
+        self._remote = RemoteLab(self._place.socket)
+        self.controls: Controls = self._remote
+        self.thread: LabThread[list[dict[str, Any]]] = LabThread(self._reached())
+        self.thread.open()
+
+    @property
+    def clock(self) -> str:
+        """Return how time passes in it."""
+        return self._told.clock
+
+    def check(self, wanted: Wanted) -> None:
+        """Make sure that the lab is what a test wants. Raise ``NotOfThisLab`` with the reason why it is not."""
+        lab, _ = lab_of(wanted)
+        if lab.name != self.name:
+            raise NotOfThisLab(f"wants lab '{lab.name}', and lab '{self.name}' is up")
+        if wanted.overrides != "{}" or wanted.seed is not None:
+            raise NotOfThisLab(f"wants a seed or overrides of its own; lab '{self.name}' is up as it is")
+        if wanted.clock not in (None, self.clock):
+            raise NotOfThisLab(f"wants time to be {wanted.clock}; in lab '{self.name}' it is {self.clock}")
+
+    async def status(self) -> list[ProcessStatus]:
+        """Return the state of every process."""
+        return [
+            ProcessStatus(**(told | {"lag": None if told["lag"] is None else LagFigures(**told["lag"])}))
+            for told in await self._remote.status()
+        ]
+
+    async def unless_failed(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Do the work: that the lab fails is seen by what is asked of it."""
+        return await work
+
+    async def kill_server(self, name: str) -> None:
+        """Refuse to: what it ends is somebody else's."""
+        raise NotOfThisLab(
+            f"the servers of lab '{self.name}', which was up before, are not for tests to kill; its nodes are"
+        )
+
+    def close(self) -> None:
+        """Let go of the lab, which stays up."""
+        self.thread.close()
+
+    @asynccontextmanager
+    async def _reached(self) -> AsyncIterator[list[dict[str, Any]]]:
+        yield await self._remote.status()
+
+
+def place_of(url: str) -> LabDirectory:
+    """Return the directory of the lab that ``--lab-url`` means."""
+    if "://" in url and not url.startswith("unix://"):
+        raise ControlUnreachable(
+            f"--lab-url {url}: this Bellwire reaches labs on this machine; write the name of a lab that is up, or the "
+            "path of its control.sock"
+        )
+    path = Path(url.removeprefix("unix://"))
+    if "/" not in url:
+        return Registry().find(url)
+    return LabDirectory(path.parent if path.name == "control.sock" else path)
