@@ -121,6 +121,9 @@ class ControlPlane:
             case {"do": "run", "job": dict(job)}:
                 result = await self._lab.run(Job(**job), lambda judged: _send(writer, {"progress": judged}))
                 return asdict(result)
+            case {"do": "describe"}:
+                plan = self._lab.plan
+                return {"name": plan.lab, "clock": plan.world.clock.mode, "nodes": list(plan.nodes)}
             case {"do": "status"}:
                 return [asdict(status) for status in self._lab.status()]
             case {"do": "fault", "what": str(what), "arguments": dict(arguments)}:
@@ -151,6 +154,11 @@ class RemoteLab(Faults):
     async def run(self, job: Job, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
         """Do a job there; see ``Laboratory.run``. Raise ``Reported`` with what was said there."""
         return RunResult(**await self._ask({"do": "run", "job": asdict(_carrying(job))}, progress))
+
+    async def describe(self) -> dict[str, Any]:
+        """Return the lab's ``name``, its ``clock`` and its ``nodes``."""
+        described: dict[str, Any] = await self._ask({"do": "describe"})
+        return described
 
     async def status(self) -> list[dict[str, Any]]:
         """Return the state of every process."""

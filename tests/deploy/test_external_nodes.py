@@ -20,7 +20,7 @@ from shared_state.document import read
 ReadLab = Callable[[str], Lab]
 
 LAB = "nodes: {alice: {external: true}, bob: {external: false}}\nlinks: [{endpoints: [alice, bob], length: 20 km}]\n"
-BROKER = ("127.0.0.1", 1883)
+BROKER, STATE = ("127.0.0.1", 1883), ("127.0.0.1", 4000)
 
 
 @pytest.fixture
@@ -35,7 +35,12 @@ def told() -> list[str]:
 
 @pytest.fixture
 def outside(planned: Plan, tmp_path: Path, told: list[str]) -> ExternalNodes:
-    return ExternalNodes(planned, Credentials(planned), tmp_path, told.append)
+    credentials = Credentials(planned)
+
+    def invitation(name: str, visits: int) -> NodeConfig:
+        return credentials.node_config(planned.nodes[name], BROKER, STATE, tmp_path, visits)
+
+    return ExternalNodes(planned.external, invitation, tmp_path, told.append)
 
 
 def joining(directory: Path) -> NodeConfig:
@@ -49,7 +54,7 @@ def test_the_lab_file_says_which_nodes_are_external(planned: Plan) -> None:
 
 def test_every_node_knows_which_ones_are_external(planned: Plan, tmp_path: Path) -> None:
     credentials = Credentials(planned)
-    configs = [credentials.node_config(node, BROKER, 1, tmp_path, 0) for node in planned.nodes.values()]
+    configs = [credentials.node_config(node, BROKER, STATE, tmp_path, 0) for node in planned.nodes.values()]
     assert [config.external for config in configs] == [("alice",), ("alice",)]
 
 
@@ -66,7 +71,7 @@ def test_a_document_is_its_users_alone_whatever_the_umask_and_each_visit_gets_ot
 ) -> None:
     umask = os.umask(0)
     try:
-        outside.invite("alice", BROKER, 4000)
+        outside.invite("alice")
     finally:
         os.umask(umask)
     assert (tmp_path / FOLDER).stat().st_mode & 0o777 == 0o700
