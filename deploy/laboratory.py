@@ -39,7 +39,7 @@ from deploy.lab import Link
 from deploy.launching import launcher_for
 from deploy.node_processes import NodeProcesses
 from deploy.plan import Plan
-from deploy.premises import BROKER, HOMES, STATE, OwnPremises, Premises
+from deploy.premises import BROKER, STATE, OwnPremises, Premises
 from deploy.recording import check_complete
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
@@ -250,9 +250,8 @@ class Laboratory(Faults):
 
     def _reached(self, request: RunRequest) -> AbstractContextManager[RunRequest]:
         """Give a block the request with its files where the nodes see them."""
-        if self.plan.launcher == "process":
-            return nullcontext(request)
-        return carried(request, self.directory / HOMES)
+        homes = self.premises.homes
+        return nullcontext(request) if homes is None else carried(request, homes)
 
     async def _take_control(self) -> None:
         state = self.premises.state_access(CONTROL)
