@@ -1,6 +1,6 @@
-"""Run a lab's broker: ``python -m broker``.
+"""Run a lab's broker: ``python -m broker``, or ``python -m broker --config FILE``.
 
-The first line of standard input is a JSON object: ``lab``, ``users`` and ``directory``, and optionally
+The first line of standard input, or of the file, is a JSON object: ``lab``, ``users`` and ``directory``, and optionally
 ``host``, ``port``, ``monitor``, ``tls`` (``authority``, ``certificate`` and ``key`` in PEM) and ``program`` (auto,
 embedded or mosquitto). Once the broker accepts
 connections, one line ``{"program": ..., "host": ..., "port": ...}`` is written to standard output. The
@@ -9,6 +9,7 @@ broker ends with standard input, so it does not outlive whoever started it, and 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import signal
@@ -49,18 +50,32 @@ async def run(stdin: asyncio.StreamReader) -> None:
         watching.cancel()
 
 
-async def main() -> None:
-    """Connect standard input and the signals to ``run``."""
+async def main(source: str) -> None:
+    """Connect standard input, or a file, and the signals to ``run``."""
     loop = asyncio.get_running_loop()
     stdin = asyncio.StreamReader(limit=_LONGEST)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+    if source == "-":
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+    else:
+        stdin.feed_data(_text(Path(source)) + b"\n")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stdin.feed_eof)
     await run(stdin)
 
 
-if __name__ == "__main__":
+def _text(file: Path) -> bytes:
     try:
-        asyncio.run(main())
+        return file.read_bytes().strip()
+    except OSError as error:
+        raise ProgramError(f"There is no broker's configuration at {file}: {error}.") from error
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m broker", description="A Bellwire lab's broker")
+    parser.add_argument(
+        "--config", default="-", help="its configuration as JSON: a file, or - for standard input"
+    )
+    try:
+        asyncio.run(main(parser.parse_args().config))
     except BrokerError as error:
         sys.exit(str(error))

@@ -21,6 +21,8 @@ from broker.errors import BrokerLost, BrokerRefused, BrokerUnreachable
 _AT_LEAST_ONCE = 1
 _HANDSHAKE = 5.0
 _PARTING = 2.0
+_OVERSLEPT = 1.0
+"""A timer that goes off so many seconds late tells that this process was stopped, or had no processor."""
 _SERVER_UNAVAILABLE = 136
 # The client library scans its unconfirmed messages at each publish: more than these make every one slower.
 CONCURRENT_PUBLISHES = 32
@@ -124,6 +126,8 @@ class Connection:
     async def publish(self, topic: str, payload: bytes, *, retain: bool, patience: float) -> bool:
         """Publish at least once; return whether the broker confirmed it before the connection was lost.
 
+        Who was stopped for longer than the patience does not know, and publishes again.
+
         Raise ``BrokerLost`` when it does neither within ``patience`` seconds.
         """
         try:
@@ -137,7 +141,7 @@ class Connection:
                 finally:
                     self._waiting.discard(scope)
         except TimeoutError as error:
-            if self._gone.is_set():
+            if self._gone.is_set() or self._overslept(scope):
                 return False
             raise BrokerLost(
                 f"The broker at {self._account} has not confirmed a message for {patience} s."
@@ -155,6 +159,11 @@ class Connection:
         finally:
             self._lose()
         return "closed"
+
+    def _overslept(self, scope: asyncio.Timeout) -> bool:
+        """Tell whether a deadline has passed while this process was stopped, and nobody looked what had come."""
+        when = scope.when()
+        return when is not None and self._loop.time() - when > _OVERSLEPT
 
     def _lose(self) -> None:
         self._gone.set()

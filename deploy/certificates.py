@@ -108,14 +108,16 @@ class Authority:
         )
         self.certificate = self._sign(builder)
 
-    def issue(self, directory: Path, kmes: Iterable[str], saes: Iterable[str]) -> Certificates:
-        """Issue what a lab needs; see the function of this name."""
+    def issue(
+        self, directory: Path, kmes: Iterable[str], saes: Iterable[str], hosts: Sequence[str] = ()
+    ) -> Certificates:
+        """Issue what a lab needs; see the function of this name. KMEs are found at ``hosts``, besides."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = Certificates(directory)
         write_whole(files.authority, _pem(self.certificate), mode=0o644)
         for node in kmes:
             local = [x509.DNSName(_LOCAL[0]), x509.IPAddress(ip_address(_LOCAL[1]))]
-            names = [*local, x509.UniformResourceIdentifier(kme_name(self._lab, node))]
+            names = [*local, *map(_host, hosts), x509.UniformResourceIdentifier(kme_name(self._lab, node))]
             self.certify(files.kme(node), f"KME {node}", names, ExtendedKeyUsageOID.SERVER_AUTH)
         for sae in saes:
             name = x509.UniformResourceIdentifier(sae_name(self._lab, sae))

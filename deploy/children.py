@@ -25,7 +25,6 @@ from broker.errors import BrokerError
 from broker.programs.choose import Choice, choose
 from broker.programs.program import BrokerConfig
 from broker.telemetry import JsonLinesSink
-from deploy.orphans import go_on_when_orphaned
 from nodes.errors import NodeError
 from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
@@ -95,7 +94,6 @@ def main(part: Part, pipe: Connection, log: Path) -> None:
     # leaves it, for a broker program that it runs would not ignore the signal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.setsid()
-    go_on_when_orphaned()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(part)) as runner:
             runner.run(_serve(part, pipe))

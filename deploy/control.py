@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from broker.errors import BrokerError
+from deploy.control_address import LONGEST_LINE, OPERATOR, ControlAddress, SocketAddress
 from deploy.errors import ControlUnreachable, DeployError, Reported
 from deploy.faults import Faults
 from deploy.jobs import Job
@@ -28,9 +30,11 @@ from deploy.laboratory import Laboratory
 from nodes.errors import NodeError
 from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import RunResult
+from nodes.runtime.programs import source_of
 from shared_state.errors import SharedStateError
+from shared_state.tls import TlsIdentity, party_of
 
-_LONGEST_LINE = 64 << 20
+_log = logging.getLogger(__name__)
 
 
 class ControlPlane:
@@ -45,10 +49,36 @@ class ControlPlane:
     async def serving(self, socket: Path) -> AsyncIterator[None]:
         """Listen on ``socket`` inside the block."""
         try:
-            server = await asyncio.start_unix_server(self._serve, socket, limit=_LONGEST_LINE)
+            server = await asyncio.start_unix_server(self._serve, socket, limit=LONGEST_LINE)
         except OSError as error:
             advice = "set BELLWIRE_HOME to a shorter path" if len(str(socket)) > 100 else "see BELLWIRE_HOME"
             raise DeployError(f"cannot listen on {socket}: {error.strerror or error}; {advice}") from error
+        async with self._until_left(server):
+            yield
+
+    @asynccontextmanager
+    async def serving_operator(self, port: int, tls: TlsIdentity) -> AsyncIterator[None]:
+        """Listen on a port of all addresses inside the block, to the lab's operator alone."""
+        try:
+            server = await asyncio.start_server(
+                self._serve_operator, None, port, ssl=tls.server_context(), limit=LONGEST_LINE
+            )
+        except OSError as error:
+            raise DeployError(f"cannot listen on port {port}: {error.strerror or error}") from error
+        async with self._until_left(server):
+            yield
+
+    async def _serve_operator(self, reader: StreamReader, writer: StreamWriter) -> None:
+        name = party_of(writer.get_extra_info("ssl_object"))
+        if name == OPERATOR:
+            await self._serve(reader, writer)
+            return
+        where = writer.get_extra_info("peername")[0]
+        _log.warning("refused '%s' from %s: the control plane is the operator's", name, where)
+        writer.close()
+
+    @asynccontextmanager
+    async def _until_left(self, server: asyncio.Server) -> AsyncIterator[None]:
         try:
             yield
         finally:
@@ -91,6 +121,9 @@ class ControlPlane:
             case {"do": "run", "job": dict(job)}:
                 result = await self._lab.run(Job(**job), lambda judged: _send(writer, {"progress": judged}))
                 return asdict(result)
+            case {"do": "describe"}:
+                plan = self._lab.plan
+                return {"name": plan.lab, "clock": plan.world.clock.mode, "nodes": list(plan.nodes)}
             case {"do": "status"}:
                 return [asdict(status) for status in self._lab.status()]
             case {"do": "fault", "what": str(what), "arguments": dict(arguments)}:
@@ -115,12 +148,17 @@ class ControlPlane:
 class RemoteLab(Faults):
     """A lab that is up, seen through its control plane."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, socket: Path | ControlAddress) -> None:
+        self._address = SocketAddress(socket) if isinstance(socket, Path) else socket
 
     async def run(self, job: Job, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
         """Do a job there; see ``Laboratory.run``. Raise ``Reported`` with what was said there."""
-        return RunResult(**await self._ask({"do": "run", "job": asdict(job)}, progress))
+        return RunResult(**await self._ask({"do": "run", "job": asdict(_carrying(job))}, progress))
+
+    async def describe(self) -> dict[str, Any]:
+        """Return the lab's ``name``, its ``clock`` and its ``nodes``."""
+        described: dict[str, Any] = await self._ask({"do": "describe"})
+        return described
 
     async def status(self) -> list[dict[str, Any]]:
         """Return the state of every process."""
@@ -143,10 +181,10 @@ class RemoteLab(Faults):
         self, request: dict[str, Any], progress: Callable[[int], None] = lambda judged: None
     ) -> Any:
         try:
-            reader, writer = await asyncio.open_unix_connection(self._socket, limit=_LONGEST_LINE)
-        except OSError as error:
+            reader, writer = await self._address.dial()
+        except (OSError, TimeoutError) as error:
             raise ControlUnreachable(
-                f"the lab's control plane at {self._socket} does not answer: {error}"
+                f"the lab's control plane at {self._address} does not answer: {str(error) or 'not in time'}"
             ) from error
         try:
             _send(writer, request)
@@ -163,6 +201,12 @@ class RemoteLab(Faults):
         finally:
             writer.close()
         raise ControlUnreachable("the lab went down meanwhile")
+
+
+def _carrying(job: Job) -> Job:
+    """Return a job with the text of its program's file, if that can be read here: the lab may be elsewhere."""
+    readable = job.app.endswith(".py") and Path(job.app).is_file()
+    return replace(job, source=source_of(job.app)) if readable else job
 
 
 def _send(writer: StreamWriter, message: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,10 +32,12 @@ class Credentials:
     """Fresh secrets for the lab of ``plan``: a password at the broker and a token at the shared-state server for every
     party, and a secret for every two neighbours."""
 
-    def __init__(self, plan: Plan, broker: Place = _HERE, state: Place = _HERE) -> None:
+    def __init__(
+        self, plan: Plan, broker: Place = _HERE, state: Place = _HERE, authority: Authority | None = None
+    ) -> None:
         self._plan = plan
         self._broker, self._state = broker, state
-        self._authority = Authority(plan.lab, datetime.now(UTC))
+        self._authority = authority or Authority(plan.lab, datetime.now(UTC))
         self._tls: dict[str, TlsIdentity] = {}
         if plan.launcher == "docker":
             parties = [*plan.nodes, CONTROL, CONTROLLER, MONITOR]
@@ -135,12 +138,12 @@ class Credentials:
             external=self._plan.external,
         )
 
-    def issue_certificates(self, directory: Path) -> None:
+    def issue_certificates(self, directory: Path, hosts: Sequence[str] = ()) -> None:
         """Issue the certificates of all KMEs and applications of the lab, if any, and choose where KMEs listen."""
         served = {node.name: node.key_service for node in self._plan.nodes.values() if node.key_service}
         if not served:
             return
-        self._certificates = self._authority.issue(directory / "certificates", served, self._plan.saes)
+        self._certificates = self._authority.issue(directory / "certificates", served, self._plan.saes, hosts)
         self._ports = {name: service.port or free_port() for name, service in served.items()}
         write_addresses(directory, self.kme_addresses())
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any, Final, get_args, get_type_hints
 
 from deploy.errors import NotFound, UsageError, ValueInvalid
 from deploy.lab import Link
+from deploy.moments import Moments
 from deploy.units import LENGTH
 from deploy.wording import quoted, unknown
 from shared_state.config import TapConfig
-from shared_state.world.taps import TapReport
+from shared_state.errors import SharedStateError
+from shared_state.oracle import OracleClient
 
 STRATEGIES: Final[tuple[str, ...]] = get_args(get_type_hints(TapConfig)["strategy"])
 
@@ -33,10 +37,96 @@ class Eve:
     report: dict[str, int]
 
 
-def eve_of(name: str, tap: TapConfig, enabled: bool, report: TapReport) -> Eve:
-    """Tell of an eavesdropper."""
-    books: dict[str, Any] = {"pulses": report.pulses, "kept": report.kept, "resent": report.resent}
-    return Eve(name, tap.link, tap.strategy, tap.fraction, tap.position, enabled, books)
+class Eavesdroppers:
+    """Those of ``taps``, which the lab file knows, and all who come later."""
+
+    def __init__(self, taps: Mapping[str, TapConfig], oracle: OracleClient, moments: Moments) -> None:
+        self._known = taps
+        self._oracle = oracle
+        self._moments = moments
+        self._taps = dict(taps)
+        self._enabled = {name for name, tap in taps.items() if tap.enabled}
+        self._users: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def tapped(self, tap: str | None) -> AsyncIterator[None]:
+        """Keep one of the lab file switched on inside the block, for every run that uses its link meanwhile."""
+        if tap is None:
+            yield
+            return
+        self._users[tap] += 1
+        await self._oracle.set_tap(tap, True)
+        try:
+            yield
+        finally:
+            self._users[tap] -= 1
+            if not self._users[tap]:
+                await self._oracle.set_tap(tap, tap in self._enabled)
+
+    async def attach(
+        self, link: Link, strategy: str, fraction: float, at: str | None, when: float | None
+    ) -> str:
+        """Let one in; return its name."""
+        tap = newcomer(link, strategy, fraction, at)
+        async with self._moments.intervening(
+            "attach_eve", when, link=link.name, strategy=strategy, fraction=fraction, at=at
+        ):
+            name = free_name(self._taps)
+            self._taps[name] = tap
+            try:
+                await self._oracle.attach_tap(name, tap)
+            except SharedStateError:
+                del self._taps[name]
+                raise
+            self._enabled.add(name)
+        return name
+
+    def knows(self, name: str) -> bool:
+        """Tell whether the lab file has one of this name."""
+        return name in self._known
+
+    async def attach_known(self, name: str, when: float | None) -> str:
+        """Let one of the lab file in; return its name."""
+        async with self._moments.intervening("attach_eve", when, link=name):
+            self._enabled.add(name)
+            await self._oracle.set_tap(name, True)
+        return name
+
+    async def detach(self, name: str, when: float | None) -> None:
+        """Let one go. Raise ``NotFound`` where there is none of this name."""
+        if when is None:  # later it may be another matter
+            self._check(name)
+        async with self._moments.intervening("detach_eve", when, name=name):
+            self._check(name)
+            self._enabled.discard(name)
+            if self.knows(name):
+                await self._oracle.set_tap(name, False)
+            else:
+                del self._taps[name]
+                await self._oracle.detach_tap(name)
+
+    async def all(self) -> list[Eve]:
+        """Tell of all of them, and what they have had so far."""
+        return [await self._told(name, tap) for name, tap in list(self._taps.items())]
+
+    def check_reach(self, link: Link) -> None:
+        """Raise ``UsageError`` where the fibre of a link does not reach somebody who sits on it."""
+        for name, tap in self._taps.items():
+            if tap.link == link.name and tap.position > link.length:
+                raise UsageError(
+                    f"eavesdropper {quoted(name)} sits {tap.position / 1e3:g} km from the first end of link "
+                    f"{quoted(link.name)}, and {link.length / 1e3:g} km of fibre do not reach it; detach it first, or "
+                    "leave more"
+                )
+
+    async def _told(self, name: str, tap: TapConfig) -> Eve:
+        report = await self._oracle.tap_report(name)
+        enabled = name in self._enabled or self._users[name] > 0
+        return Eve(name, tap.link, tap.strategy, tap.fraction, tap.position, enabled, asdict(report))
+
+    def _check(self, name: str) -> None:
+        if name not in self._taps:
+            raise NotFound(unknown("eavesdropper", name, self._taps))
 
 
 def newcomer(link: Link, strategy: str, fraction: float, at: str | None) -> TapConfig:
@@ -65,12 +155,6 @@ def free_name(taken: Collection[str]) -> str:
     """Return a name for the next one: eve, eve-2, eve-3, ..."""
     names = ("eve" if number == 1 else f"eve-{number}" for number in count(1))
     return next(name for name in names if name not in taken)
-
-
-def check_known(name: str, known: Collection[str]) -> None:
-    """Raise ``NotFound`` unless an eavesdropper of this name is there."""
-    if name not in known:
-        raise NotFound(unknown("eavesdropper", name, known))
 
 
 def _strategy(written: str) -> Any:

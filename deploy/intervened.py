@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.errors import RecordInvalid
 from deploy.interventions import REPEATABLE
@@ -20,21 +20,36 @@ class Intervention:
     arguments: dict[str, Any]
 
 
-def interventions(record: Path) -> tuple[list[Intervention], list[Intervention]]:
-    """Return what was done before the run began, and what after that.
+class Interventions(NamedTuple):
+    """What was done ``before`` the run began, at the emulated time ``begun``, and what ``meanwhile``."""
+
+    before: list[Intervention]
+    begun: float
+    meanwhile: list[Intervention]
+
+
+def interventions(record: Path) -> Interventions:
+    """Return what was done to the lab of a record.
 
     Raise ``RecordInvalid`` where something was done on the wall, which cannot be done again at the same time.
     """
     before: list[Intervention] = []
     meanwhile: list[Intervention] = []
-    found = before
+    found, begun = before, 0.0
     with record.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if b'"event":"part.started"' in line:
-                found = meanwhile
+            if b'"event":"part.started"' in line and found is before:
+                found, begun = meanwhile, _time(record, number, line)
             elif b'"event":"lab.intervened"' in line:
                 found.append(_read(record, number, line))
-    return before, meanwhile
+    return Interventions(before, begun, meanwhile)
+
+
+def _time(record: Path, number: int, line: bytes) -> float:
+    try:
+        return float(json.loads(line)["at"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordInvalid(f"{record}:{number}: no event can be read here ({error})") from error
 
 
 def _read(record: Path, number: int, line: bytes) -> Intervention:

@@ -19,7 +19,8 @@ class Job:
     """Run ``app``: an app of the lab file, a program's name, or the absolute path of a program's file.
 
     ``roles`` maps roles to nodes where the user said so; ``parameters`` are still text. ``tap`` is switched on for the
-    time of the run. ``deadline`` bounds every single wait in wall seconds.
+    time of the run. ``deadline`` bounds every single wait in wall seconds. ``source``: the text of the program's file,
+    where the lab cannot read that.
     """
 
     app: str
@@ -28,6 +29,7 @@ class Job:
     parameters: Mapping[str, str] = field(default_factory=dict)
     deadline: float = 30.0
     tap: str | None = None
+    source: str = ""
 
 
 def request_for(job: Job, plan: Plan) -> RunRequest:
@@ -38,7 +40,7 @@ def request_for(job: Job, plan: Plan) -> RunRequest:
     """
     app = plan.apps.get(job.app)
     reference = str(app.program) if app else job.app
-    program = _load(reference)
+    program = _load(reference, job.source)
     known = {a.name: dict(a.roles) for a in plan.apps.values() if str(a.program) == reference}
     preset = dict(app.roles) if app else next(iter(known.values()), {})
     for role in job.roles:
@@ -71,7 +73,7 @@ def request_for(job: Job, plan: Plan) -> RunRequest:
     except ProgramInvalid as error:
         raise UsageError(str(error)) from error
     _check_equipment(program, roles, job, plan)
-    return RunRequest(reference, roles, job.rounds, parameters, job.deadline)
+    return RunRequest(reference, roles, job.rounds, parameters, job.deadline, job.source)
 
 
 def _check_equipment(program: Program, roles: Mapping[str, str], job: Job, plan: Plan) -> None:
@@ -88,13 +90,13 @@ def _check_equipment(program: Program, roles: Mapping[str, str], job: Job, plan:
                 raise NotFound(f"no link connects '{node}' and '{other}'; this program needs one")
 
 
-def _load(reference: str) -> Program:
+def _load(reference: str, source: str) -> Program:
     if not reference.endswith(".py") and reference not in PROGRAMS:
         advice = f"a program of your own is named by the path of its file, ./{reference}.py"
         raise NotFound(f"{unknown('program', reference, PROGRAMS)}; {advice}")
-    if reference.endswith(".py") and not Path(reference).is_file():
+    if reference.endswith(".py") and not source and not Path(reference).is_file():
         raise NotFound(f"there is no program file {reference}")
     try:
-        return load(reference)
+        return load(reference, source)
     except ProgramInvalid as error:
         raise UsageError(str(error)) from error

@@ -145,7 +145,7 @@ class Laboratory(Faults):
         """
         request = request_for(job, self.plan)
         try:
-            async with self._interventions.tapped(job.tap):
+            async with self._interventions.eavesdroppers.tapped(job.tap):
                 with self._reached(request) as reached:
                     return await self._unless_trouble(self._conductor.run(reached, progress, begun))
         except RunFailed as failure:
@@ -196,6 +196,11 @@ class Laboratory(Faults):
         outside = [
             ProcessStatus(name, 0, state, 0, lag=self._lags.get(name) if state == CONNECTED else None)
             for name, state in self._external.states(announced).items()
+        ]
+        outside += [  # of a lab on other hosts
+            ProcessStatus(name, 0, announced.get(name, "not there yet"), 0, lag=self._lags.get(name))
+            for name in self.plan.nodes
+            if name not in self.premises.children and name not in self.plan.external
         ]
         return outside + [
             ProcessStatus(
@@ -269,6 +274,7 @@ class Laboratory(Faults):
             self._external.visited,
         )
         self._processes = NodeProcesses(self.plan.nodes, self.premises, self._conductor, self._start_again)
+        self._resources.push_async_callback(self._processes.release_all)
         self._interventions = Interventions(
             self.plan,
             self._oracle,

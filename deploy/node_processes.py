@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Set
 from typing import Final
 
 from deploy.child import Child
 from deploy.errors import LabFailed, NotFound, UsageError
+from deploy.guardian import Guardian
 from deploy.premises import Premises
 from deploy.wording import quoted, unknown
 from nodes.runtime.conductor import Conductor
@@ -35,7 +36,12 @@ class NodeProcesses:
         self._conductor = conductor
         self._start = start
         self._killed: dict[str, asyncio.Event] = {}
-        self.paused: set[str] = set()
+        self._guardians: dict[str, Guardian] = {}
+
+    @property
+    def paused(self) -> Set[str]:
+        """Return the nodes that are stopped."""
+        return self._guardians.keys()
 
     async def kill(self, name: str) -> None:
         """End a node's process at once, as a power failure would; return when the lab knows. Twice is once."""
@@ -44,35 +50,46 @@ class NodeProcesses:
             buried = self._killed.setdefault(name, asyncio.Event())
             child.signal(signal.SIGKILL)
             await buried.wait()
-        self.paused.discard(name)
+        await self._release(name)
 
     def buried(self, name: str) -> bool:
         """Hear that the death of a node has been dealt with; tell whether it was killed on purpose."""
-        self.paused.discard(name)
         if (killed := self._killed.get(name)) is None:
             return False
         killed.set()
         return True
 
-    def pause(self, name: str) -> None:
-        """Stop a node's process where it is. Raise ``UsageError`` for one that is dead."""
-        if not self._child(name).signal(signal.SIGSTOP):
+    async def pause(self, name: str) -> None:
+        """Stop a node's process where it is. Raise ``UsageError`` for one that is dead. Twice is once."""
+        child = self._child(name)
+        if name not in self._guardians and not child.ended.is_set():
+            self._guardians[name] = await Guardian.of(child.pid)
+        if not child.signal(signal.SIGSTOP):
+            await self._release(name)
             raise UsageError(f"node {quoted(name)} is dead, and a pause needs a process; resume it first")
-        self.paused.add(name)
 
     async def resume(self, name: str) -> bool:
         """Let a stopped process go on, or start a dead one again; tell whether it was dead.
 
         Raise ``ProcessDied`` or ``LabFailed`` where it does not come back.
         """
+        await self._release(name)
         if self._child(name).signal(signal.SIGCONT):
-            self.paused.discard(name)
             return False
         await self._child(name).ended.wait()
         self._killed.pop(name, None)
         self._start(name)
         await self._ready(self._premises.children[name])
         return True
+
+    async def release_all(self) -> None:
+        """Let all go on."""
+        for name in list(self._guardians):
+            await self._release(name)
+
+    async def _release(self, name: str) -> None:
+        if (guardian := self._guardians.pop(name, None)) is not None:
+            await guardian.release()
 
     async def _ready(self, child: Child) -> None:
         ready = asyncio.ensure_future(self._conductor.ready([child.name]))

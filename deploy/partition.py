@@ -29,8 +29,12 @@ class Partition:
 
     def cuts(self, endpoints: tuple[str, str]) -> bool:
         """Tell whether no light passes between two nodes."""
+        return self.planes != "classical" and self.parts(endpoints)
+
+    def parts(self, endpoints: tuple[str, str]) -> bool:
+        """Tell whether two nodes are in different groups."""
         first, second = map(self._group, endpoints)
-        return self.planes != "classical" and None not in (first, second) and first is not second
+        return None not in (first, second) and first is not second
 
     def _group(self, node: str) -> frozenset[str] | None:
         return next((group for group in self.groups if node in group), None)

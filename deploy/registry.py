@@ -20,6 +20,7 @@ from secrets import token_hex
 from threading import Thread
 from typing import IO
 
+from deploy.control_address import LAB_VARIABLE, OperatorDocument, document_at
 from deploy.errors import DeployError, NotFound, UsageError
 from deploy.whole_files import write_whole
 from nodes.runtime.join_documents import home
@@ -99,8 +100,17 @@ class Registry:
         with self._undisturbed():
             return [LabDirectory(path) for path in self._living("labs")]
 
-    def find(self, name: str | None) -> LabDirectory:
-        """Return the running lab ``name``, or the only one; raise ``NotFound``."""
+    def find(self, name: str | None) -> LabDirectory | OperatorDocument:
+        """Return the running lab ``name``, or the only one, or the one of an operator's document; raise ``NotFound``.
+
+        ``name`` may be the path of such a document, and ``$BELLWIRE_LAB`` stands in for it.
+        """
+        return document_at(name) or self.here(name or os.environ.get(LAB_VARIABLE))
+
+    def here(self, name: str | None) -> LabDirectory:
+        """Return the running lab ``name`` of this host, or the only one; raise ``NotFound``, ``UsageError``."""
+        if (elsewhere := document_at(name)) is not None:
+            raise UsageError(f"lab '{elsewhere.name}' is on other hosts, and its files are there")
         running = {directory.name: directory for directory in self.running()}
         if name is not None and name not in running and (words := self._last_words(name)).is_file():
             raise NotFound(f"lab '{name}' is not up any more: {words.read_text()}")

@@ -54,6 +54,7 @@ async def replay(
     """
     header = read_header(recorded)
     _check_repeatable(recorded, header)
+    done = interventions(recorded)
     lab = read(header.lab_text, Path(header.lab_file))
     planned = plan(lab, default_mode="virtual", mode="virtual", seed=header.seed)
     job = header.job()
@@ -63,11 +64,11 @@ async def replay(
     again = directory / "replayed.jsonl"
     new = replace(header_of(lab, planned, job), lab_text=header.lab_text)
     begin(again, new)
-    before, meanwhile = interventions(recorded)
     async with Laboratory(planned, directory, record=again) as laboratory:
-        for intervention in before:
+        for intervention in done.before:
             await _intervene(laboratory, intervention)
-        await _run(laboratory, job, progress, meanwhile)
+        await laboratory.carry_out("pass_time", {"seconds": 0.0, "when": done.begun})
+        await _run(laboratory, job, progress, done.meanwhile)
         await laboratory.close_record()
     events, difference = first_difference(recorded, again)
     return Replayed(events, difference, hints(header, new) if difference else ())

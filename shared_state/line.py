@@ -96,7 +96,8 @@ class Line:
             async with asyncio.timeout(CONNECT_WITHIN):
                 self._welcomed_at = await self._connect()
         except (OSError, TimeoutError) as error:
-            raise ServerLost(f"no shared-state server answers at {self._dialler}: {error}.") from error
+            reason = str(error) or "not in time"
+            raise ServerLost(f"no shared-state server answers at {self._dialler}: {reason}.") from error
         self._began = self.welcome.now
 
     def emulated_now(self) -> float:

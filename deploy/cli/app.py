@@ -21,6 +21,7 @@ from deploy.cli import (
     eve,
     events,
     exec,
+    export,
     heal,
     image,
     inspect,
@@ -38,6 +39,7 @@ from deploy.cli import (
     resume,
     run,
     send,
+    serve,
     up,
     validate,
     validate_physics,
@@ -112,13 +114,14 @@ for _module in (
     send,
     replay,
     controller,
+    serve,
     bench,
     validate_physics,
     version,
 ):
     app.command(_module.NAME)(reporting(_module.command))
 
-for _group in (keys, link, eve, image, node):
+for _group in (keys, link, eve, image, export, node):
     _verbs = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
     for _name, _verb in _group.VERBS.items():
         _verbs.command(_name)(reporting(_verb))

@@ -52,7 +52,7 @@ def command(
         seconds = TIME.parse(duration)
     except ValueInvalid as error:
         raise UsageError(f"--for: {error.what}; write {error.instead}") from error
-    directory = Registry().find(running)
+    directory = Registry().here(running)
     record = directory.read()
     planned = plan(load(Path(record.file)), mode=cast(ClockMode, record.clock))
     drawn = randbits(32) if seed is None else seed

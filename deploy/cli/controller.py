@@ -18,7 +18,7 @@ def command(running: RunningOption = None, json: JsonOption = False) -> None:
 
     Example: bellwire controller -l metro --json
     """
-    directory = Registry().find(running)
+    directory = Registry().here(running)
     access = read_access(directory.path, directory.name)
     if json:
         emit_json("controller", access)

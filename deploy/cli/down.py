@@ -31,7 +31,7 @@ def command(
     """
     registry = Registry()
     failed: list[str] = []
-    for directory in registry.running() if everything else [registry.find(name)]:
+    for directory in registry.running() if everything else [registry.here(name)]:
         try:
             asyncio.run(_end(directory))
             say(f"Lab [bold]{directory.name}[/] is down.")

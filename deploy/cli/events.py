@@ -32,7 +32,7 @@ def command(
 
     Example: bellwire events --node alice --event qubit
     """
-    directory = Registry().find(running)
+    directory = Registry().here(running)
     record = directory.path / RECORD
     if not record.is_file():
         raise NotFound(f"lab '{directory.name}' keeps no record: 'record: off' stands in its file")

@@ -24,7 +24,7 @@ def command(
 
     Example: bellwire exec alice -- cat /proc/net/dev
     """
-    directory = Registry().find(running)
+    directory = Registry().here(running)
     code = executor()(directory.path, node, words, _to(sys.stdout.buffer), _to(sys.stderr.buffer))
     raise typer.Exit(code)
 

@@ -70,7 +70,7 @@ def watch(
 
     Example: bellwire keys watch --json --every 5
     """
-    directory = Registry().find(running)
+    directory = Registry().here(running)
     if json:
         finish(_look(directory, every, looks, lambda pools: _emit(directory.name, pools)))
     elif out.is_terminal:
@@ -109,7 +109,7 @@ def get(
         raise UsageError("--id takes the keys as they are; leave --number and --size out")
     if form == "raw" and (show or file is None):
         raise UsageError("raw bytes are for a file; write --out FILE, or --format hex")
-    directory = Registry().find(running)
+    directory = Registry().here(running)
     access = KeyAccess(directory.path, directory.name)
     access.check_peers(sae, peer)
     with ExitStack() as held:
@@ -142,7 +142,7 @@ def curl(
 
     Example: eval "$(bellwire keys curl vpn-north vpn-dc | grep enc_keys)"
     """
-    directory = Registry().find(running)
+    directory = Registry().here(running)
     access = KeyAccess(directory.path, directory.name)
     address = access.of(sae)
     if peer is not None:

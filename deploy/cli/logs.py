@@ -29,7 +29,7 @@ def command(
 
     Example: bellwire logs alice -f
     """
-    directory = Registry().find(running)
+    directory = Registry().here(running)
     logs = {path.stem: path for path in sorted(directory.logs.glob("*.log"))}
     if process is not None and process not in logs:
         raise NotFound(unknown("process", process, logs))

@@ -20,10 +20,11 @@ BROKER_FILES = Path("/tmp/broker")
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What a container is for. ``document`` holds its secrets: it goes to standard input, and nowhere else.
+    """What a container is for: to run a ``module``, and perhaps a verb of it.
 
-    ``planes`` are the networks that it is in, ``port`` is where it listens, 0 where it does not. Of the host's files it
-    sees ``reads`` and ``writes``, at the same paths; ``publishes`` are ports of the host's loopback address.
+    ``document`` holds its secrets, and is told it in no other way than the launcher's own. ``planes`` are the networks
+    that it is in, ``port`` is where it listens, 0 where it does not. Of the host's files it sees ``reads`` and
+    ``writes``, at the same paths; ``publishes`` are ports of the host.
     """
 
     module: str
@@ -34,10 +35,9 @@ class Errand:
     writes: tuple[Path, ...] = ()
     publishes: tuple[int, ...] = ()
 
-    @property
-    def command(self) -> list[str]:
-        """Return what the image's Python is to run."""
-        return ["-m", self.module] + ["--config", "-"] * (self.module != "broker")
+    def command(self, document: str) -> list[str]:
+        """Return what the image's Python is to run; ``document``: in which file it is told, - for standard input."""
+        return ["-m", *self.module.split(), "--config", document]
 
     @property
     def health(self) -> str:

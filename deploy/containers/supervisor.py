@@ -234,7 +234,7 @@ class Containers:
         with asked_to(f"make the container of '{child.name}'"):
             made = self._client.create_container(
                 self._image,
-                command=errand.command,
+                command=errand.command("-"),
                 name=f"bellwire-{self._run}-{child.name}" + (f"-{child.restarts}" if child.restarts else ""),
                 hostname=child.name,
                 user=f"{os.getuid()}:{os.getgid()}",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deploy.control import RemoteLab
+from deploy.control_address import OperatorDocument, document_at
 from deploy.errors import ControlUnreachable
 from deploy.laboratory import ProcessStatus
 from deploy.recording import RECORD
@@ -24,7 +25,8 @@ ResultT = TypeVar("ResultT")
 
 
 class RunningLab(StandingLab):
-    """The lab at ``url``: the name of one that is up on this machine, or the path of its control plane's socket.
+    """The lab at ``url``: the name of one that is up on this machine, or the path of its control plane's socket, or the
+    operator's document of one on other hosts, whose files are there.
 
     Raises ``NotFound`` and ``ControlUnreachable``.
     """
@@ -34,24 +36,19 @@ class RunningLab(StandingLab):
     """Nobody looks into the quantum world of somebody else's lab."""
 
     def __init__(self, url: str) -> None:
-        self._place = place_of(url)
-        self._told = self._place.read()
-        self.name = self._told.name
-        self.nodes = list(self._told.nodes)
-        self.links = None
-        self.directory: Path | None = self._place.path
-        record = self._place.path / RECORD
-        self.record = record if record.is_file() else None
-        self.warnings: list[str] = []
-        self._remote = RemoteLab(self._place.socket)
+        place = place_of(url)
+        self._remote = RemoteLab(place.socket)
         self.controls: Controls = self._remote
-        self.thread: LabThread[list[dict[str, Any]]] = LabThread(self._reached())
-        self.thread.open()
-
-    @property
-    def clock(self) -> str:
-        """Return how time passes in it."""
-        return self._told.clock
+        self.thread: LabThread[dict[str, Any]] = LabThread(self._reached())
+        told = self.thread.open()
+        self.name: str = told["name"]
+        self.clock: str = told["clock"]
+        self.nodes: list[str] = told["nodes"]
+        self.links = None
+        self.directory: Path | None = place.path if isinstance(place, LabDirectory) else None
+        record = None if self.directory is None else self.directory / RECORD
+        self.record = record if record is not None and record.is_file() else None
+        self.warnings: list[str] = []
 
     def check(self, wanted: Wanted) -> None:
         """Make sure that the lab is what a test wants. Raise ``NotOfThisLab`` with the reason why it is not."""
@@ -85,18 +82,20 @@ class RunningLab(StandingLab):
         self.thread.close()
 
     @asynccontextmanager
-    async def _reached(self) -> AsyncIterator[list[dict[str, Any]]]:
-        yield await self._remote.status()
+    async def _reached(self) -> AsyncIterator[dict[str, Any]]:
+        yield await self._remote.describe()
 
 
-def place_of(url: str) -> LabDirectory:
-    """Return the directory of the lab that ``--lab-url`` means."""
+def place_of(url: str) -> LabDirectory | OperatorDocument:
+    """Return where the lab is that ``--lab-url`` means."""
+    if (elsewhere := document_at(url)) is not None:
+        return elsewhere
     if "://" in url and not url.startswith("unix://"):
         raise ControlUnreachable(
-            f"--lab-url {url}: this Bellwire reaches labs on this machine; write the name of a lab that is up, or the "
-            "path of its control.sock"
+            f"--lab-url {url}: this Bellwire reaches labs by name, by the path of a control.sock, and on other hosts "
+            "by the operator.json that 'bellwire export' writes"
         )
     path = Path(url.removeprefix("unix://"))
     if "/" not in url:
-        return Registry().find(url)
+        return Registry().here(url)
     return LabDirectory(path.parent if path.name == "control.sock" else path)

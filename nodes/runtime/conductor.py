@@ -42,13 +42,17 @@ Route = Callable[[str, str], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What to run: a program, who plays which role, how often, and how long any single wait may last (wall seconds)."""
+    """What to run: a program, who plays which role, how often, and how long any single wait may last (wall seconds).
+
+    ``source``: the text of the program's file, read here where it is empty.
+    """
 
     program: str
     roles: Mapping[str, str]
     rounds: int = 1
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     deadline: float = 30.0
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ class Conductor:
         Raise ``ProgramInvalid`` before anything starts, ``RunFailed`` naming the node where it failed. Whatever
         happens, and when cancelled, the nodes hold nothing of the run afterwards.
         """
-        source = source_of(request.program)
+        source = request.source or source_of(request.program)
         program = load(request.program, source).cast(request.roles)
         if vacant := [role for role in program.roles if role not in request.roles]:
             raise ProgramInvalid(f"{request.program}: nobody plays {', '.join(vacant)}")
@@ -253,7 +257,7 @@ class Conductor:
 
         In real time only. Raise ``RunFailed`` naming the node where it failed, and as well when a role ends by itself.
         """
-        source = source_of(request.program)
+        source = request.source or source_of(request.program)
         program = load(request.program, source).cast(request.roles)
         parts = {node: role for role, node in request.roles.items()}
         self._runs += 1

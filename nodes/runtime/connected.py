@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from math import inf, nextafter
+from typing import Final
 
 from nodes.errors import PeerGone, ProgramInvalid, QubitGone
 from nodes.identity import Identity
 from nodes.ports import Clock, Coin, Memory, Qubit
 from nodes.requests import SharedHalf, Terms
-from nodes.runtime.attendants import Attend
+from nodes.runtime.attendants import Attend, attendants
 from nodes.runtime.node import Node
 from nodes.runtime.open_network import OpenNetwork
 from nodes.runtime.stage import Stage
@@ -16,6 +20,9 @@ from nodes.runtime.visiting import Acquaintance
 from nodes.runtime.visiting_peer import VisitingPeer
 from nodes.shared_keys import SharedKeys
 from shared_state.errors import PeerError, RequestError
+
+_PARTING: Final = 5.0
+"""Wall seconds that a program which leaves waits for the lab."""
 
 
 class ConnectedNode:
@@ -104,19 +111,26 @@ class ConnectedNode:
 
     async def arrive(self) -> None:
         """Wait until the lab lets this node act by itself. Raise ``PeerSilent``."""
-        await self._visit_of(
-            self.name,
-            self.deadline,
-            f"the lab '{self.lab}' has not let '{self.name}' take part within {self.deadline:g} s: is it still up?",
-        )
+        late = f"the lab '{self.lab}' has not let '{self.name}' take part within {self.deadline:g} s: is it still up?"
+        await self._node.visits.begun(self.name, self.deadline, late)
+        if (reproached := self._node.receive_guest()) is not None:
+            self._attend(_reproach(reproached))
 
     async def leave(self) -> None:
-        """Give up all qubits, when what was said has been published."""
+        """Give up all qubits; return when what was said has been published, or after a few seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PARTING):
+                await self._give_up()
+                if (own := self._node.visits.of(self.name)) is not None:
+                    # where time is virtual, who leaves is gone at once, and what it has said comes at its time
+                    await own.clock.until(nextafter(own.office.last_arrival, inf))
+                await self._node.emptied()
+
+    async def _give_up(self) -> None:
         if (own := self._node.visits.of(self.name)) is not None:
             # a partner's may be gone by now, and with it the pair
             with suppress(RequestError, PeerError, PeerGone, QubitGone):
                 await own.register.discard_rest()
-        await self._node.emptied()
 
     @property
     def _own(self) -> Stage:
@@ -146,7 +160,7 @@ class ConnectedNode:
             f"'{other}' has not connected to the lab '{self.lab}' within {deadline:g} s, and '{self.name}' waits for "
             f'it: start its program, with nodes.connect("{other}")'
         )
-        return self._met(other, await self._visit_of(other, deadline, silent))
+        return self._met(other, await self._node.visits.begun(other, deadline, silent, self._own.clock))
 
     def _last_met(self, other: str) -> Acquaintance | None:
         """Return what there was between this node and the last process that the other one was."""
@@ -156,10 +170,36 @@ class ConnectedNode:
     def _met(self, other: str, theirs: Stage) -> Acquaintance:
         mine, known = self._own, self._acquaintances.get(other)
         if known is None or not known.is_between(mine, theirs):
-            known = self._acquaintances[other] = Acquaintance(
-                self._node.visits, mine, theirs, self._attend, self.deadline
-            )
+            known = self._acquaintances[other] = Acquaintance(self._node.visits, mine, theirs, self.deadline)
         return known
 
-    async def _visit_of(self, visitor: str, deadline: float, told: str) -> Stage:
-        return await self._node.visits.begun(visitor, deadline, told)
+
+@asynccontextmanager
+async def acting(
+    node: Node, name: str, lab: str, external: tuple[str, ...], deadline: float = 20.0
+) -> AsyncIterator[ConnectedNode]:
+    """Let a node serve, and the block act as it; the ``external`` nodes of the lab are what programs can be.
+
+    What ends the node meanwhile is raised in an exception group, and what is raised in the block as it is.
+    """
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            await node.serve()
+        finally:
+            over.set()
+
+    async with attendants() as attend:
+        attend(serve())
+        me = ConnectedNode(name, lab, external, node, attend, deadline)
+        await me.arrive()
+        try:
+            yield me
+        finally:
+            if not over.is_set():
+                await me.leave()
+
+
+async def _reproach(reproached: asyncio.Future[Exception]) -> None:
+    raise await reproached

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,13 +9,12 @@ from pathlib import Path
 from broker.errors import BrokerError
 from broker.telemetry import Record, Sink
 from nodes.errors import JoinRefused
-from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
-from nodes.runtime.connected import ConnectedNode
+from nodes.runtime.connected import ConnectedNode, acting
 from nodes.runtime.join_documents import find
-from nodes.runtime.node import Node
 from nodes.runtime.process import opened
+from shared_state.document import DocumentInvalid
 from shared_state.errors import AdmissionError, NameInUse, ServerLost
 
 
@@ -54,30 +52,17 @@ async def connect(
         async with AsyncExitStack() as resources:
             with refusing(config):
                 node = await resources.enter_async_context(opened(config, sink or _Nowhere()))
-            attend = await resources.enter_async_context(attendants())
-            over = asyncio.Event()
-            attend(_serve(node, over))
-            me = ConnectedNode(config.name, config.lab, config.external, node, attend, deadline)
-            await me.arrive()
+            entering = acting(node, config.name, config.lab, config.external, deadline)
+            me = await resources.enter_async_context(entering)
             try:
                 yield me
             except BaseException as error:
                 body = error
                 raise
-            finally:
-                if not over.is_set():
-                    await me.leave()
     except BaseExceptionGroup as group:
         if group is body:
             raise
         raise root_cause(group) from group
-
-
-async def _serve(node: Node, over: asyncio.Event) -> None:
-    try:
-        await node.serve()
-    finally:
-        over.set()
 
 
 @contextmanager
@@ -95,6 +80,8 @@ def refusing(config: NodeConfig) -> Iterator[None]:
             f"the lab '{lab}' does not take this document for that of its node '{name}' ({error}): the document is of "
             "another lab, or of an earlier time when this one was up"
         ) from None
+    except DocumentInvalid as error:
+        raise JoinRefused(f"the document of node '{name}' of lab '{lab}' is damaged: {error}") from None
     except (ServerLost, BrokerError) as error:
         raise JoinRefused(
             f"the lab '{lab}' does not answer: {error} Is it still up? See 'bellwire ls'."

@@ -16,7 +16,7 @@ import gc
 import inspect
 import sysconfig
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import shared_state.line
 from nodes.runtime.calm import Calm
+from nodes.runtime.guest import Guest
 
 _ENSEMBLE: ContextVar[Ensemble | None] = ContextVar("ensemble", default=None)
 
@@ -37,13 +38,17 @@ _BETWEEN_TASKS: Final = (asyncio.locks.__file__, asyncio.queues.__file__)
 
 
 class Ensemble:
-    """The tasks of a node's roles. ``changed`` is called when one of them has begun to wait, or has ended."""
+    """The tasks of a node's roles. ``changed`` is called when one of them has begun to wait, or has ended.
+
+    ``guest``: a program that acts by itself here, in tasks that are not followed.
+    """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._followed: dict[_Followed, None] = {}
         self._current: _Followed | None = None
         self._told: list[_Followed] = []
+        self.guest: Guest | None = None
 
     def __bool__(self) -> bool:
         """Tell whether any task is there."""
@@ -70,7 +75,8 @@ class Ensemble:
         """
         task = self._current
         if task is None:
-            yield
+            with nullcontext() if self.guest is None else self.guest.waiting(story, timed=timed):
+                yield
             return
         task.story, task.timed = story, timed
         cancelled = task.task.cancelling()
@@ -87,7 +93,7 @@ class Ensemble:
     def stories(self) -> list[str]:
         """Return what the tasks wait for that somebody else has to bring about; ``fail`` is for these."""
         self._told = [task for task in self._followed if task.story and not task.timed]
-        return [task.story for task in self._told]
+        return [task.story for task in self._told] + ([] if self.guest is None else self.guest.stories())
 
     def fail(self, error: Exception) -> None:
         """Raise an error in all tasks that wait for what somebody else has to bring about, as told by ``stories``."""
@@ -95,6 +101,8 @@ class Ensemble:
             if task in self._followed and task.story and not task.timed and task.failure is None:
                 task.failure = error
                 task.task.cancel()
+        if self.guest is not None:
+            self.guest.fail(error)
 
     @contextmanager
     def answerable(self) -> Iterator[None]:
@@ -128,10 +136,13 @@ class Ensemble:
             if root.reproach is None and not task.asks_server():
                 root.reproach = error(task.place())
                 root.task.cancel()
+        if self.guest is not None:
+            self.guest.fail_held(error)
 
     def held_by(self) -> str:
         """Return where a task awaits something that emulated time does not bring; empty when none does."""
-        return next((task.place() for task in self._followed if not task.waits()), "")
+        place = next((task.place() for task in self._followed if not task.waits()), "")
+        return place or ("" if self.guest is None else self.guest.held_by())
 
     def root_of_new(self) -> _Followed | None:
         """Return what answers for a task that is created now; None when that is itself."""

@@ -16,6 +16,7 @@ from nodes import codec
 from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import CONTROL, CONTROLLER, PROTOCOL, VISIT, RunOrder
+from shared_state.errors import ServerLost
 from shared_state.oracle import OracleClient
 
 _PATIENCE: Final = 20.0
@@ -85,6 +86,8 @@ class Hosting:
                     if state == "ready" and node not in self._there:
                         self._there[node] = process
                         await self._welcome(node)
+        except* ServerLost:
+            pass  # who watches the connection tells
         finally:
             for timer in self._missed.values():
                 timer.cancel()
@@ -114,7 +117,6 @@ class Hosting:
         async with asyncio.TaskGroup() as group:
             for node in visit.taking_part:
                 group.create_task(self._close_at(visit.run, node, f"node '{visit.visitor}' has left"))
-        await self._oracle.discard_run(visit.run)
         self._office.end_run(visit.run)
 
     async def _order(self, visit: _Visit, nodes: Collection[str]) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from broker.bus import Bus
 from broker.memory import MemoryBroker
@@ -26,6 +27,7 @@ from nodes.runtime.agreements import agreement_of
 from nodes.runtime.attendants import attendants
 from nodes.runtime.channel import Hop, open_channel
 from nodes.runtime.conductor import Conductor
+from nodes.runtime.connected import ConnectedNode, acting
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.ensemble import follow
 from nodes.runtime.keys_config import KeysConfig
@@ -42,6 +44,8 @@ from shared_state.service import Service
 from shared_state.world.fibre import delay
 
 Wrap = Callable[[Bus], Bus]
+OwnProgram = Callable[[ConnectedNode], Coroutine[Any, Any, None]]
+"""What a node of one's own does by itself, between its coming and its leaving."""
 
 
 @asynccontextmanager
@@ -53,6 +57,7 @@ async def in_memory_lab(
     record: Path | None = None,
     agreements: Mapping[str, LinkAgreement] | None = None,
     stores: Mapping[str, KeyStore] | None = None,
+    programs: Mapping[str, OwnProgram] | None = None,
 ) -> AsyncIterator[Conductor]:
     """Run the nodes of ``world`` inside the block and give their conductor.
 
@@ -61,8 +66,10 @@ async def in_memory_lab(
     ``on_lag`` hears how late things are, in real time.
     ``record``: the file to which the lab's events are added, after its first line. ``agreements``: how keys are made
     on links, by name; where nothing is said the transmitter decides, as in a lab file. ``stores``: where nodes keep
-    their keys, by node; others have a store of their own.
+    their keys, by node; others have a store of their own. ``programs``: what the nodes of one's own do, by node; they
+    come when the others are ready.
     """
+    own = programs or {}
     lab = "in-memory"
     tokens = {name: f"token of {name}" for name in world.nodes}
     service = Service(
@@ -82,21 +89,35 @@ async def in_memory_lab(
             lambda first, last: pair_route(world, first, last),
             list(world.nodes),
             on_lag,
+            visitors=tuple(own),
         )
         stop(conductor.serve())
         router = await resources.enter_async_context(broker.bus(CONTROLLER, lab))
         stop(RoutingController(router, lab, topology(world), tunes(world)).serve())
         identities = _identities(world)
         calm = follow(asyncio.get_running_loop())
-        for name in world.nodes:
-            client = await resources.enter_async_context(await NodeClient.local(service, name=name))
-            bus = await resources.enter_async_context(wrap(broker.bus(name, lab, announcements=True)))
+
+        @asynccontextmanager
+        async def opened(name: str) -> AsyncIterator[Node]:
             surroundings = _surroundings(world, name, classical or {}, agreements or {}, identities)
             if stores and name in stores:
                 surroundings = replace(surroundings, keys=stores[name])
-            node = Node(surroundings, lab, client, bus, world.seed, ListSink(), calm)
-            stop(node.serve())
-        await conductor.ready(list(world.nodes))
+            async with (
+                await NodeClient.local(service, name=name) as client,
+                wrap(broker.bus(name, lab, announcements=True)) as bus,
+            ):
+                yield Node(surroundings, lab, client, bus, world.seed, ListSink(), calm)
+
+        async def act(name: str, program: OwnProgram) -> None:
+            async with opened(name) as node, acting(node, name, lab, tuple(own)) as me:
+                await program(me)
+
+        for name in world.nodes:
+            if name not in own:
+                stop((await resources.enter_async_context(opened(name))).serve())
+        await conductor.ready([name for name in world.nodes if name not in own])
+        for name, program in own.items():
+            stop(act(name, program))
         yield conductor
         if record is not None:
             await oracle.close_record()

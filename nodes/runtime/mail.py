@@ -137,6 +137,8 @@ class PostOffice:
         self._standing: dict[str, Callable[[Envelope], None]] = {}
         self.processes: dict[str, str] = {}
         """Which process each node has been, as it has last said: another name stands for another process."""
+        self.last_arrival = 0.0
+        """When the last of the messages to other nodes arrives that were sent here, in emulated seconds."""
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
         self.partition = Partition()
 
@@ -306,6 +308,7 @@ class PostOffice:
         self.partition.check_room(recipient, size)
         sent[recipient, session] += 1
         if recipient not in _OUTSIDE:
+            self.last_arrival = max(self.last_arrival, arrives_at)
             self._record(sent_at, "message.sent", "to", recipient, envelope, size)
         if not self.partition.keep(envelope, size):
             self._state(envelope, size)

@@ -116,7 +116,10 @@ class NetworkStack:
         self.event(partial(self.acceptances.end_round, session))
 
     async def idle(self) -> None:
-        """Wait until there is no circuit here any more, nor anything that a role has got by one."""
+        """Wait until nothing is to be done, and no circuit here any more, nor anything that a role has got by one."""
+        done = asyncio.Event()
+        self.event(done.set)
+        await done.wait()
         while self._circuits:
             self._forgotten.clear()
             await self._forgotten.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -22,6 +22,7 @@ from nodes.runtime.causes import name_of, root_cause, story
 from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RealTimeClock, RunClock, VirtualClock
 from nodes.runtime.coin import make_coin
+from nodes.runtime.guest import Guest
 from nodes.runtime.key_service import KeyService
 from nodes.runtime.lag import LagMeter
 from nodes.runtime.mail import PostOffice
@@ -45,6 +46,7 @@ from nodes.runtime.stage import Stage, Surroundings
 from nodes.runtime.turns import TurnTaker
 from nodes.runtime.visits import Visits
 from shared_state.client import NodeClient
+from shared_state.errors import ServerLost
 from shared_state.wire import Message
 
 _ROUNDS_PER_REPORT = 64
@@ -153,6 +155,16 @@ class Node:
         await self._office.send(CONTROL, session, PROTOCOL, kind, body, 0.0, 0.0)
         self._office.end_run(session)
 
+    def receive_guest(self) -> asyncio.Future[Exception] | None:
+        """Let a program act by itself here: in virtual time this node keeps its turn while it does.
+
+        Return what resolves when it does so for too long.
+        """
+        if self._turns is None:
+            return None
+        guest = self._turns.ensemble.guest = Guest(self._surroundings.name, self._turns.look)
+        return guest.reproached
+
     async def emptied(self) -> None:
         """Wait until everything that was said here has been published."""
         await self._office.emptied()
@@ -178,6 +190,7 @@ class Node:
         # it comes by itself, so a deadlock of the run before, told late, is no news to it
         with self._turns.ensemble.waiting("the beginning", timed=True):
             await curtain.wait()
+        self.visits.begin(stage)
         await self._play(stage)
 
     def _measure_arrival(self, envelope: Envelope) -> None:
@@ -310,6 +323,10 @@ class Node:
         await self._report(stage, PartPlayed(stage.clock.now(), cause, message))
 
     async def _close(self, run: str, over: RunOver) -> None:
+        with suppress(ServerLost):  # who watches the connection tells
+            await self._end_part(run, over)
+
+    async def _end_part(self, run: str, over: RunOver) -> None:
         part = self._parts.get(run)
         if part is None:  # the order for it never came
             body = codec.fields_of(RunClosed(0))
@@ -318,6 +335,7 @@ class Node:
             return
         if self.visits.over(run) and part.stage.network is not None:
             await self._report(part.stage, RunClosed(0))
+            part.stage.network.gone(part.stage.order.visitor)
             await part.stage.network.idle()  # what a program here has got in it is still its own
         part.task.cancel(over.reason)
         await asyncio.wait([part.task], timeout=_STOP_DEADLINE)  # a role may refuse to be cancelled

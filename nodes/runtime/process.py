@@ -18,6 +18,7 @@ from nodes.runtime.ensemble import follow
 from nodes.runtime.node import Node
 from nodes.runtime.stage import Surroundings
 from shared_state.client import NodeClient
+from shared_state.document import DocumentInvalid
 
 
 async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lambda: None) -> None:
@@ -32,8 +33,15 @@ async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lamb
 
 @asynccontextmanager
 async def opened(config: NodeConfig, sink: Sink) -> AsyncIterator[Node]:
-    """Give the block the node that ``config`` describes, connected and not yet serving. Raises as ``serve``."""
-    surroundings = _surroundings(config)
+    """Give the block the node that ``config`` describes, connected and not yet serving.
+
+    Raises as ``serve``, and ``DocumentInvalid`` for secrets that cannot be.
+    """
+    try:
+        surroundings = _surroundings(config)
+    except ValueError:
+        told = f"a secret or key in the configuration of node '{config.name}' is no hexadecimal number"
+        raise DocumentInvalid(told) from None
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(
         state.host, state.port, lab=config.lab, name=config.name, token=state.secret, tls=state.tls

@@ -24,10 +24,9 @@ from itertools import count
 from math import inf
 from typing import TypeAlias, cast
 
-from nodes.errors import PeerGone, PeerSilent
+from nodes.errors import NodeError, PeerGone, PeerSilent
 from nodes.link.service import Failure
 from nodes.requests import Pairs, RequestFailed, SharedHalf, Terms
-from nodes.runtime.attendants import Attend
 from nodes.runtime.desk import RequestDesk
 from nodes.runtime.peers import BusPeer
 from nodes.runtime.stage import Stage
@@ -52,20 +51,19 @@ class PairAgreed:
 
 
 class Acquaintance:
-    """The node of ``mine`` and that of ``theirs``, as long as neither leaves. ``attend`` keeps what works beside.
+    """The node of ``mine`` and that of ``theirs``, as long as neither leaves.
 
     ``deadline`` bounds, in wall seconds, each wait for a pair that has been requested. ``requests`` and ``acceptances``
     are the network service as the two have it beside ``pair``.
     """
 
-    def __init__(self, visits: Visits, mine: Stage, theirs: Stage, attend: Attend, deadline: float) -> None:
+    def __init__(self, visits: Visits, mine: Stage, theirs: Stage, deadline: float) -> None:
         self._visits = visits
         self.run = theirs.order.run
         self.name = theirs.order.visitor
         self._mine = mine
         self._me = mine.order.visitor
         self._is_head = self._me < self.name
-        self._attend = attend
         self._theirs = theirs
         self._deadline = deadline
         self._beginning = asyncio.Lock()
@@ -124,7 +122,8 @@ class Acquaintance:
         """
         if not self._listens:
             self._listens = True
-            self._attend(self._listen())
+            assert self._mine.network is not None
+            self._mine.network.event(self._begin_listening)
         asked = f"'{self.name}' has not asked for a pair with '{self._me}' within {deadline:g} s"
         while True:
             pairs: _Asked | None = None
@@ -173,6 +172,11 @@ class Acquaintance:
             if not taken and agreed.done() and not agreed.cancelled() and agreed.exception() is None:
                 await _refuse(agreed.result())
 
+    def _begin_listening(self) -> None:
+        """Listen in a task of the visit, of which virtual time knows for what it waits."""
+        assert self._mine.network is not None
+        self._mine.network.task(self._listen)
+
     async def _listen(self) -> None:
         """Take what the other one says of pairs, until it leaves."""
         incoming = replace(self.incoming("pairs", inf), standing=True)
@@ -183,12 +187,16 @@ class Acquaintance:
                     self._changed.set()
                     continue
                 agreed = self._agreed.pop((await incoming.receive(PairAgreed)).number, None)
+                if self.is_over:  # and with its visit all that it has requested
+                    if agreed is not None and not agreed.done():
+                        agreed.set_exception(PeerGone(self.name, "a pair with it"))
+                    continue
                 pairs = cast(_Asked, self._pairs.accept(self.name))
                 if agreed is None or agreed.done():
                     await _refuse(pairs)
                 else:
                     agreed.set_result(pairs)
-        except PeerGone:
+        except NodeError:
             self._gone = PeerGone(self.name, "a pair with it")
             self._changed.set()
             for waiting in self._agreed.values():

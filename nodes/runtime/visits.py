@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 from nodes.errors import PeerSilent
+from nodes.runtime.clock import RunClock
 from nodes.runtime.stage import Stage
 
 
@@ -45,15 +47,20 @@ class Visits:
         """Return the stage of the last visit of a node, which may be over; None when there was none."""
         return self._last.get(visitor)
 
-    async def begun(self, visitor: str, deadline: float, told: str) -> Stage:
-        """Wait for a node's visit. Raise ``PeerSilent`` with what is ``told`` after ``deadline`` wall seconds.
+    async def begun(self, visitor: str, deadline: float, told: str, clock: RunClock | None = None) -> Stage:
+        """Wait for a node's visit, in a visit by its ``clock``, which may go on meanwhile.
 
-        When somebody connects is decided outside of emulated time.
+        Raise ``PeerSilent`` with what is ``told`` after ``deadline`` wall seconds: when somebody connects is decided
+        outside of emulated time.
         """
+        if visitor in self._open:
+            return self._open[visitor]
+        waits = nullcontext() if clock is None else clock.waiting(f"'{visitor}' to connect", standing=True)
         try:
-            async with asyncio.timeout(deadline):
-                while visitor not in self._open:
-                    await self._changed.wait()
+            with waits:
+                async with asyncio.timeout(deadline):
+                    while visitor not in self._open:
+                        await self._changed.wait()
         except TimeoutError:
             raise PeerSilent(visitor, deadline, told) from None
         return self._open[visitor]

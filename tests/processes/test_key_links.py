@@ -220,6 +220,29 @@ async def test_a_cut_and_eve_are_told_give_no_key_and_are_overcome(trio: Trio, p
     assert {event["node"] for event in events} == {"north", "exchange"}
 
 
+async def test_a_node_killed_on_purpose_stays_dead_until_it_is_resumed_and_has_its_keys_then(
+    trio: Trio,
+) -> None:
+    before = await trio.pool("dc", "exchange")
+    await trio.lab.kill("dc")
+    await trio.lab.pass_time(0.5)  # others come back by themselves in less
+    assert [each.state for each in trio.lab.status() if each.name == "dc"] == ["was ended by signal 9"]
+    await trio.lab.resume("dc")
+    assert [each.state for each in trio.lab.status() if each.name == "dc"] == ["ready"]
+    await trio.until("dc", "exchange", lambda pool: pool.stored_units >= before.stored_units)
+    await trio.blocks("dc", "exchange")
+
+
+async def test_no_key_is_made_across_a_partition_and_keys_are_made_when_it_has_healed(trio: Trio) -> None:
+    await trio.lab.partition(["dc"])
+    await trio.told("link 'east' makes no keys")
+    made = trio.made("east")
+    await trio.blocks("north", "exchange")  # on the other side all goes on
+    assert trio.made("east") == made
+    await trio.lab.heal()
+    await trio.blocks("dc", "exchange")
+
+
 async def test_applications_use_stored_keys_and_nobody_else_sees_them(trio: Trio, tmp_path: Path) -> None:
     letter = tmp_path / "letter"
     letter.write_bytes(b"dear exchange")

@@ -45,9 +45,9 @@ class Note:
     text: str
 
 
-def planned(text: str, tmp_path: Path, name: str = "own") -> Plan:
+def planned(text: str, tmp_path: Path) -> Plan:
     """Plan a lab in real time, on the embedded broker."""
-    file = tmp_path / f"{name}.yaml"
+    file = tmp_path / "own.yaml"
     file.write_text(text)
     return replace(plan(load(file), default_mode="real-time"), broker="embedded")
 
@@ -88,8 +88,9 @@ def start(bellwire: Bellwire, name: str, rounds: int) -> subprocess.Popen[str]:
     )
 
 
-def test_the_two_programs_of_the_example_teleport(bellwire: Bellwire) -> None:
-    up = bellwire("up", EXAMPLE / "hello.yaml", "-d")
+@pytest.mark.parametrize("clock", ["real-time", "virtual"])
+def test_the_two_programs_of_the_example_teleport(bellwire: Bellwire, clock: str) -> None:
+    up = bellwire("up", EXAMPLE / "hello.yaml", "-d", "--clock", clock)
     assert up.code == 0
     assert "Waiting for alice: run 'bellwire node run alice -l hello'" in up.err
     try:

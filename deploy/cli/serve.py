@@ -1,0 +1,54 @@
+"""``bellwire serve``: be the control party of a lab whose processes others start."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli.screen import caution, say
+from deploy.cli.session import finish
+from deploy.control import ControlPlane
+from deploy.elsewhere import ControlConfig, Elsewhere
+from deploy.laboratory import Laboratory
+from shared_state.document import read
+from shared_state.lifeline import document
+
+NAME = "serve"
+
+
+def command(
+    config: Annotated[
+        str,
+        typer.Option("--config", metavar="FILE", help="The document 'control' that 'bellwire export' wrote."),
+    ],
+) -> None:
+    """Conduct a lab whose broker, shared-state server and nodes are started by others, for its operator.
+
+    This is what the container 'control' of an exported lab runs; 'bellwire run teleport -l operator.json' asks it.
+
+    Example: bellwire serve --config secrets/control
+    """
+    finish(_serve(config))
+
+
+async def _serve(source: str) -> None:
+    text, _ = await document(source)
+    config = read(ControlConfig, text)
+    planned, down = config.plan(), asyncio.Event()
+    with tempfile.TemporaryDirectory(prefix="bellwire-control-") as directory:
+        async with (
+            Laboratory(planned, Path(directory), caution, premises=Elsewhere(config)) as lab,
+            ControlPlane(lab, down.set).serving_operator(config.port, config.tls),
+        ):
+            say(f"Lab [bold]{planned.lab}[/] is up: {', '.join(planned.nodes)}. Its operator is served.")
+            async with asyncio.TaskGroup() as group:
+                failing, told = group.create_task(lab.failed()), group.create_task(down.wait())
+                await asyncio.wait([failing, told], return_when=asyncio.FIRST_COMPLETED)
+                failing.cancel()
+                told.cancel()
+            if not failing.cancelled():
+                raise failing.result()
