@@ -118,7 +118,7 @@ for _group in (keys, link, eve):
     _typer = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
     for _name, _verb in _group.VERBS.items():
         _typer.command(_name)(reporting(_verb))
-    app.add_typer(_typer)
+    app.add_typer(_typer, name=_group.NAME)
 
 
 @app.callback()
