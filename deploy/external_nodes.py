@@ -7,7 +7,7 @@ lab's directory.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.credentials import Credentials
@@ -21,15 +21,12 @@ CONNECTED = "external, connected"
 
 
 class ExternalNodes:
-    """The external nodes of ``plan``, whose lab lives in ``directory``; ``tell`` hears who comes and goes."""
+    """The external nodes of ``plan``, whose lab lives in ``directory``."""
 
-    def __init__(
-        self, plan: Plan, credentials: Credentials, directory: Path, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, plan: Plan, credentials: Credentials, directory: Path) -> None:
         self._plan = plan
         self._credentials = credentials
         self._directory = directory
-        self._tell = tell
         self._visits: Counter[str] = Counter()
         self._where: dict[str, tuple[tuple[str, int], int]] = {}
 
@@ -47,7 +44,6 @@ class ExternalNodes:
         """Hear that a node has come. Whoever is it after that is another process, which draws with other dice."""
         self._visits[name] += 1
         self.invite(name, *self._where[name])
-        self._tell(f"Node {name} is connected.")
 
     def states(self, announced: Mapping[str, str]) -> dict[str, str]:
         """Say how each external node is, by what it has last announced."""

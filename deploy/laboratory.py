@@ -113,7 +113,7 @@ class Laboratory:
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
-        self._external = ExternalNodes(plan, self._credentials, directory, warn)
+        self._external = ExternalNodes(plan, self._credentials, directory)
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:

@@ -64,7 +64,10 @@ class _Part:
 
 
 class Node:
-    """One node over its two connections: ``client`` to the quantum world and ``bus`` to everyone else."""
+    """One node over its two connections: ``client`` to the quantum world and ``bus`` to everyone else.
+
+    ``calm`` is that of its event loop, and needed in virtual time only.
+    """
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class Node:
         bus: Bus,
         seed: int | None,
         sink: Sink,
-        calm: Calm,
+        calm: Calm | None,
     ) -> None:
         self._surroundings = surroundings
         self._client = client
@@ -106,6 +109,7 @@ class Node:
         if client.recorded:
             self._office.keep_record(client.note)
         if client.mode == "virtual":
+            assert calm is not None
             self._turns = TurnTaker(client, calm, self._office)
             self._office.keep_time(self._turns)
 

@@ -58,7 +58,7 @@ async def opened(config: NodeConfig, sink: Sink) -> AsyncIterator[Node]:
         clock=client.now,
     )
     async with client, bus:
-        calm = follow(asyncio.get_running_loop())
+        calm = follow(asyncio.get_running_loop()) if client.mode == "virtual" else None
         yield Node(surroundings, config.lab, client, bus, config.seed, sink, calm)
 
 
