@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from shared_state.document import DocumentInvalid
+from shared_state.errors import DocumentInvalid
 
 _LONGEST = 1 << 26
 """Bytes of a document: that of a node in a lab of 200 has one megabyte."""

@@ -14,7 +14,8 @@ from typing import Final
 
 from nodes.errors import JoinRefused
 from nodes.runtime.config import NodeConfig
-from shared_state.document import DocumentInvalid, read
+from shared_state.document import read
+from shared_state.errors import DocumentInvalid
 
 VARIABLE: Final = "BELLWIRE_JOIN"
 """The environment variable that names a document."""
