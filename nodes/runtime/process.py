@@ -18,7 +18,7 @@ from nodes.runtime.ensemble import follow
 from nodes.runtime.node import Node
 from nodes.runtime.stage import Surroundings
 from shared_state.client import NodeClient
-from shared_state.document import DocumentInvalid
+from shared_state.errors import DocumentInvalid
 
 
 async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lambda: None) -> None:
@@ -59,7 +59,7 @@ async def opened(config: NodeConfig, sink: Sink) -> AsyncIterator[Node]:
         clock=client.now,
     )
     async with client, bus:
-        calm = follow(asyncio.get_running_loop())
+        calm = follow(asyncio.get_running_loop()) if client.mode == "virtual" else None
         yield Node(surroundings, config.lab, client, bus, config.seed, sink, calm)
 
 

@@ -90,6 +90,13 @@ def test_who_is_not_found_is_told_what_there_is(
         find(name, lab)
 
 
+def test_a_home_that_others_can_write_to_is_not_trusted(base: Path) -> None:
+    leave(base, "hello", "alice")
+    base.chmod(0o770)
+    with pytest.raises(JoinRefused, match="does not belong to this user alone"):
+        find("alice")
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"lab": "hello"}', f'{{"broker": "{SECRET}"}}'])
 def test_what_is_no_document_is_refused_and_not_shown(base: Path, text: str) -> None:
     file = base / "mine.json"
