@@ -7,11 +7,7 @@ lab's directory.
 from __future__ import annotations
 
 from collections import Counter
-<<<<<<< HEAD
 from collections.abc import Callable, Mapping, Sequence
-=======
-from collections.abc import Mapping
->>>>>>> connect
 from pathlib import Path
 
 from deploy.whole_files import write_whole
@@ -24,28 +20,16 @@ CONNECTED = "external, connected"
 
 
 class ExternalNodes:
-<<<<<<< HEAD
-    """The external nodes ``names`` of a lab that lives in ``directory``; ``tell`` hears who comes.
+    """The external nodes ``names`` of a lab that lives in ``directory``.
 
     ``invitation`` gives the configuration of a node, before which so many processes have been it.
     """
 
     def __init__(
-        self,
-        names: Sequence[str],
-        invitation: Callable[[str, int], NodeConfig],
-        directory: Path,
-        tell: Callable[[str], None],
+        self, names: Sequence[str], invitation: Callable[[str, int], NodeConfig], directory: Path
     ) -> None:
         self._names = names
         self._invitation = invitation
-=======
-    """The external nodes of ``plan``, whose lab lives in ``directory``."""
-
-    def __init__(self, plan: Plan, credentials: Credentials, directory: Path) -> None:
-        self._plan = plan
-        self._credentials = credentials
->>>>>>> connect
         self._directory = directory
         self._visits: Counter[str] = Counter()
 
@@ -58,12 +42,7 @@ class ExternalNodes:
     def visited(self, name: str) -> None:
         """Hear that a node has come. Whoever is it after that is another process, which draws with other dice."""
         self._visits[name] += 1
-<<<<<<< HEAD
         self.invite(name)
-        self._tell(f"Node {name} is connected.")
-=======
-        self.invite(name, *self._where[name])
->>>>>>> connect
 
     def states(self, announced: Mapping[str, str]) -> dict[str, str]:
         """Say how each external node is, by what it has last announced."""

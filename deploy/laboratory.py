@@ -117,12 +117,8 @@ class Laboratory(Faults):
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
-<<<<<<< HEAD
         self._routing: RoutingController | None = None
-        self._external = ExternalNodes(plan.external, self.premises.invitation, directory, warn)
-=======
-        self._external = ExternalNodes(plan, self._credentials, directory)
->>>>>>> connect
+        self._external = ExternalNodes(plan.external, self.premises.invitation, directory)
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:

@@ -29,23 +29,13 @@ def planned(read: ReadLab) -> Plan:
 
 
 @pytest.fixture
-<<<<<<< HEAD
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def outside(planned: Plan, tmp_path: Path, told: list[str]) -> ExternalNodes:
+def outside(planned: Plan, tmp_path: Path) -> ExternalNodes:
     credentials = Credentials(planned)
 
     def invitation(name: str, visits: int) -> NodeConfig:
         return credentials.node_config(planned.nodes[name], BROKER, STATE, tmp_path, visits)
 
-    return ExternalNodes(planned.external, invitation, tmp_path, told.append)
-=======
-def outside(planned: Plan, tmp_path: Path) -> ExternalNodes:
-    return ExternalNodes(planned, Credentials(planned), tmp_path)
->>>>>>> connect
+    return ExternalNodes(planned.external, invitation, tmp_path)
 
 
 def joining(directory: Path) -> NodeConfig:

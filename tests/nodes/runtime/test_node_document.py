@@ -18,13 +18,9 @@ from nodes.runtime.channel import Hop
 from nodes.runtime.config import Access, NodeConfig
 from nodes.runtime.keys_config import KeysConfig
 from nodes.runtime.kme_config import KmeConfig
-<<<<<<< HEAD
-from shared_state.document import DocumentInvalid, read, write
-from shared_state.tls import TlsIdentity
-=======
 from shared_state.document import read, write
 from shared_state.errors import DocumentInvalid
->>>>>>> connect
+from shared_state.tls import TlsIdentity
 
 TEXTS = st.text(max_size=30)
 NAMES = st.sampled_from(["alice", "bob", "charlie"])
