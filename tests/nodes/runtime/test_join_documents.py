@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,14 @@ async def test_a_document_with_a_damaged_secret_is_refused_and_not_shown(base: P
     with pytest.raises(JoinRefused, match="is damaged") as refused:
         await nodes.connect("alice").__aenter__()
     assert SECRET not in str(refused.value)
+
+
+async def test_a_place_for_keys_that_is_not_there_is_named(base: Path) -> None:
+    keys = KeysConfig(str(base / "nowhere" / "alice.sqlite"), SECRET, SECRET)
+    file = base / "mine.json"
+    file.write_text(write(replace(config(), keys=keys)))
+    with pytest.raises(JoinRefused, match=r"cannot be in .*nowhere.*: No such file or directory"):
+        await nodes.connect("alice", document=file).__aenter__()
 
 
 def test_nodes_has_nothing_else_to_give() -> None:
