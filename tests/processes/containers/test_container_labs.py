@@ -209,6 +209,27 @@ def test_who_is_taken_off_one_network_is_missed_and_the_others_go_on(
         assert bellwire("down", "alice-charlie-bob").code == 0
 
 
+def test_a_killed_container_comes_back_at_its_port_with_its_keys(
+    engine: Engine, bellwire: Bellwire, tmp_path: Path
+) -> None:
+    file = tmp_path / "keyed.yaml"
+    file.write_text(KEYS)
+    assert bellwire("up", file, "-d", "--launcher", "docker").code == 0
+    try:
+        bellwire.wait_for(lambda: fetched(bellwire, "vpn-north", "vpn-dc"))
+        assert bellwire("kill", "north").code == 0
+        assert not fetched(bellwire, "vpn-north", "vpn-dc")
+        assert bellwire("resume", "north").code == 0
+        assert fetched(bellwire, "vpn-north", "vpn-dc")
+    finally:
+        assert bellwire("down", "keyed").code == 0
+
+
+def fetched(bellwire: Bellwire, sae: str, peer: str) -> bool:
+    """Tell whether an application gets a key."""
+    return bellwire("keys", "get", sae, peer).code == 0
+
+
 def test_nodes_are_killed_paused_and_resumed_as_processes_are(engine: Engine, bellwire: Bellwire) -> None:
     assert bellwire("up", "alice-bob", "-d", "--launcher", "docker").code == 0
     try:
