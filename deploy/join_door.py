@@ -119,7 +119,9 @@ class JoinDoor:
         self._serving.add(task)
         try:
             await self._answer(where, reader, writer)
-        except (OSError, TimeoutError) as error:
+        except asyncio.CancelledError:
+            pass  # the door is shut; streams complain of a task that was cancelled
+        except OSError as error:
             self._note(f"{where} was lost: {str(error) or 'it took too long'}")
         finally:
             self._serving.discard(task)
