@@ -10,13 +10,13 @@ import asyncio
 import json
 import ssl
 from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from deploy.errors import LabFailed
 from deploy.join_tokens import JoinTokens, Verdict
@@ -75,7 +75,7 @@ class JoinDoor:
         self._log, self._tell = log, tell
         self._tokens = JoinTokens()
         self._reluctance = Reluctance()
-        self._in_line: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._in_line: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._serving: set[asyncio.Task[None]] = set()
 
     def offer(self, node: str) -> JoinOffer:
@@ -135,7 +135,7 @@ class JoinDoor:
             return
         node, secret = hello
         # one at a time of each address, so that who guesses gains nothing by asking often
-        async with self._in_line[where]:
+        async with self._in_line.setdefault(where, asyncio.Lock()):
             verdict = self._tokens.redeem(node, secret)
             if verdict is not Verdict.WELCOME:
                 told = f"refused {where}, which wants to be node '{node}': {verdict.value}"
