@@ -77,6 +77,9 @@ class Elsewhere:
         """Raise ``UsageError``: a node of somebody's own has its document from where the lab was exported."""
         raise UsageError(f"the document of node '{name}' is where the lab was exported")
 
+    def door(self) -> None:
+        """Return nothing: all nodes of an exported lab are started where it was exported to."""
+
     async def watch(self) -> None:
         """Wait for ever: others watch over the processes."""
         await asyncio.Event().wait()

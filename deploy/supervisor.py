@@ -23,6 +23,7 @@ from deploy.launcher import Place
 
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 5.0
+_LOOPBACK = Place()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,8 +37,8 @@ class ForkedChild(Child):
 class Supervisor:
     """The processes of one lab. Use as an async context manager: leaving ends them all, and waits until they have."""
 
-    def __init__(self, logs: Path) -> None:
-        self.broker = self.state = Place()
+    def __init__(self, logs: Path, broker: Place = _LOOPBACK, state: Place = _LOOPBACK) -> None:
+        self.broker, self.state = broker, state
         self._logs = logs
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["deploy.children"])

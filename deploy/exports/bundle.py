@@ -71,7 +71,7 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
         raise UsageError(
             f"what is exported starts all nodes; {', '.join(plan.external)}: remove 'external: true'"
         )
-    plan = replace(plan, launcher="docker", broker="mosquitto", journal=False)
+    plan = replace(plan, launcher="docker", broker="mosquitto", journal=False, host="")
     broker, state = Place(_ANYWHERE, BROKER_PORT, _BROKER[0]), Place(_ANYWHERE, STATE_PORT, _STATE[0])
     authority = Authority(plan.lab, datetime.now(UTC))
     credentials = Credentials(plan, broker, state, authority)
