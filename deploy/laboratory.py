@@ -234,6 +234,7 @@ class Laboratory(Faults):
                 self._external.invite(node.name)
             else:
                 self._start_node(node.name)
+                await asyncio.sleep(0)  # each takes a moment, in which nobody else gets on with anything
         await self._unless_trouble(self._nodes_ready())
         attend(self._note_trouble(self._guard))
         # their runs are called off first, while nodes and broker are there to hear it

@@ -54,7 +54,7 @@ async def opened(config: NodeConfig, sink: Sink) -> AsyncIterator[Node]:
         username=config.name,
         password=broker.secret,
         tls=broker.context(),
-        announcements=True,
+        statuses=True,
         telemetry=sink,
         clock=client.now,
     )
