@@ -227,7 +227,7 @@ async def test_the_last_status_is_told_to_who_comes_later(new_broker: NewBroker,
 
 
 async def test_who_wants_statuses_alone_hears_of_nothing_else(
-    new_broker: NewBroker, new_bus: NewBus, new_envelope: NewEnvelope
+    new_broker: NewBroker, new_bus: NewBus, new_envelope: Make
 ) -> None:
     async with new_broker() as broker, new_bus("bob", broker, statuses=True) as bob:
         async with new_bus("alice", broker) as alice:
