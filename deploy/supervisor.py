@@ -22,6 +22,8 @@ from deploy.children import Part, main
 from deploy.launcher import SERVERS, Place
 from deploy.main_module import without_main
 
+_LOADED_ONCE = ["deploy.children", "nodes.runtime.kme_http", "networkx"]
+"""What children are made of, and what some of them load only where it is wanted: shared by all."""
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 5.0
 
@@ -41,7 +43,7 @@ class Supervisor:
         self.broker = self.state = Place()
         self._logs = logs
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["deploy.children"])
+        self._context.set_forkserver_preload(_LOADED_ONCE)
         self.children: dict[str, ForkedChild] = {}
         self._died: asyncio.Queue[ForkedChild] = asyncio.Queue()
         self._stopping: set[str] = set()

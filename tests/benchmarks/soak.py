@@ -17,7 +17,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -25,7 +25,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
-from deploy.chaos import Taken, schedule, unleash
+from deploy.chaos import Step, Taken, schedule, unleash
 from deploy.errors import DeployError, ValueInvalid
 from deploy.key_access import KeyAccess
 from deploy.lab import LauncherName
@@ -75,12 +75,11 @@ class Soak:
         self._failed_steps: list[str] = []
         self._wrong: list[str] = []
 
-    async def through(self, seed: int, intensity: float) -> Soaked:
+    async def through(self, steps: list[Step]) -> Soaked:
         """Use the lab, then use it while it is broken and healed, then see whether it is as it was before."""
         calm = min(60.0, self._duration / 4)
         await self._use_for(calm)
         before = await self._quiet()
-        steps = schedule(self._laboratory.plan, seed, self._duration, intensity)
         chaos = asyncio.create_task(unleash(self._laboratory, steps, self._note))
         try:
             await self._use_for(self._duration)
@@ -144,7 +143,7 @@ class Soak:
             for status in laboratory.status()
             if status.state not in ("ready", "running")
         ]
-        works = {
+        works: dict[str, Callable[[], Awaitable[bool]]] = {
             **{kind: partial(self._traffic.run, kind) for kind in JOBS},
             "keys": self._traffic.fetch_keys,
         }
@@ -173,11 +172,12 @@ async def soak(launcher: LauncherName, duration: float, seed: int, intensity: fl
     planned = replace(
         plan(lab, default_mode="real-time", default_journal=True, launcher=launcher), image=image
     )
+    steps = schedule(planned, seed, duration, intensity)
     with Registry().scratch() as directory:
         begin(directory / RECORD, header_of(lab, planned))
         async with Laboratory(planned, directory, record=directory / RECORD) as laboratory:
             _say(f"the lab is up: {', '.join(planned.nodes)}")
-            soaked = await Soak(laboratory, duration).through(seed, intensity)
+            soaked = await Soak(laboratory, duration).through(steps)
         return replace(soaked, wrong=[*soaked.wrong, *left_over(launcher, directory)])
 
 

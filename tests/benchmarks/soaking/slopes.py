@@ -29,7 +29,7 @@ class Slope:
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> Slope | None:
-    """Fit a line through values at ``times`` in seconds; None for fewer than three moments, which determine no error."""
+    """Fit a line through values at ``times`` in seconds; None for fewer than three moments: no error then."""
     if len(set(times)) < 3:
         return None
     t, y = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
