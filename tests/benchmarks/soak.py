@@ -1,7 +1,7 @@
 """A lab in use for a long time, broken and healed all the while: does anything leak, is every promise kept?
 
     python -m tests.benchmarks.soak --for 30m --launcher process --seed 7
-    python -m tests.benchmarks.soak --for 3m --json
+    python -m tests.benchmarks.soak --for 3m --json > soak.json
 
 Runs (teleportation and entanglement over repeaters and a router, BB84 over a fibre) and keys for two applications, from
 links that make them continuously, go on beside chaos: cuts, worse links, eavesdroppers, partitions, nodes that are
@@ -264,13 +264,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=7, help="of the faults, not of the lab")
     parser.add_argument("--intensity", type=float, default=0.1, help="faults per second")
     parser.add_argument("--image", default="", help="of containers; default this version's")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="all samples, too, on standard output")
     asked = parser.parse_args(arguments)
     try:
         soaked = asyncio.run(soak(asked.launcher, asked.duration, asked.seed, asked.intensity, asked.image))
     except DeployError as error:
         sys.exit(f"{parser.prog}: {error}")
-    sys.stdout.write((json.dumps(document(soaked), indent=2) if asked.json else report(soaked)) + "\n")
+    _say(report(soaked))
+    if asked.json:
+        sys.stdout.write(json.dumps(document(soaked), indent=2) + "\n")
     sys.exit(bool(soaked.wrong))
 
 
