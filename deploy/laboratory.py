@@ -54,7 +54,7 @@ from shared_state.oracle import Census, OracleClient
 
 ResultT = TypeVar("ResultT")
 
-_READY_DEADLINE, _READY_PER_NODE = 20.0, 0.5
+_READY_DEADLINE, _READY_PER_NODE = 20.0, 1.0
 _REST_DEADLINE = 20.0
 MAX_DEATHS, DEATHS_WITHIN = 5, 60.0
 """A process that dies more often within so many seconds is not started again."""
