@@ -9,6 +9,7 @@ healed before it returns.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,6 +111,7 @@ class _Chaos:
         self._report = report
         self._open: dict[int, tuple[Step, Step]] = {}
         self._outcomes: dict[int, asyncio.Future[Any]] = {}
+        self._nodes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def carry_out(self, steps: Sequence[Step]) -> None:
         """Take all steps, each at its time."""
@@ -130,6 +132,8 @@ class _Chaos:
         await self._reported(step, self._timely(step))
         if step.heals:
             del self._open[step.fault]
+            if "node" in step.arguments and (node := self._nodes[step.arguments["node"]]).locked():
+                node.release()
         elif not (outcome := self._outcomes[step.fault]).done():
             outcome.set_result(None)
 
@@ -138,6 +142,8 @@ class _Chaos:
         when = self._begun + step.at
         if step.what not in REPEATABLE:
             await self._lab.pass_time(max(0.0, when - await self._lab.now()))
+            if not step.heals:  # a node may be slow to come back
+                await self._nodes[step.arguments["node"]].acquire()
         elif step.what != "detach_eve":
             await self._do(step, when=when)
             return

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from deploy.errors import NotFound
-from shared_state.document import DocumentInvalid, read
+from shared_state.document import read
+from shared_state.errors import DocumentInvalid
 from shared_state.tls import TlsIdentity
 
 LAB_VARIABLE: Final = "BELLWIRE_LAB"

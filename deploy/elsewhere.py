@@ -48,6 +48,7 @@ class Elsewhere:
     def __init__(self, config: ControlConfig) -> None:
         self._config = config
         self.children: Mapping[str, Child] = {}
+        self.homes: Path | None = None
 
     async def __aenter__(self) -> Self:
         return self

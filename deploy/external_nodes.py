@@ -20,22 +20,17 @@ CONNECTED = "external, connected"
 
 
 class ExternalNodes:
-    """The external nodes ``names`` of a lab that lives in ``directory``; ``tell`` hears who comes.
+    """The external nodes ``names`` of a lab that lives in ``directory``.
 
     ``invitation`` gives the configuration of a node, before which so many processes have been it.
     """
 
     def __init__(
-        self,
-        names: Sequence[str],
-        invitation: Callable[[str, int], NodeConfig],
-        directory: Path,
-        tell: Callable[[str], None],
+        self, names: Sequence[str], invitation: Callable[[str, int], NodeConfig], directory: Path
     ) -> None:
         self._names = names
         self._invitation = invitation
         self._directory = directory
-        self._tell = tell
         self._visits: Counter[str] = Counter()
 
     def invite(self, name: str) -> None:
@@ -48,7 +43,6 @@ class ExternalNodes:
         """Hear that a node has come. Whoever is it after that is another process, which draws with other dice."""
         self._visits[name] += 1
         self.invite(name)
-        self._tell(f"Node {name} is connected.")
 
     def states(self, announced: Mapping[str, str]) -> dict[str, str]:
         """Say how each external node is, by what it has last announced."""

@@ -39,7 +39,7 @@ from deploy.lab import Link
 from deploy.launching import launcher_for
 from deploy.node_processes import NodeProcesses
 from deploy.plan import Plan
-from deploy.premises import BROKER, HOMES, STATE, OwnPremises, Premises
+from deploy.premises import BROKER, STATE, OwnPremises, Premises
 from deploy.recording import check_complete
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
@@ -118,7 +118,7 @@ class Laboratory(Faults):
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
         self._routing: RoutingController | None = None
-        self._external = ExternalNodes(plan.external, self.premises.invitation, directory, warn)
+        self._external = ExternalNodes(plan.external, self.premises.invitation, directory)
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -251,9 +251,8 @@ class Laboratory(Faults):
 
     def _reached(self, request: RunRequest) -> AbstractContextManager[RunRequest]:
         """Give a block the request with its files where the nodes see them."""
-        if self.plan.launcher == "process":
-            return nullcontext(request)
-        return carried(request, self.directory / HOMES)
+        homes = self.premises.homes
+        return nullcontext(request) if homes is None else carried(request, homes)
 
     async def _take_control(self) -> None:
         state = self.premises.state_access(CONTROL)

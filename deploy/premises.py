@@ -25,7 +25,13 @@ HOMES: Final = "nodes"
 
 
 class Premises(Protocol):
-    """The servers and nodes of a lab. Use as an async context manager: entered, both servers serve."""
+    """The servers and nodes of a lab. Use as an async context manager: entered, both servers serve.
+
+    ``homes``: the folder with the nodes' directories, through which files reach nodes that do not see the host's; None
+    where they do, and where there is no such way.
+    """
+
+    homes: Path | None
 
     async def __aenter__(self) -> Self:
         """Bring the servers up, or find them up. Raise ``ProcessDied`` or ``LabFailed``."""
@@ -77,6 +83,7 @@ class OwnPremises:
         self.launcher = launcher
         self.credentials = Credentials(plan, launcher.broker, launcher.state)
         self._homes = directory / HOMES
+        self.homes = None if plan.launcher == "process" else self._homes
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -7,6 +7,8 @@ import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from shared_state.keepalive import keep_alive
+
 if TYPE_CHECKING:  # a node's process does not load the world that it only talks to
     from shared_state.connection import Connection
     from shared_state.service import Service
@@ -45,6 +47,8 @@ class TcpDialler:
         transport, _ = await asyncio.get_running_loop().create_connection(
             lambda: protocol, self._host, self._port, ssl=self._context
         )
+        if self._context is not None:
+            keep_alive(transport.get_extra_info("socket"))
         return transport
 
     def __str__(self) -> str:

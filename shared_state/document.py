@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import dacite
 
-from shared_state.errors import SharedStateError
+from shared_state.errors import DocumentInvalid
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT", bound="DataclassInstance")
 
 _INFINITY = "infinity"
-
-
-class DocumentInvalid(SharedStateError):
-    """A document is not the configuration that it is to be; says where, and nothing of what is there."""
 
 
 def write(config: DataclassInstance) -> str:

@@ -25,6 +25,7 @@
     │   ├── NameInUse                name-in-use
     │   ├── SessionExpired           session-expired      nothing left to resume
     │   └── TurnOverdue              turn-overdue         it has kept its turn, and nobody waits for it any more
+    ├── DocumentInvalid          mine: a document is not the configuration that it is to be; not on the wire
     ├── WireError                malformed-frame      the other side does not speak this protocol
     └── ServerError              theirs: the server
         ├── InternalError            internal-error       a fault of the server; its log tells the story
@@ -195,6 +196,10 @@ class TurnOverdue(AdmissionError):
     """In virtual mode, the party had the turn and said nothing for longer than the lab waits: its session has ended."""
 
     code = "turn-overdue"
+
+
+class DocumentInvalid(SharedStateError):
+    """A document is not the configuration that it is to be; says where, and nothing of what is there."""
 
 
 class WireError(SharedStateError):

@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from shared_state.document import DocumentInvalid
+from shared_state.errors import DocumentInvalid
 
 _GRACE = 3.0
 _LONGEST = 1 << 26

@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
+from shared_state.keepalive import keep_alive
+
 HANDSHAKE_WITHIN: Final = 5.0
 
 _log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class TlsDoor:
         loop = asyncio.get_running_loop()
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            keep_alive(connection)
             await loop.connect_accepted_socket(
                 self._make, connection, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_WITHIN
             )

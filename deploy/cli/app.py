@@ -125,7 +125,7 @@ for _group in (keys, link, eve, image, export, node):
     _verbs = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
     for _name, _verb in _group.VERBS.items():
         _verbs.command(_name)(reporting(_verb))
-    app.add_typer(_verbs)
+    app.add_typer(_verbs, name=_group.NAME)
 
 
 @app.callback()

@@ -60,8 +60,23 @@ def command(
         say(
             f"Lab [bold]{planned.lab}[/] is up. 'bellwire ps' shows it,{keys} 'bellwire down {planned.lab}' ends it."
         )
+        _invite(planned)
     else:
-        finish(_keep_up(planned, head, lambda: say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")))
+        finish(_keep_up(planned, head, lambda: _is_up(planned)))
+
+
+def _is_up(planned: Plan) -> None:
+    _invite(planned)
+    say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")
+
+
+def _invite(planned: Plan) -> None:
+    """Say for which nodes the lab waits, and how they come."""
+    for name in planned.external:
+        say(
+            f"Waiting for [bold]{name}[/]: run 'bellwire node run {name} -l {planned.lab}', or a program with "
+            f"nodes.connect('{name}'). Until it is there, jobs that need it fail."
+        )
 
 
 def _warnings(planned: Plan) -> Iterator[str]:
@@ -70,11 +85,6 @@ def _warnings(planned: Plan) -> Iterator[str]:
         yield (
             f"In virtual time no keys are made by themselves: {', '.join(idle)} would make them continuously in real "
             "time only (--clock real-time). 'bellwire qkd' makes keys when it is called."
-        )
-    for name in planned.external:
-        yield (
-            f"Waiting for {name}: run 'bellwire node run {name} -l {planned.lab}', or a program with "
-            f'nodes.connect("{name}"). Until it is there, jobs that need it fail.'
         )
     services = {node.name: node.key_service for node in planned.nodes.values()}
     refusing = [name for name, each in services.items() if each is not None and not each.deliver_reproducible]

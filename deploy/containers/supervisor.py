@@ -23,6 +23,7 @@ from typing import Any, Final, Self, TypeVar
 
 from docker import APIClient
 from docker.errors import APIError, ImageNotFound, NotFound
+from docker.types import LogConfig
 
 from deploy.child import Child, started
 from deploy.children import Part
@@ -43,6 +44,8 @@ _START_DEADLINE: Final = 30.0
 _STOP_DEADLINE: Final = 5
 _AT_ONCE: Final = 8
 _HEALTH_EVERY: Final = 15
+_TOLD_WITHIN: Final = 10.0
+"""Seconds after the last word of a container in which the engine tells how it has ended."""
 _MEMORY: Final = {"broker": "512m", "shared_state": "4g", "nodes": "1g"}
 _PROCESSES: Final = 128
 _OUTGROWN: Final = "1h"
@@ -51,10 +54,13 @@ _OUTGROWN: Final = "1h"
 
 @dataclass(slots=True, kw_only=True)
 class Container(Child):
-    """A process of the lab in a container, whose ``identity`` the engine has given."""
+    """A process of the lab in a container, whose ``identity`` the engine has given; ``former`` was that of the one
+    before. ``attachment`` keeps the connection with its streams, and is what the library wants it kept by."""
 
     client: APIClient
     identity: str = ""
+    former: str = ""
+    attachment: Any = None
     input: StreamWriter | None = None
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -113,6 +119,7 @@ class Containers:
         former = self.children.get(name)
         restarts = 0 if former is None else former.restarts + 1
         child = Container(name=name, log=self._logs / f"{name}.log", restarts=restarts, client=self._client)
+        child.former = "" if former is None else former.identity
         self.children[name] = child
         self._group.create_task(self._live(child, errand_of(part)))
         return child
@@ -153,11 +160,17 @@ class Containers:
             connection = await self._ask(lambda: self._create(child, errand))
             reader, child.input = await asyncio.open_connection(sock=connection)
             child.input.write(errand.document.encode() + b"\n")
+            if child.name in self._stopping:
+                raise EngineUnusable("it was stopped before it was started")
             await self._ask(lambda: self._begin(child, errand))
         except (EngineUnusable, OSError) as error:
+            if child.input is not None:
+                child.input.close()
             child.failure = str(error)
             self._end(child, 125)
             return
+        if child.name in self._stopping:
+            child.input.close()
         await self._hear(child, reader)
 
     async def _hear(self, child: Container, reader: StreamReader) -> None:
@@ -168,6 +181,12 @@ class Containers:
         child.heard.set()
         if child.input is not None:
             child.input.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_WITHIN):
+                await child.ended.wait()
+        if not child.ended.is_set():
+            child.failure = "it has ended, and its engine does not say how"
+            self._end(child, 125)
 
     async def _note_end(self, child: Container, code: int) -> None:
         await child.heard.wait()
@@ -231,6 +250,9 @@ class Containers:
     def _create(self, child: Container, errand: Errand) -> Any:
         """Make the container and attach to it; return the connection."""
         with asked_to(f"make the container of '{child.name}'"):
+            if child.former:  # which has the ports still until it is gone
+                with suppress(NotFound):
+                    self._client.wait(child.former, timeout=_STOP_DEADLINE, condition="removed")
             made = self._client.create_container(
                 self._image,
                 command=errand.command("-"),
@@ -253,7 +275,8 @@ class Containers:
                     child.identity, self._networks[plane], aliases=[child.name]
                 )
             streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            connection = self._client.attach_socket(child.identity, streams)._sock
+            child.attachment = self._client.attach_socket(child.identity, streams)
+            connection = child.attachment._sock
             connection.setblocking(False)
             return connection
 
@@ -310,6 +333,7 @@ def _confinement(errand: Errand) -> dict[str, Any]:
         "binds": dict(_binds(errand)),
         "port_bindings": dict.fromkeys(local, ("127.0.0.1",))
         | {port: ("127.0.0.1", port) for port in errand.publishes},
+        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "4m"}),
         "auto_remove": True,
     }
 

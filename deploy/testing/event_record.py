@@ -67,9 +67,8 @@ async def first(
 ) -> LabEvent:
     """Wait for the first event from byte ``start`` on that fits; those before it go to ``others``."""
     position = start
-    for number, event in enumerate(
-        events_in(file, start), 1
-    ):  # without a program, as far as it is written already
+    # without a program, as far as it is written already
+    for number, event in enumerate(events_in(file, start), 1):
         position = event.end
         if fits(event):
             return event

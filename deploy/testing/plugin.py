@@ -43,8 +43,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-url",
         metavar="LAB",
         default=None,
-        help="Test against a lab that is up: its name, or --lab-url=PATH (with =) of its control.sock or operator.json. Tests that want "
-        "another are skipped.",
+        help="Test against a lab that is up: its name, or --lab-url=PATH (with =) of its control.sock or "
+        "operator.json. Tests that want another are skipped.",
     )
     group.addoption(
         "--lab-flake-budget",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -44,9 +45,10 @@ class Shelf:
         return there
 
     def clear(self) -> None:
-        """Take all labs down."""
-        while self._labs:
-            self._close(self._labs.popitem()[1])
+        """Take all labs down; one that does not go keeps no other."""
+        with ExitStack() as closing:
+            while self._labs:
+                closing.callback(self._close, self._labs.popitem()[1])
 
     def _close(self, shelved: Shelved) -> None:
         try:

@@ -14,8 +14,7 @@ from nodes.runtime.config import NodeConfig
 from nodes.runtime.connected import ConnectedNode, acting
 from nodes.runtime.join_documents import find
 from nodes.runtime.process import opened
-from shared_state.document import DocumentInvalid
-from shared_state.errors import AdmissionError, NameInUse, ServerLost
+from shared_state.errors import AdmissionError, DocumentInvalid, NameInUse, ServerLost
 
 
 class _Nowhere:

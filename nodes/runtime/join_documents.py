@@ -7,13 +7,15 @@ in a file for the lab's user alone, and goes when the lab goes.
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from nodes.errors import JoinRefused
 from nodes.runtime.config import NodeConfig
-from shared_state.document import DocumentInvalid, read
+from shared_state.document import read
+from shared_state.errors import DocumentInvalid
 
 VARIABLE: Final = "BELLWIRE_JOIN"
 """The environment variable that names a document."""
@@ -38,6 +40,7 @@ def find(name: str | None, lab: str | None = None, document: Path | str | None =
         return _check(_load(Path(given)), name, lab, Path(given))
     if name is None:
         raise JoinRefused(f"which node? Give its name, or its document, or set {VARIABLE}")
+    _check_own(home())
     labs = home() / "labs"
     if lab is not None:
         if not (labs / lab).is_dir():
@@ -57,6 +60,19 @@ def find(name: str | None, lab: str | None = None, document: Path | str | None =
             )
     several = ", ".join(path.parent.parent.name for path in found)
     raise JoinRefused(f"several labs wait for a node '{name}': {several}; name one of them, lab=\"NAME\"")
+
+
+def _check_own(base: Path) -> None:
+    """Raise ``JoinRefused`` for a directory that somebody else could have prepared."""
+    try:
+        status = base.lstat()
+    except OSError:
+        return  # then there is nothing in it either
+    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise JoinRefused(
+            f"{base} does not belong to this user alone, so what lies there may be anybody's; make it so "
+            f"(chmod 700 {base}), or set BELLWIRE_HOME to another directory"
+        )
 
 
 def _load(path: Path) -> NodeConfig:

@@ -141,6 +141,7 @@ class PostOffice:
         """When the last of the messages to other nodes arrives that were sent here, in emulated seconds."""
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
         self.partition = Partition()
+        self._queues = (self._outbox, self.partition.released)
 
     @property
     def name(self) -> str:
@@ -201,7 +202,8 @@ class PostOffice:
 
     async def emptied(self) -> None:
         """Wait until everything that was left to the dispatch has been published."""
-        await self._outbox.join()
+        for queue in self._queues:
+            await queue.join()
 
     async def post(
         self,
@@ -270,7 +272,7 @@ class PostOffice:
         """Publish the outbox until cancelled, a few messages at a time; raise ``BrokerLost`` when that fails."""
         places = asyncio.Semaphore(_IN_FLIGHT)
         async with asyncio.TaskGroup() as publishing:
-            for queue in (self._outbox, self.partition.released):
+            for queue in self._queues:
                 publishing.create_task(self._dispatch(queue, places, publishing))
 
     async def _dispatch(
@@ -279,7 +281,7 @@ class PostOffice:
         while True:
             envelope = await queue.get()
             await places.acquire()
-            publishing.create_task(self._publish(envelope, places))
+            publishing.create_task(self._publish(envelope, queue, places))
 
     async def send(
         self,
@@ -508,11 +510,13 @@ class PostOffice:
                 if sender == party:
                     box.changed.set()
 
-    async def _publish(self, envelope: Envelope, places: asyncio.Semaphore) -> None:
+    async def _publish(
+        self, envelope: Envelope, queue: asyncio.Queue[Envelope], places: asyncio.Semaphore
+    ) -> None:
         try:
             await self._bus.publish(envelope)
         finally:
-            self._outbox.task_done()
+            queue.task_done()
             places.release()
 
 

@@ -67,7 +67,10 @@ class _Part:
 
 
 class Node:
-    """One node over its two connections: ``client`` to the quantum world and ``bus`` to everyone else."""
+    """One node over its two connections: ``client`` to the quantum world and ``bus`` to everyone else.
+
+    ``calm`` is that of its event loop, and needed in virtual time only.
+    """
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class Node:
         bus: Bus,
         seed: int | None,
         sink: Sink,
-        calm: Calm,
+        calm: Calm | None,
     ) -> None:
         self._surroundings = surroundings
         self._client = client
@@ -110,6 +113,7 @@ class Node:
         if client.recorded:
             self._office.keep_record(client.note)
         if client.mode == "virtual":
+            assert calm is not None
             self._turns = TurnTaker(client, calm, self._office)
             self._office.keep_time(self._turns)
         self._office.partition.sever(surroundings.severed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from broker.mqtt import MqttBus
@@ -18,7 +18,7 @@ from nodes.runtime.ensemble import follow
 from nodes.runtime.node import Node
 from nodes.runtime.stage import Surroundings
 from shared_state.client import NodeClient
-from shared_state.document import DocumentInvalid
+from shared_state.errors import DocumentInvalid
 
 
 async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lambda: None) -> None:
@@ -35,13 +35,25 @@ async def serve(config: NodeConfig, sink: Sink, ready: Callable[[], None] = lamb
 async def opened(config: NodeConfig, sink: Sink) -> AsyncIterator[Node]:
     """Give the block the node that ``config`` describes, connected and not yet serving.
 
-    Raises as ``serve``, and ``DocumentInvalid`` for secrets that cannot be.
+    Raises as ``serve``, and ``DocumentInvalid`` for secrets, or a place for the key store, that cannot be.
     """
     try:
         surroundings = _surroundings(config)
     except ValueError:
         told = f"a secret or key in the configuration of node '{config.name}' is no hexadecimal number"
         raise DocumentInvalid(told) from None
+    except OSError as error:
+        raise DocumentInvalid(
+            f"the keys of node '{config.name}' cannot be in {config.keys.store}: {error.strerror}; name a file in a "
+            "folder that is there and may be written to, or none"
+        ) from None
+    with closing(surroundings.keys):
+        async with _connected(config, surroundings, sink) as node:
+            yield node
+
+
+@asynccontextmanager
+async def _connected(config: NodeConfig, surroundings: Surroundings, sink: Sink) -> AsyncIterator[Node]:
     state, broker = config.shared_state, config.broker
     client = await NodeClient.connect(
         state.host, state.port, lab=config.lab, name=config.name, token=state.secret, tls=state.tls
@@ -59,7 +71,7 @@ async def opened(config: NodeConfig, sink: Sink) -> AsyncIterator[Node]:
         clock=client.now,
     )
     async with client, bus:
-        calm = follow(asyncio.get_running_loop())
+        calm = follow(asyncio.get_running_loop()) if client.mode == "virtual" else None
         yield Node(surroundings, config.lab, client, bus, config.seed, sink, calm)
 
 

@@ -29,18 +29,13 @@ def planned(read: ReadLab) -> Plan:
 
 
 @pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def outside(planned: Plan, tmp_path: Path, told: list[str]) -> ExternalNodes:
+def outside(planned: Plan, tmp_path: Path) -> ExternalNodes:
     credentials = Credentials(planned)
 
     def invitation(name: str, visits: int) -> NodeConfig:
         return credentials.node_config(planned.nodes[name], BROKER, STATE, tmp_path, visits)
 
-    return ExternalNodes(planned.external, invitation, tmp_path, told.append)
+    return ExternalNodes(planned.external, invitation, tmp_path)
 
 
 def joining(directory: Path) -> NodeConfig:
@@ -67,7 +62,7 @@ def test_anything_but_true_and_false_is_a_mistake_with_its_place(read: ReadLab, 
 
 
 def test_a_document_is_its_users_alone_whatever_the_umask_and_each_visit_gets_other_dice(
-    outside: ExternalNodes, tmp_path: Path, told: list[str]
+    outside: ExternalNodes, tmp_path: Path
 ) -> None:
     umask = os.umask(0)
     try:
@@ -80,7 +75,6 @@ def test_a_document_is_its_users_alone_whatever_the_umask_and_each_visit_gets_ot
     assert (first.name, first.shared_state.port, first.incarnation) == ("alice", 4000, 0)
     outside.visited("alice")
     assert joining(tmp_path).incarnation == 1
-    assert told == ["Node alice is connected."]
 
 
 def test_an_external_node_is_connected_as_long_as_it_is_ready(outside: ExternalNodes) -> None:

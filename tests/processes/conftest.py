@@ -66,8 +66,12 @@ class Bellwire:
 
     def __call__(self, *arguments: object) -> Finished:
         """Run a command to its end."""
+        return self.on((), *arguments)
+
+    def on(self, host: Sequence[str], *arguments: object) -> Finished:
+        """Run a command to its end, by a command that runs others: on another host, say."""
         done = subprocess.run(
-            [*_COMMAND, *map(str, arguments)],
+            [*host, *_COMMAND, *map(str, arguments)],
             cwd=self.work,
             env=self._environment,
             stdin=subprocess.DEVNULL,

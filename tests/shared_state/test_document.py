@@ -28,7 +28,8 @@ from shared_state.config import (
     WernerSource,
     WorldConfig,
 )
-from shared_state.document import DocumentInvalid, read, write
+from shared_state.document import read, write
+from shared_state.errors import DocumentInvalid
 
 FRACTIONS = st.floats(0, 1)
 BOTH = st.tuples(FRACTIONS, FRACTIONS)

@@ -25,7 +25,7 @@ class ALab(StandingLab):
         for name in ("record.jsonl", "lab.yaml", "controller.json", "logs/alice.log", "keys/north.sqlite"):
             (directory / name).write_text(name)
         self.directory = directory
-        self.up = True
+        self.up, self.stubborn = True, False
 
     async def status(self) -> list[ProcessStatus]:
         return []
@@ -38,6 +38,8 @@ class ALab(StandingLab):
 
     def close(self) -> None:
         self.up = False
+        if self.stubborn:
+            raise RuntimeError("it does not go down")
 
 
 WANTED = Wanted("pair.yaml", Path("/tests"))
@@ -76,3 +78,15 @@ def test_logs_and_record_stay_as_wanted_and_no_key_or_password_ever(
     left = sorted(str(path.relative_to(tmp_path / "1")) for path in (tmp_path / "1").rglob("*"))
     assert left == (["lab.yaml", "logs", "logs/alice.log", "record.jsonl"] if stays else [])
     assert told == ([f"logs and record{' of test_it' if failed else ''}: {tmp_path / '1'}"] if stays else [])
+
+
+def test_a_lab_that_does_not_go_down_is_told_and_keeps_no_other(tmp_path: Path) -> None:
+    shelf = Shelf("never", print)
+    labs = [ALab(tmp_path / str(number)) for number in range(3)]
+    labs[1].stubborn = True
+    for number, lab in enumerate(labs):
+        shelf.take(Wanted("pair.yaml", Path("/tests"), seed=number), lambda lab=lab: lab)  # type: ignore[misc]
+    with pytest.raises(RuntimeError, match="it does not go down"):
+        shelf.clear()
+    assert not any(lab.up for lab in labs)
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,13 @@ def test_who_is_not_found_is_told_what_there_is(
         find(name, lab)
 
 
+def test_a_home_that_others_can_write_to_is_not_trusted(base: Path) -> None:
+    leave(base, "hello", "alice")
+    base.chmod(0o770)
+    with pytest.raises(JoinRefused, match="does not belong to this user alone"):
+        find("alice")
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"lab": "hello"}', f'{{"broker": "{SECRET}"}}'])
 def test_what_is_no_document_is_refused_and_not_shown(base: Path, text: str) -> None:
     file = base / "mine.json"
@@ -119,6 +127,14 @@ async def test_a_document_with_a_damaged_secret_is_refused_and_not_shown(base: P
     with pytest.raises(JoinRefused, match="is damaged") as refused:
         await nodes.connect("alice").__aenter__()
     assert SECRET not in str(refused.value)
+
+
+async def test_a_place_for_keys_that_is_not_there_is_named(base: Path) -> None:
+    keys = KeysConfig(str(base / "nowhere" / "alice.sqlite"), SECRET, SECRET)
+    file = base / "mine.json"
+    file.write_text(write(replace(config(), keys=keys)))
+    with pytest.raises(JoinRefused, match=r"cannot be in .*nowhere.*: No such file or directory"):
+        await nodes.connect("alice", document=file).__aenter__()
 
 
 def test_nodes_has_nothing_else_to_give() -> None:

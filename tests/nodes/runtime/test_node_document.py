@@ -18,7 +18,8 @@ from nodes.runtime.channel import Hop
 from nodes.runtime.config import Access, NodeConfig
 from nodes.runtime.keys_config import KeysConfig
 from nodes.runtime.kme_config import KmeConfig
-from shared_state.document import DocumentInvalid, read, write
+from shared_state.document import read, write
+from shared_state.errors import DocumentInvalid
 from shared_state.tls import TlsIdentity
 
 TEXTS = st.text(max_size=30)

@@ -189,3 +189,58 @@ def test_the_image_is_small(engine: Engine, image: str) -> None:
     assert engine.client.inspect_image(image)["Size"] < 250e6
     history = json.dumps(engine.client.history(image))
     assert "PRIVATE" not in history
+
+
+@pytest.mark.parametrize("plane", ["classical", "quantum"])
+def test_who_is_taken_off_one_network_is_missed_and_the_others_go_on(
+    engine: Engine, bellwire: Bellwire, plane: str
+) -> None:
+    assert bellwire("up", "alice-charlie-bob", "-d", "--launcher", "docker").code == 0
+    try:
+        alice = engine.of_labs()["alice"]
+        [network] = [name for name in alice["NetworkSettings"]["Networks"] if name.endswith(plane)]
+        engine.client.disconnect_container_from_network(alice["Id"], network)
+        with_alice = bellwire("run", "teleport", "--role", "bob=charlie", "--deadline", "5")
+        assert with_alice.code in (1, 5, 6)
+        assert "alice" in with_alice.err
+        others = ("--role", "alice=charlie", "--role", "bob=bob", "--rounds", "5", "--json")
+        assert bellwire("run", "teleport", *others).document["rounds"] == 5
+    finally:
+        assert bellwire("down", "alice-charlie-bob").code == 0
+
+
+def test_a_killed_container_comes_back_at_its_port_with_its_keys(
+    engine: Engine, bellwire: Bellwire, tmp_path: Path
+) -> None:
+    file = tmp_path / "keyed.yaml"
+    file.write_text(KEYS)
+    assert bellwire("up", file, "-d", "--launcher", "docker").code == 0
+    try:
+        bellwire.wait_for(lambda: fetched(bellwire, "vpn-north", "vpn-dc"))
+        assert bellwire("kill", "north").code == 0
+        assert not fetched(bellwire, "vpn-north", "vpn-dc")
+        assert bellwire("resume", "north").code == 0
+        assert fetched(bellwire, "vpn-north", "vpn-dc")
+    finally:
+        assert bellwire("down", "keyed").code == 0
+
+
+def fetched(bellwire: Bellwire, sae: str, peer: str) -> bool:
+    """Tell whether an application gets a key."""
+    return bellwire("keys", "get", sae, peer).code == 0
+
+
+def test_nodes_are_killed_paused_and_resumed_as_processes_are(engine: Engine, bellwire: Bellwire) -> None:
+    assert bellwire("up", "alice-bob", "-d", "--launcher", "docker").code == 0
+    try:
+        assert bellwire("kill", "alice").code == 0
+        assert "alice" not in engine.of_labs()
+        assert bellwire("run", "teleport").code != 0
+        assert bellwire("resume", "alice").code == 0
+        assert bellwire("run", "teleport", "--rounds", "5").code == 0
+        assert bellwire("pause", "bob").code == 0
+        assert bellwire("run", "teleport", "--deadline", "3").code in (1, 6)
+        assert bellwire("resume", "bob").code == 0
+        assert bellwire("run", "teleport", "--rounds", "5").code == 0
+    finally:
+        assert bellwire("down", "alice-bob").code == 0

@@ -1,0 +1,111 @@
+"""An exported lab is whole, is what its schema says, and has its secrets where they belong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from deploy.control_address import OperatorDocument
+from deploy.elsewhere import ControlConfig
+from deploy.errors import UsageError
+from deploy.exports import compose, kubernetes
+from deploy.exports.bundle import Bundle, bundle
+from deploy.plan import plan
+from deploy.topology import find, load, read
+from nodes.runtime.config import NodeConfig
+from shared_state.document import read as read_document
+from shared_state.document import write
+
+SECRET = ("PRIVATE KEY", "token", "wrapping_key", "identity_seed")
+
+
+def exported(lab: str, directory: Path, hosts: tuple[str, ...] = ("host-a", "10.0.0.7")) -> Bundle:
+    file = find(lab)
+    planned = plan(load(file), mode="real-time", seed=5)
+    return bundle(planned, file.read_text(), "bellwire:1", directory, hosts)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Bundle:
+    return exported("tokyo", tmp_path)
+
+
+def test_every_party_is_told_what_it_is(made: Bundle) -> None:
+    services = {service.name: service for service in made.services}
+    assert {"broker", "state", "control"} < set(services)
+    control = read_document(ControlConfig, services["control"].secrets["control"])
+    assert set(services) - {"broker", "state", "control"} == set(control.plan().nodes)
+    assert control.plan().world.seed == 5
+    for name in control.plan().nodes:
+        node = read_document(NodeConfig, services[name].secrets[name])
+        assert (node.name, node.broker.host, node.shared_state.host) == (name, "broker", "state")
+        assert node.broker.tls is not None
+        assert node.keys.store == "/tmp/store.sqlite"
+        if node.keys.kme is not None:
+            files = {str(getattr(node.keys.kme, part)) for part in ("authority", "certificate", "key")}
+            assert files == {f"/run/secrets/{secret}" for secret in services[name].secrets if secret != name}
+
+
+def test_two_exports_have_no_secret_in_common(tmp_path: Path) -> None:
+    first, second = (exported("alice-bob", tmp_path / str(number)) for number in range(2))
+    assert not {service.secrets[service.name] for service in first.services} & {
+        service.secrets[service.name] for service in second.services
+    }
+    assert first.operator.tls != second.operator.tls
+
+
+@pytest.mark.parametrize("form", ["compose", "swarm"])
+def test_a_file_for_compose_describes_every_container_and_no_secret(made: Bundle, form: compose.Form) -> None:
+    text = compose.render(made, form, {"otemachi": "host-b"})
+    assert not [word for word in SECRET if word in text]
+    document: dict[str, Any] = yaml.safe_load(text)
+    assert set(document["services"]) == {service.name for service in made.services}
+    for name, service in document["services"].items():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        mounted = {secret["source"] for secret in service["secrets"]}
+        assert mounted <= set(document["secrets"])
+        assert name in mounted
+    assert document["services"]["control"]["ports"]
+    if form == "swarm":
+        placed = {name: service["deploy"]["placement"] for name, service in document["services"].items()}
+        assert placed["otemachi"] == {"constraints": ["node.hostname == host-b"]}
+        assert placed["koganei"] == {"constraints": []}
+
+
+def test_objects_for_kubernetes_are_what_its_schema_says(made: Bundle) -> None:
+    objects = list(yaml.safe_load_all(kubernetes.render(made)))
+    for each in objects:
+        kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+    kinds = [each["kind"] for each in objects]
+    assert kinds.count("Deployment") == kinds.count("Secret") == len(made.services)
+    for each in objects:
+        if each["kind"] != "Secret":
+            assert not [word for word in SECRET if word in json.dumps(each)]
+        if each["kind"] == "Deployment":
+            pod = each["spec"]["template"]["spec"]
+            assert pod["securityContext"]["runAsNonRoot"]
+            assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_names_that_kubernetes_does_not_take_are_said(tmp_path: Path) -> None:
+    text = "name: metro\nnodes: {North: , dc: }\nlinks: [{endpoints: [North, dc], length: 1 km}]\n"
+    strange = bundle(plan(read(text, tmp_path)), text, "bellwire:1", tmp_path, ["here"])
+    with pytest.raises(UsageError, match="rename 'North'"):
+        kubernetes.render(strange)
+
+
+def test_nodes_of_somebody_elses_are_not_exported(tmp_path: Path) -> None:
+    text = "name: metro\nnodes: {north: {external: true}, dc: }\nlinks: [{endpoints: [north, dc], length: 1 km}]\n"
+    with pytest.raises(UsageError, match="north: remove 'external: true'"):
+        bundle(plan(read(text, tmp_path)), text, "bellwire:1", tmp_path, ["here"])
+
+
+def test_the_operators_document_names_the_first_host_and_comes_back_as_it_was(made: Bundle) -> None:
+    assert (made.operator.host, made.operator.port) == ("host-a", 7084)
+    assert read_document(OperatorDocument, write(made.operator)) == made.operator
