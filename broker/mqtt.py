@@ -40,9 +40,9 @@ class MqttBus:
     ``patience`` is the wall time in seconds for which an outage, or an unconfirmed message, is borne: then
     every waiting call raises ``BrokerLost`` and the bus gives up. ``keepalive`` bounds, in seconds, for how
     long a dead connection goes unnoticed. ``announcements`` subscribes to those of the whole lab, this
-    party's own included. What arrives and is no envelope, or a forged one, or was kept by the broker and is no
-    status, is dropped and recorded as ``bus.rejected``. ``clock`` gives the time of the records, by default
-    the event loop's.
+    party's own included; ``statuses`` to no others than who is there and who is not. What arrives and is no
+    envelope, or a forged one, or was kept by the broker and is no status, is dropped and recorded as
+    ``bus.rejected``. ``clock`` gives the time of the records, by default the event loop's.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class MqttBus:
         *,
         tls: ssl.SSLContext | None = None,
         announcements: bool = False,
+        statuses: bool = False,
         patience: float = 10.0,
         keepalive: int = 15,
         telemetry: Sink | None = None,
@@ -63,7 +64,9 @@ class MqttBus:
     ) -> None:
         self._name, self._lab = valid_name(name), valid_name(lab, "lab")
         self._account = Account(host, port, username, password, tls, keepalive)
-        self._filters = [inbox_filter(lab, name)] + [announcements_filter(lab)] * announcements
+        self._filters = [inbox_filter(lab, name)]
+        if announcements or statuses:
+            self._filters.append(announcements_filter(lab, "#" if announcements else STATUS))
         self._patience, self._telemetry, self._clock = patience, telemetry, clock
         self._arrivals: asyncio.Queue[Delivery | None] = asyncio.Queue()
         self._slots = asyncio.Semaphore(CONCURRENT_PUBLISHES)

@@ -59,9 +59,9 @@ def inbox_filter(lab: str, name: str) -> str:
     return f"{lab}/+/to/{name}/#"
 
 
-def announcements_filter(lab: str) -> str:
-    """Return the subscription to every announcement of the lab."""
-    return f"{lab}/+/pub/#"
+def announcements_filter(lab: str, channel: str = "#") -> str:
+    """Return the subscription to every announcement of the lab, or to those of one channel."""
+    return f"{lab}/+/pub/{channel}"
 
 
 def parse(topic: str) -> EnvelopeTopic | AnnouncementTopic | None:

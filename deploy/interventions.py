@@ -54,6 +54,7 @@ class Interventions:
         self.eavesdroppers = Eavesdroppers(plan.world.taps, oracle, self._moments)
         self._partition = WHOLE
         self._unaware: set[str] = set()
+        self._told: dict[str, Channels] = {name: node.channels for name, node in plan.nodes.items()}
         self._acts: Mapping[str, Callable[..., Awaitable[Any]]] = {
             "set_link": self.set_link, "change_link": self.change_link, "reset_link": self.reset_link,
             "link": self.link, "links": self.links, "flap_link": self.flap_link, "attach_eve": self.attach_eve,
@@ -76,7 +77,8 @@ class Interventions:
     def channels(self, node: str) -> tuple[Channels, tuple[str, ...]]:
         """Return what messages of a node pass now, and whom they do not reach: for one that begins."""
         self._unaware.discard(node)
-        return self._links.channels(node), self._partition.severed(node)
+        self._told[node] = self._links.channels(node)
+        return self._told[node], self._partition.severed(node)
 
     def book(self, when: float) -> None:
         """Ask for a halt of virtual time at once, which what is carried out at ``when`` will use."""
@@ -232,10 +234,15 @@ class Interventions:
         concerned = self._unaware | set(nodes)
         stopped = concerned & self._processes.paused
         orders = {node: self._order(node) for node in sorted(concerned - stopped)}
-        self._unaware = stopped | (await self._conductor.reroute(orders) if orders else set())
+        silent = await self._conductor.reroute(orders) if orders else set()
+        for node in orders:  # who was silent may have heard it or not
+            self._told[node] = {} if node in silent else self._links.channels(node)
+        self._unaware = stopped | silent
 
     def _order(self, node: str) -> ChangeChannels:
-        ways = tuple(Way(other, tuple(hops)) for other, hops in self._links.channels(node).items())
+        """Say what a node has not been told yet of what its messages pass: of all ways in a large lab, few change."""
+        told, now = self._told[node], self._links.channels(node)
+        ways = tuple(Way(other, tuple(hops)) for other, hops in now.items() if told.get(other) != hops)
         return ChangeChannels(ways, self._partition.severed(node))
 
 

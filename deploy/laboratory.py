@@ -57,7 +57,7 @@ from shared_state.oracle import Census, OracleClient
 
 ResultT = TypeVar("ResultT")
 
-_READY_DEADLINE, _READY_PER_NODE = 20.0, 0.5
+_READY_DEADLINE, _READY_PER_NODE = 20.0, 1.0
 _REST_DEADLINE = 20.0
 MAX_DEATHS, DEATHS_WITHIN = 5, 60.0
 """A process that dies more often within so many seconds is not started again."""
@@ -256,6 +256,7 @@ class Laboratory(Faults):
                 self._external.invite(node.name)
             else:
                 self._start_node(node.name)
+                await asyncio.sleep(0)  # each takes a moment, in which nobody else gets on with anything
         await self._open_door()
         await self._unless_trouble(self._nodes_ready())
         attend(self._note_trouble(self._guard))

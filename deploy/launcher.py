@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from deploy.child import Child
 from deploy.children import Part
+
+SERVERS: Final = ("broker", "state")
+"""The processes to which the nodes say goodbye, and which therefore end after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +71,4 @@ class Launcher(Protocol):
         """Return the processes that have ended without having been stopped."""
 
     async def stop(self, *names: str) -> None:
-        """End processes one after the other: ask, wait, and kill what does not answer."""
+        """End processes, all at a time, but the servers last: ask, wait, and kill what does not answer."""

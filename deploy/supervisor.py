@@ -19,8 +19,11 @@ from typing import Any, Self
 
 from deploy.child import Child, started
 from deploy.children import Part, main
-from deploy.launcher import Place
+from deploy.launcher import SERVERS, Place
+from deploy.main_module import without_main
 
+_LOADED_ONCE = ["deploy.children", "nodes.runtime.kme_http", "networkx"]
+"""What children are made of, and what some of them load only where it is wanted: shared by all."""
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 5.0
 _LOOPBACK = Place()
@@ -41,7 +44,7 @@ class Supervisor:
         self.broker, self.state = broker, state
         self._logs = logs
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["deploy.children"])
+        self._context.set_forkserver_preload(_LOADED_ONCE)
         self.children: dict[str, ForkedChild] = {}
         self._died: asyncio.Queue[ForkedChild] = asyncio.Queue()
         self._stopping: set[str] = set()
@@ -50,7 +53,7 @@ class Supervisor:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self.stop(*reversed(self.children))
+        await self.stop(*self.children)
 
     def start(self, name: str, part: Part) -> ForkedChild:
         """Start a process; return at once."""
@@ -62,7 +65,8 @@ class Supervisor:
         os.environ.setdefault(
             "OPENBLAS_NUM_THREADS", "1"
         )  # threads of a linear algebra library only get in the way
-        process.start()
+        with without_main():
+            process.start()
         its.close()
         assert process.pid is not None
         former = self.children.get(name)
@@ -90,20 +94,25 @@ class Supervisor:
         return [c for c in self.children.values() if c.ended.is_set() and c.name not in self._stopping]
 
     async def stop(self, *names: str) -> None:
-        """End processes one after the other: ask, wait, and kill what does not answer."""
+        """End processes, the nodes first, all at a time: ask, wait, and kill what does not answer."""
         self._stopping.update(names)
-        for name in names:
-            child = self.children[name]
-            if child.ended.is_set():
-                continue
-            child.process.terminate()
-            child.signal(signal.SIGCONT)  # one that was stopped would not hear of it
-            try:
-                async with asyncio.timeout(_STOP_DEADLINE):
-                    await child.ended.wait()
-            except TimeoutError:
-                child.process.kill()
+        for servers in (False, True):
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    if (name in SERVERS) == servers and not self.children[name].ended.is_set():
+                        group.create_task(self._stop(self.children[name]))
+
+    async def _stop(self, child: ForkedChild) -> None:
+        if child.ended.is_set():
+            return
+        child.process.terminate()
+        child.signal(signal.SIGCONT)  # one that was stopped would not hear of it
+        try:
+            async with asyncio.timeout(_STOP_DEADLINE):
                 await child.ended.wait()
+        except TimeoutError:
+            child.process.kill()
+            await child.ended.wait()
 
     def _hear(self, child: ForkedChild) -> None:
         try:

@@ -31,7 +31,7 @@ from deploy.containers.attachment import relay
 from deploy.containers.engine import asked_to, connect
 from deploy.containers.parts import BROKER_PORT, STATE_PORT, Errand, Plane, errand_of
 from deploy.errors import EngineUnusable
-from deploy.launcher import Place
+from deploy.launcher import SERVERS, Place
 
 ResultT = TypeVar("ResultT")
 
@@ -40,7 +40,6 @@ DIRECTORY_LABEL: Final = "bellwire.directory"
 PART_LABEL: Final = "bellwire.part"
 _RUN_LABEL: Final = "bellwire.run"
 _PLANES: Final[tuple[Plane, ...]] = ("classical", "quantum")
-_SERVERS: Final = ("broker", "state")
 _START_DEADLINE: Final = 30.0
 _STOP_DEADLINE: Final = 5
 _AT_ONCE: Final = 8
@@ -144,14 +143,14 @@ class Containers:
         for servers in (False, True):
             async with asyncio.TaskGroup() as group:
                 for name in names:
-                    if (name in _SERVERS) == servers and not self.children[name].ended.is_set():
+                    if (name in SERVERS) == servers and not self.children[name].ended.is_set():
                         group.create_task(self._stop(self.children[name]))
 
     async def _stop(self, child: Container) -> None:
         if child.input is not None:
             child.input.close()
         if child.identity:
-            with suppress(EngineUnusable):  # it has ended meanwhile
+            with suppress(APIError):  # it has ended meanwhile, and is gone
                 await self._ask(lambda: self._client.stop(child.identity, timeout=_STOP_DEADLINE))
         await child.ended.wait()
 

@@ -7,8 +7,6 @@ from itertools import islice, pairwise
 from math import inf
 from typing import TypeAlias
 
-import networkx as nx
-
 Hop: TypeAlias = tuple[str, str]
 """A node and the next one."""
 
@@ -28,6 +26,8 @@ def find_route(
     pool is fullest is chosen, in units, by what ``levels`` knows; a pool of which nothing is known counts as full.
     ``barred`` hops are not used in either direction.
     """
+    import networkx as nx  # loaded here, for it is a good part of a process, and most nodes relay no keys
+
     graph: nx.Graph[str] = nx.Graph(
         (near, far)
         for near in sorted(links)

@@ -9,6 +9,7 @@ from itertools import groupby
 from math import sqrt
 from typing import TypeAlias, cast
 
+from broker.announcement import STATUS
 from broker.bus import Bus
 from broker.envelope import Envelope
 from broker.inbox import Sequencer
@@ -49,7 +50,11 @@ class RoutingController:
         self._nodes = {node.name: node for node in topology.nodes}
 
     async def serve(self) -> None:
-        """Answer until cancelled; raise ``BrokerLost``."""
+        """Answer until cancelled; raise ``BrokerLost``.
+
+        It says that it is there as every party does: after an outage the bus says so again, and it is asked again.
+        """
+        await self._bus.announce(STATUS, {"state": "ready"})
         sequencer, sent = Sequencer(), Counter[tuple[str, str]]()
         async for delivery in self._bus.deliveries():
             if isinstance(delivery.content, Envelope):

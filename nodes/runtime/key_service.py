@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from broker.bus import Bus
 from broker.telemetry import Record, Sink
@@ -23,8 +24,10 @@ from nodes.runtime.channel import Channel
 from nodes.runtime.clock import RunClock
 from nodes.runtime.key_plane import BusKeyPlane
 from nodes.runtime.keys_config import KeysConfig
-from nodes.runtime.kme_http import Access, serve_kme
 from nodes.runtime.mail import KEYS, PostOffice
+
+if TYPE_CHECKING:
+    from nodes.runtime.kme_http import Access
 
 _TELL_INTERVAL = 0.5
 _REFILL_INTERVAL = 2.0
@@ -82,6 +85,9 @@ class KeyService:
         """Answer other nodes and applications, keep the pools filled, and announce levels, until cancelled."""
         async with AsyncExitStack() as resources:
             if self._config.kme is not None:
+                # loaded here, for a web server is a good part of a process, and most nodes do without one
+                from nodes.runtime.kme_http import serve_kme
+
                 kme = await resources.enter_async_context(
                     serve_kme(self._config.kme, self.manager, self._note_access)
                 )

@@ -66,7 +66,7 @@ async def _connected(config: NodeConfig, surroundings: Surroundings, sink: Sink)
         username=config.name,
         password=broker.secret,
         tls=broker.context(),
-        announcements=True,
+        statuses=True,
         telemetry=sink,
         clock=client.now,
     )

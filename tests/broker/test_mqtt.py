@@ -226,6 +226,21 @@ async def test_the_last_status_is_told_to_who_comes_later(new_broker: NewBroker,
             assert await contents(control, 1) == [Announcement("alice", "status", {"state": "ready"})]
 
 
+async def test_who_wants_statuses_alone_hears_of_nothing_else(
+    new_broker: NewBroker, new_bus: NewBus, new_envelope: Make
+) -> None:
+    async with new_broker() as broker, new_bus("bob", broker, statuses=True) as bob:
+        async with new_bus("alice", broker) as alice:
+            await alice.announce("events", {"passed": True})
+            await alice.announce("status", {"state": "ready"})
+            await alice.publish(new_envelope())
+        assert await contents(bob, 3) == [
+            Announcement("alice", "status", {"state": "ready"}),
+            new_envelope(),
+            Announcement("alice", "status", {"state": "left"}),
+        ]
+
+
 async def test_a_party_that_ends_well_has_left_and_one_that_fails_is_lost(
     new_broker: NewBroker, new_bus: NewBus
 ) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from broker.announcement import Announcement
 from broker.envelope import Envelope
 from broker.memory import MemoryBroker
 from nodes import codec
@@ -32,6 +33,18 @@ Chain = Callable[..., WorldConfig]
 
 def controller(world: WorldConfig) -> RoutingController:
     return RoutingController(MemoryBroker().bus("controller"), "lab", topology(world), tunes(world))
+
+
+async def test_it_says_that_it_is_there_so_that_who_missed_it_asks_again() -> None:
+    hub, world = MemoryBroker(), diamond()
+    async with (
+        hub.bus("a", "lab", announcements=True) as node,
+        hub.bus("controller", "lab") as bus,
+        attendants() as attend,
+    ):
+        attend(RoutingController(bus, "lab", topology(world), tunes(world)).serve())
+        delivery = await anext(node.deliveries())
+        assert delivery.content == Announcement("controller", "status", {"state": "ready"})
 
 
 def single_click(alpha: float = 0.1, emission: float = 0.01, nodes: int = 2) -> WorldConfig:

@@ -20,7 +20,7 @@ from nodes.keys.errors import Reproducible
 from nodes.keys.secret import Secret
 from nodes.keys.site import Pair
 from nodes.keys.store import KeyStore
-from nodes.runtime import key_service
+from nodes.runtime import key_service, kme_http
 from nodes.runtime.attendants import attendants
 from nodes.runtime.channel import Channel, Hop
 from nodes.runtime.clock import RealTimeClock
@@ -202,7 +202,7 @@ async def test_reproducible_keys_are_delivered_by_a_kme_that_is_told_to_only(
     async def serve_nobody(*args: object) -> AsyncIterator[SimpleNamespace]:
         yield SimpleNamespace(port=0)
 
-    monkeypatch.setattr(key_service, "serve_kme", serve_nobody)
+    monkeypatch.setattr(kme_http, "serve_kme", serve_nobody)
     files = (Path("authority"), Path("certificate"), Path("key"))
     kme = KmeConfig("lab", "north", SAES, *files, deliver_reproducible=told_to)
     async with row(seed=1, kme=kme) as there:

@@ -1,0 +1,134 @@
+"""What nodes are told when something is done to the lab: what has changed for them, and all of it when in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from deploy.interventions import Interventions
+from deploy.node_processes import NodeProcesses
+from deploy.plan import Plan, plan
+from deploy.topology import load
+from nodes.runtime.conductor import Conductor
+from nodes.runtime.orders import ChangeChannels
+from shared_state.oracle import OracleClient
+
+ROW = """
+name: row
+nodes: {a: , b: , c: , d: }
+links:
+  - {endpoints: [a, b], length: 10 km}
+  - {endpoints: [b, c], length: 10 km}
+  - {endpoints: [c, d], length: 10 km}
+"""
+
+
+class Nature:
+    """An oracle of a lab in real time to which everything can be done."""
+
+    mode, scale = "real-time", 1.0
+
+    async def now(self) -> float:
+        return 1.0
+
+    async def nothing(self, *arguments: object) -> None:
+        """Do what is asked."""
+
+    intervene = change_link = set_link = nothing
+
+
+class Told:
+    """A conductor who keeps what each node is told; those who are ``deaf`` do not confirm it."""
+
+    def __init__(self) -> None:
+        self.orders: list[dict[str, tuple[set[str], tuple[str, ...]]]] = []
+        self.deaf: set[str] = set()
+
+    async def reroute(self, orders: Mapping[str, ChangeChannels]) -> set[str]:
+        self.orders.append(
+            {node: ({way.node for way in order.ways}, order.severed) for node, order in orders.items()}
+        )
+        return self.deaf & orders.keys()
+
+
+class Processes:
+    """No node is stopped."""
+
+    paused: frozenset[str] = frozenset()
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Plan:
+    """Four nodes in a row."""
+    file = tmp_path / "row.yaml"
+    file.write_text(ROW)
+    return plan(load(file), mode="real-time")
+
+
+@pytest.fixture
+def told() -> Told:
+    """Return who keeps what nodes are told."""
+    return Told()
+
+
+@pytest.fixture
+def interventions(planned: Plan, told: Told) -> Interventions:
+    """Return what is done to a lab of which there is nothing but what nodes are told."""
+    nobody: Any = lambda *arguments: None  # noqa: E731 - in place of three callbacks
+    return Interventions(
+        planned,
+        cast(OracleClient, Nature()),
+        cast(Conductor, told),
+        cast(NodeProcesses, Processes()),
+        nobody,
+        nobody,
+    )
+
+
+async def test_a_partition_changes_no_way_and_none_is_told(interventions: Interventions, told: Told) -> None:
+    await interventions.partition([["a"]])
+    assert told.orders == [
+        {"a": (set(), ("b", "c", "d")), "b": (set(), ("a",)), "c": (set(), ("a",)), "d": (set(), ("a",))}
+    ]
+    await interventions.heal()
+    assert told.orders[1] == dict.fromkeys("abcd", (set(), ()))
+
+
+async def test_a_longer_link_is_told_to_those_whose_messages_pass_it_and_once(
+    interventions: Interventions, told: Told
+) -> None:
+    await interventions.change_link("a-b", {"length": "20 km"})
+    far = {"b", "c", "d"}
+    assert told.orders == [{"a": (far, ()), "b": ({"a"}, ()), "c": ({"a"}, ()), "d": ({"a"}, ())}]
+    await interventions.partition([["d"]])
+    assert {ways == set() for ways, _ in told.orders[1].values()} == {True}
+
+
+async def test_who_has_not_confirmed_is_told_everything_the_next_time(
+    interventions: Interventions, told: Told
+) -> None:
+    told.deaf = {"d"}
+    await interventions.change_link("a-b", {"length": "20 km"})
+    told.deaf = set()
+    await interventions.reset_link("a-b")
+    assert told.orders[1]["d"] == ({"a", "b", "c"}, ()), "it may have heard of the longer link or not"
+    assert told.orders[1]["c"] == ({"a"}, ())
+    await interventions.change_link("b-c", {"length": "20 km"})
+    assert told.orders[2]["d"] == ({"a", "b"}, ())
+
+
+async def test_who_begins_knows_all_ways_as_they_are(
+    interventions: Interventions, told: Told, planned: Plan
+) -> None:
+    told.deaf = {"d"}
+    await interventions.change_link("a-b", {"length": "20 km"})
+    told.deaf = set()
+    channels, severed = interventions.channels("d")
+    assert channels.keys() == {"a", "b", "c"}
+    assert channels["a"] != planned.nodes["d"].channels["a"]
+    assert severed == ()
+    await interventions.partition([["a"]])
+    assert told.orders[1]["d"] == (set(), ("a",))
