@@ -110,6 +110,9 @@ class ControlPlane:
             ) as error:
                 cause = root_cause(error)
                 answer = {"error": {"exit_code": getattr(cause, "exit_code", 1), "message": str(cause)}}
+            except Exception as error:  # noqa: BLE001 - whoever has asked is told, whatever it was
+                _log.exception("a request has failed")
+                answer = {"error": {"exit_code": 1, "message": f"{type(error).__name__}: {error}"}}
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
             writer.close()

@@ -17,8 +17,8 @@ from deploy.wording import quoted
 SPEED_OF_LIGHT: Final = 299_792_458.0
 """Metres per second, in vacuum: exact since 1983."""
 
-RESERVED_NAMES: Final = frozenset({"control", "controller", "monitor"})
-"""The parties every lab has besides its nodes: who launches it, and who may look on."""
+RESERVED_NAMES: Final = frozenset({"control", "controller", "monitor", "operator", "broker", "state"})
+"""The parties every lab has besides its nodes: who launches it, who may look on, and the two servers."""
 
 _NUMBER: Final = r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 
