@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,7 @@ class Hosts:
             assert time.monotonic() < deadline, "the wire is not mended"
 
 
-def said(process: subprocess.Popen[str], what: str) -> str:
+def _said(process: subprocess.Popen[str], what: str) -> str:
     """Return what a process says on standard error up to ``what``; fail when it ends before, or takes too long."""
     assert process.stderr is not None
     lines, deadline = "", time.monotonic() + _PATIENCE
@@ -107,14 +107,20 @@ def said(process: subprocess.Popen[str], what: str) -> str:
 
 
 @pytest.fixture
-def hosts(tmp_path: Path, bellwire: Bellwire) -> Iterator[Hosts]:
+def said() -> Callable[[subprocess.Popen[str], str], str]:
+    """Wait for what a process says on standard error."""
+    return _said
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, bellwire: Bellwire, ends: Callable[[Sequence[int]], None]) -> Iterator[Hosts]:
     """Two hosts; at the end no process of either is left, and no namespace."""
     if reason := reason_to_skip():
         pytest.skip(reason)
     name = f"bw{token_hex(3)}"
     subnet = f"10.{77 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
     with ExitStack() as undone:
-        for side, number in (("a", 1), ("b", 2)):
+        for side in "ab":
             _ip("netns", "add", name + side)
             undone.callback(_ip, "netns", "del", name + side)
             _ip("-n", name + side, "link", "set", "lo", "up")
@@ -141,7 +147,7 @@ def hosts(tmp_path: Path, bellwire: Bellwire) -> Iterator[Hosts]:
             made.append(Host(name + side, f"{subnet}.{number}", name + side, other))
         yield Hosts(*made)
         for host in made:
-            host.bellwire.wait_for(lambda host=host: not host.bellwire.processes())
+            ends(host.bellwire.processes())
             assert host.bellwire.left_over() == []
 
 
