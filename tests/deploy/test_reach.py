@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from broker.programs.choose import find_mosquitto
 from deploy import reach
 from deploy.credentials import Credentials
 from deploy.errors import LabFileInvalid, UsageError
@@ -113,4 +112,3 @@ def test_without_mosquitto_it_is_told_how_to_get_it(planned: Plan, monkeypatch: 
     monkeypatch.setattr(reach, "find_mosquitto", lambda: None)
     with pytest.raises(UsageError, match="mosquitto, which is not here; install it"):
         reach.places(planned)
-    assert find_mosquitto is not None
