@@ -106,12 +106,15 @@ class JoinDoor:
             await asyncio.gather(door.wait_closed(), *self._serving, return_exceptions=True)
 
     def _conversation(self) -> asyncio.Protocol:
-        return StreamReaderProtocol(StreamReader(limit=_LONGEST_HELLO), self._serve)
+        caller = _Caller(
+            StreamReader(limit=_LONGEST_HELLO),
+            lambda reader, writer: self._serve(caller.where, reader, writer),
+        )
+        return caller
 
-    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def _serve(self, where: str, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        where = str(writer.get_extra_info("peername")[0])
         if len(self._serving) >= _AT_ONCE:
             self._note(f"hung up on {where}: {_AT_ONCE} others are at the door")
             writer.close()
@@ -157,6 +160,16 @@ class JoinDoor:
     def _note(self, event: str) -> None:
         with self._log.open("a", encoding="utf-8") as log:
             log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}  {event}\n")
+
+
+class _Caller(StreamReaderProtocol):
+    """A connection, which is asked where it comes from while it lasts."""
+
+    where = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.where = str(transport.get_extra_info("peername")[0])
+        super().connection_made(transport)
 
 
 async def _hello(reader: StreamReader) -> tuple[str, bytes] | None:

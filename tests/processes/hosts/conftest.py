@@ -13,10 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -95,7 +94,7 @@ class Hosts:
             assert time.monotonic() < deadline, "the wire is not mended"
 
 
-def said(process: subprocess.Popen[str], what: str) -> str:
+def _said(process: subprocess.Popen[str], what: str) -> str:
     """Return what a process says on standard error up to ``what``; fail when it ends before, or takes too long."""
     assert process.stderr is not None
     lines, deadline = "", time.monotonic() + _PATIENCE
@@ -108,7 +107,13 @@ def said(process: subprocess.Popen[str], what: str) -> str:
 
 
 @pytest.fixture
-def hosts(tmp_path: Path, bellwire: Bellwire) -> Iterator[Hosts]:
+def said() -> Callable[[subprocess.Popen[str], str], str]:
+    """Wait for what a process says on standard error."""
+    return _said
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, bellwire: Bellwire, ends: Callable[[Sequence[int]], None]) -> Iterator[Hosts]:
     """Two hosts; at the end no process of either is left, and no namespace."""
     if reason := reason_to_skip():
         pytest.skip(reason)
@@ -142,7 +147,7 @@ def hosts(tmp_path: Path, bellwire: Bellwire) -> Iterator[Hosts]:
             made.append(Host(name + side, f"{subnet}.{number}", name + side, other))
         yield Hosts(*made)
         for host in made:
-            host.bellwire.wait_for(partial(_is_quiet, host))
+            ends(host.bellwire.processes())
             assert host.bellwire.left_over() == []
 
 

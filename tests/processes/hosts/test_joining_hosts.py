@@ -28,15 +28,6 @@ links: [{{endpoints: [alice, bob], length: 1 km}}]
 Said = Callable[[subprocess.Popen[str], str], str]
 
 
-@pytest.fixture
-def said(request: pytest.FixtureRequest) -> Said:
-    """Wait for what a process says."""
-    from importlib import import_module  # the conftest of this folder, whatever name pytest gives it
-
-    function: Said = import_module("tests.processes.hosts.conftest").said
-    return function
-
-
 @contextmanager
 def lab_up(host: Host, tmp_path: Path, name: str = "far", bob: str = "") -> Iterator[str]:
     """Bring the lab up on a host; give what was said to its user."""
@@ -266,7 +257,7 @@ def test_a_node_that_is_not_external_and_a_lab_without_a_host_offer_nothing(
     hosts: Hosts, tmp_path: Path
 ) -> None:
     with lab_up(hosts.here, tmp_path):
-        assert "no external node 'bob'" in hosts.here.bellwire("node", "token", "bob", "-l", "far").err
+        assert "unknown external node 'bob'" in hosts.here.bellwire("node", "token", "bob", "-l", "far").err
     near = tmp_path / "near.yaml"
     near.write_text(
         "nodes: {alice: {external: true}, bob: }\nlinks: [{endpoints: [alice, bob], length: 1 km}]\n"
