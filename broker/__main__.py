@@ -32,9 +32,7 @@ def read_program(line: str) -> BrokerProgram:
         tls = BrokerTls(**document["tls"]) if document.get("tls") else None
         config = BrokerConfig(**document | {"directory": Path(document["directory"]), "tls": tls})
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ProgramError(
-            f"Standard input does not begin with a broker's configuration as one line of JSON: {error!r}."
-        ) from error
+        raise ProgramError(f"This is no broker's configuration as one line of JSON: {error!r}.") from error
     return choose(config, choice)
 
 
@@ -70,6 +68,10 @@ def _text(file: Path) -> bytes:
         raise ProgramError(f"There is no broker's configuration at {file}: {error}.") from error
 
 
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m broker", description="A Bellwire lab's broker")
     parser.add_argument(
@@ -77,5 +79,5 @@ if __name__ == "__main__":
     )
     try:
         asyncio.run(main(parser.parse_args().config))
-    except BrokerError as error:
-        sys.exit(str(error))
+    except* BrokerError as errors:
+        sys.exit(str(_first(errors)))

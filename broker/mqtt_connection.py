@@ -144,7 +144,8 @@ class Connection:
             if self._gone.is_set() or self._overslept(scope):
                 return False
             raise BrokerLost(
-                f"The broker at {self._account} has not confirmed a message for {patience} s."
+                f"The broker at {self._account} has not confirmed a message of {self._account.username!r} for "
+                f"{patience} s."
             ) from error
         return True
 
@@ -198,7 +199,8 @@ class Connection:
                 "Check the lab, user name and password; a lab may make new passwords at each start."
             )
         return BrokerUnreachable(
-            f"The broker at {self._account} does not answer: {error}. Check that it runs and speaks MQTT."
+            f"The broker at {self._account} does not answer {self._account.username!r}: "
+            f"{str(error) or type(error).__name__}. Check that it runs and speaks MQTT."
         )
 
 

@@ -29,7 +29,10 @@ def carried(request: RunRequest, homes: Path) -> Iterator[RunRequest]:
         return
     read, reader = _READS[request.program]
     written, writer = _WRITES[request.program]
-    source, destination = (Path(str(request.parameters[name])) for name in (read, written))
+    source, destination = (Path(str(request.parameters.get(name, ""))) for name in (read, written))
+    if not source.is_file() or not destination.name:
+        yield request  # whose program says what it lacks
+        return
     with (
         TemporaryDirectory(dir=homes / request.roles[reader], prefix="out-") as out,
         TemporaryDirectory(dir=homes / request.roles[writer], prefix="in-") as into,
@@ -37,7 +40,7 @@ def carried(request: RunRequest, homes: Path) -> Iterator[RunRequest]:
         leaves, arrives = Path(out) / source.name, Path(into) / destination.name
         shutil.copyfile(source, leaves)
         yield replace(request, parameters={**request.parameters, read: str(leaves), written: str(arrives)})
-        if arrives.exists():
+        if arrives.is_file() and not arrives.is_symlink():
             with TemporaryDirectory(dir=destination.parent, prefix=".bellwire-") as beside:
                 moved = shutil.move(arrives, Path(beside) / destination.name)
                 Path(moved).replace(destination)

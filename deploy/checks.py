@@ -16,6 +16,7 @@ from deploy.fields import NAME_PATTERN
 from deploy.link_checks import check_links
 from deploy.lookup import at, elements, quantity, table
 from deploy.node_checks import check_nodes
+from deploy.runtime_checks import check_runtime
 from deploy.source import KeyPath, Value
 from deploy.units import LENGTH
 from deploy.wording import quoted, unknown
@@ -27,6 +28,7 @@ STANDARD_KINDS: Final = ("endnode", "repeater", "trusted-node")
 def check(lab: Value, file: Path) -> Iterator[Complaint]:
     """Find what does not fit together in ``lab``, which was read from ``file``."""
     yield from _name(lab, file)
+    yield from check_runtime(lab)
     yield from _links(lab)
     yield from _kinds(lab)
     yield from check_nodes(lab)

@@ -41,6 +41,10 @@ _GRACE = 3.0
 _SELF_EXPLANATORY = (BrokerError, NodeError, SharedStateError)
 
 
+def _write_line(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - it is the log of this process
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerPart:
     """Run a broker program."""
@@ -50,7 +54,8 @@ class BrokerPart:
 
     async def serve(self, ready: Ready) -> None:
         """Serve until cancelled."""
-        async with choose(self.config, cast(Choice, self.choice)) as broker:
+        log = _write_line if self.config.tls is not None else None
+        async with choose(self.config, cast(Choice, self.choice), log) as broker:
             ready(broker.port)
             await broker.watch()
 

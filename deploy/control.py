@@ -25,6 +25,7 @@ from deploy.control_address import LONGEST_LINE, OPERATOR, ControlAddress, Socke
 from deploy.errors import ControlUnreachable, DeployError, Reported
 from deploy.faults import Faults
 from deploy.jobs import Job
+from deploy.join_door import JoinOffer
 from deploy.key_pools import KeyPool
 from deploy.laboratory import Laboratory
 from nodes.errors import NodeError
@@ -109,6 +110,9 @@ class ControlPlane:
             ) as error:
                 cause = root_cause(error)
                 answer = {"error": {"exit_code": getattr(cause, "exit_code", 1), "message": str(cause)}}
+            except Exception as error:  # noqa: BLE001 - whoever has asked is told, whatever it was
+                _log.exception("a request has failed")
+                answer = {"error": {"exit_code": 1, "message": f"{type(error).__name__}: {error}"}}
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
             writer.close()
@@ -128,6 +132,8 @@ class ControlPlane:
                 return [asdict(status) for status in self._lab.status()]
             case {"do": "fault", "what": str(what), "arguments": dict(arguments)}:
                 return await self._lab.carry_out(what, arguments)
+            case {"do": "token", "node": str(node)}:
+                return asdict(self._lab.offer(node))
             case {"do": "keys"}:
                 return [asdict(pool) for pool in await self._lab.keys()]
             case {"do": "down"}:
@@ -172,6 +178,10 @@ class RemoteLab(Faults):
     async def keys(self) -> list[KeyPool]:
         """Return what the nodes have in store; see ``Laboratory.keys``."""
         return [KeyPool(**pool) for pool in await self._ask({"do": "keys"})]
+
+    async def offer(self, node: str) -> JoinOffer:
+        """Ask how somebody on another host becomes ``node``; see ``Laboratory.offer``."""
+        return JoinOffer(**await self._ask({"do": "token", "node": node}))
 
     async def down(self) -> None:
         """Ask the lab to end."""

@@ -39,11 +39,10 @@ class Credentials:
         self._broker, self._state = broker, state
         self._authority = authority or Authority(plan.lab, datetime.now(UTC))
         self._tls: dict[str, TlsIdentity] = {}
-        if plan.launcher == "docker":
+        self._secured = plan.launcher == "docker" or bool(plan.host)
+        if self._secured:
             parties = [*plan.nodes, CONTROL, CONTROLLER, MONITOR]
             self._tls = {name: self._authority.identify(name) for name in parties}
-            for server in (broker.known_as, state.known_as):
-                self._tls[server] = self._authority.identify(server, [server, "localhost", LOOPBACK])
         self._passwords = {
             name: secrets.token_hex(16) for name in [*plan.nodes, CONTROL, CONTROLLER, MONITOR]
         }
@@ -63,7 +62,7 @@ class Credentials:
 
     def broker_config(self, directory: Path) -> BrokerConfig:
         """Return what the broker's process is told."""
-        own = self._tls.get(self._broker.known_as)
+        own = self.server_identity(self._broker)
         return BrokerConfig(
             lab=self._plan.lab,
             users=self._passwords,
@@ -73,6 +72,10 @@ class Credentials:
             monitor=MONITOR,
             tls=None if own is None else BrokerTls(own.authority, own.certificate, own.key),
         )
+
+    def server_identity(self, place: Place) -> TlsIdentity | None:
+        """Make the identity of a server of the lab at ``place``, None where its parties show no certificates."""
+        return self._authority.identify(place.names[0], place.names) if self._secured else None
 
     def server_config(self, journal: Path | None, record: Path | None) -> ServerConfig:
         """Return what the shared-state server is told, with the files in which it writes, if any."""
@@ -84,7 +87,7 @@ class Credentials:
             self._tokens[CONTROL],
             host=self._state.host,
             port=self._state.port,
-            tls=self._tls.get(self._state.known_as),
+            tls=self.server_identity(self._state),
             journal=str(journal or ""),
             record=str(record or ""),
         )
@@ -167,7 +170,7 @@ class Credentials:
             authority=files.authority,
             certificate=own.certificate,
             key=own.key,
-            host=self._broker.host,
+            host=self._broker.host if self._plan.launcher == "docker" else LOOPBACK,
             port=self._ports[node.name],
             limits=service.limits,
             deliver_reproducible=service.deliver_reproducible,

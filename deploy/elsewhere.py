@@ -23,12 +23,13 @@ CONTROL_PORT: Final = 7084
 
 @dataclass(frozen=True, slots=True)
 class ControlConfig:
-    """The control party of one lab: the ``text`` of its file, its clock and seed, and how it gets in.
+    """The control party of ``lab``: the ``text`` of its file, its clock and seed, and how it gets in.
 
     ``broker`` has the accesses of the parties that it is: control, the routing controller, the monitor. It serves the
     lab's operator on ``port``, as ``tls``.
     """
 
+    lab: str
     text: str
     mode: ClockMode
     seed: int | None
@@ -39,7 +40,9 @@ class ControlConfig:
 
     def plan(self) -> Plan:
         """Return the plan of the lab, as it was when the parties' configurations were made."""
-        return plan(read(self.text, Path("lab.yaml")), mode=self.mode, seed=self.seed, launcher="docker")
+        return plan(
+            read(self.text, Path(f"{self.lab}.yaml")), mode=self.mode, seed=self.seed, launcher="docker"
+        )
 
 
 class Elsewhere:
@@ -76,6 +79,9 @@ class Elsewhere:
     def invitation(self, name: str, visits: int) -> NoReturn:
         """Raise ``UsageError``: a node of somebody's own has its document from where the lab was exported."""
         raise UsageError(f"the document of node '{name}' is where the lab was exported")
+
+    def door(self) -> None:
+        """Return nothing: all nodes of an exported lab are started where it was exported to."""
 
     async def watch(self) -> None:
         """Wait for ever: others watch over the processes."""

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deploy.errors import NotFound
 from deploy.whole_files import write_whole
+from deploy.wording import unknown
 from nodes.runtime.config import NodeConfig
 from nodes.runtime.join_documents import FOLDER
 from shared_state.document import write
@@ -37,7 +39,13 @@ class ExternalNodes:
         """Leave the document by which a node joins the lab."""
         folder = self._directory / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
-        write_whole(folder / f"{name}.json", write(self._invitation(name, self._visits[name])))
+        write_whole(folder / f"{name}.json", write(self.document(name)))
+
+    def document(self, name: str) -> NodeConfig:
+        """Return the configuration by which a node joins the lab now. Raise ``NotFound`` for one of the lab's own."""
+        if name not in self._names:
+            raise NotFound(unknown("external node", name, self._names))
+        return self._invitation(name, self._visits[name])
 
     def visited(self, name: str) -> None:
         """Hear that a node has come. Whoever is it after that is another process, which draws with other dice."""

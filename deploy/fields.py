@@ -17,8 +17,8 @@ from deploy.wording import quoted
 SPEED_OF_LIGHT: Final = 299_792_458.0
 """Metres per second, in vacuum: exact since 1983."""
 
-RESERVED_NAMES: Final = frozenset({"control", "controller", "monitor"})
-"""The parties every lab has besides its nodes: who launches it, and who may look on."""
+RESERVED_NAMES: Final = frozenset({"control", "controller", "monitor", "operator", "broker", "state"})
+"""The parties every lab has besides its nodes: who launches it, who may look on, and the two servers."""
 
 _NUMBER: Final = r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 
@@ -92,19 +92,20 @@ class PerEnd:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A text of a certain form. ``form`` completes "is not ..."; ``reserved`` words are refused."""
+    """A text of a certain form. ``form`` completes "is not ..."; ``reserved`` words are refused, and ``why``."""
 
     pattern: str
     form: str
     example: str
     reserved: frozenset[str] = frozenset()
+    why: str = "is taken by every lab's own parties"
 
     def read(self, text: object) -> str:
         """Return ``text`` itself. Raise ``ValueInvalid``."""
         if not isinstance(text, str):
             raise ValueInvalid(f"not {self.form}", self.example)
         if text.lower() in self.reserved:
-            raise ValueInvalid(f"the name {quoted(text)} is taken by every lab's own parties", "another name")
+            raise ValueInvalid(f"the name {quoted(text)} {self.why}", "another name")
         if re.fullmatch(self.pattern, text, re.ASCII) is None:
             raise ValueInvalid(f"{quoted(text)} is not {self.form}", self.example)
         return text
@@ -133,6 +134,14 @@ Broker: TypeAlias = Annotated[
         "auto, embedded, mosquitto or mqtt://host:1883",
     ),
 ]
+HOST: Final = Spelling(
+    r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}",
+    "the name or address of a host",
+    "10.77.0.1",
+    frozenset({"0.0.0.0", "::"}),
+    "stands for all addresses and is none by which others find this host",
+)
+Host: TypeAlias = Annotated[str, HOST]
 Program: TypeAlias = Annotated[
     str, Spelling(r"[^\x00-\x1f]{1,1000}", "a program", "teleport or ./my_protocol.py")
 ]

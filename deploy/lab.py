@@ -18,6 +18,16 @@ LauncherName: TypeAlias = Literal["process", "docker"]
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a lab listens that is reached from other hosts: broker, shared-state server, and the door at which nodes
+    join. 0 takes a free port."""
+
+    broker: int = 8883
+    state: int = 7083
+    join: int = 7085
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """How the lab is run.
 
@@ -25,7 +35,8 @@ class Runtime:
     ``broker`` is ``auto``, ``embedded``, ``mosquitto`` or ``mqtt://host[:port]``. ``mode`` None leaves the choice of
     the clock to the command, ``journal`` None that of the journal and ``record`` None that of the record; ``scale``
     is emulated seconds per wall second, in real-time mode only, and ``patience`` for how many wall seconds a node may
-    keep its turn without a word, in virtual mode only.
+    keep its turn without a word, in virtual mode only. ``host``: the name or address by which other hosts reach this
+    one, empty for a lab on the loopback address; with it, the ``ports``.
     """
 
     launcher: LauncherName = "process"
@@ -37,6 +48,8 @@ class Runtime:
     record: bool | None = None
     max_qubits: int = 12
     patience: float = 60.0
+    host: str = ""
+    ports: Ports = field(default_factory=Ports)
 
 
 @dataclass(frozen=True, slots=True)

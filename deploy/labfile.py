@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deploy.fields import Broker, Name, NodeName, Program
+from deploy.fields import Broker, Host, Name, NodeName, Program
 from deploy.lab import LauncherName
 from deploy.link_keys import LinkKeys, TapKeys
 from deploy.node_keys import Equipment, NodeKeys
@@ -47,6 +47,16 @@ class ClockKeys(Section):
     )
 
 
+class PortKeys(Section):
+    """Where a lab of processes listens that is reached from other hosts; 0 takes a free port."""
+
+    broker: int | None = key("The broker's, under TLS. Default 8883.", 8883, ge=0, le=65535)
+    state: int | None = key("The shared-state server's, under TLS. Default 7083.", 7083, ge=0, le=65535)
+    join: int | None = key(
+        "That at which nodes of other hosts are told what they are. Default 7085.", 7085, ge=0, le=65535
+    )
+
+
 class RuntimeKeys(Section):
     """How the lab is run."""
 
@@ -54,6 +64,13 @@ class RuntimeKeys(Section):
         "What each party runs as: process, an operating-system process; docker, a container. Default process.",
         "docker",
     )
+    host: Host | None = key(
+        "Name or address of this host by which other hosts reach it: the broker and the shared-state server of a lab "
+        "of processes listen there, under TLS with certificates on both sides. Needs Mosquitto. Default: the loopback "
+        "address, without TLS.",
+        "10.77.0.1",
+    )
+    ports: PortKeys = section("Where a lab with a host listens.", {"broker": 8883}, PortKeys())
     image: str | None = key(
         "The containers' image, with launcher docker. Default bellwire:VERSION, which 'bellwire image build' makes.",
         "bellwire:0.1.0",

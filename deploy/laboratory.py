@@ -27,12 +27,15 @@ from deploy.errors import (
     RecordIncomplete,
     ResourceLimit,
     RunUnsuccessful,
+    UsageError,
 )
 from deploy.external_nodes import CONNECTED, ExternalNodes
 from deploy.faults import Faults
 from deploy.floors import mqtt_rate
 from deploy.interventions import Interventions
 from deploy.jobs import Job, request_for
+from deploy.join_door import LOG as JOIN_LOG
+from deploy.join_door import JoinDoor, JoinOffer
 from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
 from deploy.lab import Link
@@ -119,6 +122,7 @@ class Laboratory(Faults):
         self._levels = KeyLevels()
         self._routing: RoutingController | None = None
         self._external = ExternalNodes(plan.external, self.premises.invitation, directory)
+        self._door: JoinDoor | None = None
         self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
@@ -219,6 +223,24 @@ class Laboratory(Faults):
             return child.how()
         return "paused" if child.name in self._processes.paused else announced
 
+    def offer(self, node: str) -> JoinOffer:
+        """Say how somebody on another host becomes ``node``, once. Raise ``NotFound``, ``UsageError``."""
+        self._external.document(node)
+        if self._door is None:
+            raise UsageError(
+                f"no other host reaches lab '{self.plan.lab}'; bring it up with 'bellwire up LAB --host ADDRESS', an "
+                "address of this host"
+            )
+        return self._door.offer(node)
+
+    async def _open_door(self) -> None:
+        """Let nodes of other hosts join, where they can."""
+        if (identity := self.premises.door()) is not None and self.plan.external:
+            log = self.directory / "logs" / f"{JOIN_LOG}.log"
+            port = self.plan.ports.join
+            self._door = JoinDoor(identity, self.plan.host, port, self._external.document, log, self._warn)
+            await self._resources.enter_async_context(self._door.open())
+
     async def _bring_up(self) -> None:
         await self._resources.enter_async_context(self.premises)
         attend = await self._resources.enter_async_context(attendants())
@@ -235,6 +257,7 @@ class Laboratory(Faults):
             else:
                 self._start_node(node.name)
                 await asyncio.sleep(0)  # each takes a moment, in which nobody else gets on with anything
+        await self._open_door()
         await self._unless_trouble(self._nodes_ready())
         attend(self._note_trouble(self._guard))
         # their runs are called off first, while nodes and broker are there to hear it

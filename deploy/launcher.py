@@ -28,6 +28,16 @@ class Place:
         """Return the address of a server at this place, which from this host is that of ``here``."""
         return (self.known_as, self.port) if self.known_as else here
 
+    @property
+    def found_at(self) -> str:
+        """Return at which address this host finds it: who has a name for nodes listens on all of them."""
+        return "127.0.0.1" if self.known_as else self.host
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names and addresses that its certificate is to have."""
+        return list(dict.fromkeys([self.known_as or self.host, "localhost", "127.0.0.1"]))
+
 
 class Launcher(Protocol):
     """The processes of one lab. Use as an async context manager: leaving ends them all, and waits until they have.

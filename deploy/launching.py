@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deploy.launcher import Launcher
 from deploy.plan import Plan
+from deploy.reach import places
 from deploy.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 
 
 def launcher_for(plan: Plan, directory: Path) -> Launcher:
-    """Return the launcher of ``plan``; processes write their logs below ``directory``."""
+    """Return the launcher of ``plan``; processes write their logs below ``directory``.
+
+    Raise ``UsageError`` for a lab that cannot listen where it is to.
+    """
+    broker, state = places(plan)
     match plan.launcher:
         case "process":
-            return Supervisor(directory / "logs")
+            return Supervisor(directory / "logs", broker, state)
         case "docker":
             from deploy.containers.supervisor import Containers
 

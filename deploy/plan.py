@@ -7,7 +7,7 @@ from math import inf
 
 from deploy.errors import NotFound
 from deploy.key_links import LinkEnds
-from deploy.lab import App, KeyManagement, KeyService, Lab, LauncherName, Link
+from deploy.lab import App, KeyManagement, KeyService, Lab, LauncherName, Link, Ports
 from deploy.routes import shortest_paths
 from nodes.agreement import LinkAgreement
 from nodes.runtime.channel import Hop
@@ -58,7 +58,8 @@ class Plan:
     not the lab's own. ``controller``: who finds ways for pairs, ``built-in`` or ``external``; to the
     first of them links have ``weights``, by name. ``keys``: how they reach applications. ``links``: what they are, by
     name, for who changes them while the lab is up. ``launcher``: what starts the processes, as containers of ``image``
-    if that is docker.
+    if that is docker. ``host``: the name or address at which other hosts find the lab, on its ``ports``; empty for a
+    lab on the loopback address.
     """
 
     lab: str
@@ -76,6 +77,8 @@ class Plan:
     launcher: LauncherName = "process"
     image: str = ""
     links: dict[str, Link] = field(default_factory=dict)
+    host: str = ""
+    ports: Ports = field(default_factory=Ports)
 
     @property
     def external(self) -> tuple[str, ...]:
@@ -132,11 +135,12 @@ def plan(
     seed: int | None = None,
     default_journal: bool = False,
     launcher: LauncherName | None = None,
+    host: str | None = None,
 ) -> Plan:
     """Plan the processes of ``lab``.
 
     ``default_mode`` is the clock and ``default_journal`` the journal where the lab file leaves them open; ``mode``,
-    ``seed`` and ``launcher``, when given, replace the file's.
+    ``seed``, ``launcher`` and ``host``, when given, replace the file's.
     """
     world = WorldConfig(
         nodes={name: node.devices for name, node in lab.nodes.items()},
@@ -165,6 +169,8 @@ def plan(
         launcher=launcher or lab.runtime.launcher,
         image=lab.runtime.image,
         links=dict(lab.links),
+        host=lab.runtime.host if host is None else host,
+        ports=lab.runtime.ports,
         weights={link.name: link.weight for link in lab.links.values()},
         entanglement={
             (first, last): route.nodes

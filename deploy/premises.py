@@ -10,13 +10,14 @@ from typing import Final, Protocol, Self
 
 from deploy.child import Child
 from deploy.children import BrokerPart, NodePart, StatePart
-from deploy.credentials import LOOPBACK, Credentials, external_address, is_external
+from deploy.credentials import Credentials, external_address, is_external
 from deploy.key_access import KmeAddress
-from deploy.launcher import Launcher
+from deploy.launcher import Launcher, Place
 from deploy.plan import NodePlan, Plan
 from nodes.runtime.channel import Hop
 from nodes.runtime.config import Access, NodeConfig
 from shared_state.line import RESTART_WITHIN
+from shared_state.tls import TlsIdentity
 
 BROKER: Final = "broker"
 STATE: Final = "state"
@@ -59,6 +60,9 @@ class Premises(Protocol):
 
     def invitation(self, name: str, visits: int) -> NodeConfig:
         """Return what a node's process is told that somebody starts here, who is not the lab; the ``visits`` before."""
+
+    def door(self) -> TlsIdentity | None:
+        """Return who the lab is to nodes that join from other hosts, None where none can."""
 
     async def watch(self) -> None:
         """Wait until a process that was started here ends by itself; raise ``ProcessDied``."""
@@ -112,7 +116,7 @@ class OwnPremises:
 
     def state_access(self, party: str) -> Access:
         """Return how a party on this host gets into the shared-state server."""
-        return self.credentials.state_access(party, LOOPBACK, self.children[STATE].port)
+        return self.credentials.state_access(party, *self._state_here)
 
     def kme_addresses(self) -> dict[str, KmeAddress]:
         """Return where the KME of each node that has one listens."""
@@ -123,7 +127,7 @@ class OwnPremises:
     ) -> None:
         """Start a node's process, or start it again, with these channels to the others."""
         former = self.children.get(name)
-        state = self.launcher.state.seen_by_nodes((LOOPBACK, self.children[STATE].port))
+        state = self.launcher.state.seen_by_nodes(self._state_here)
         config = self._config(
             name, self._broker_of_nodes(), state, 0 if former is None else former.restarts + 1
         )
@@ -131,7 +135,11 @@ class OwnPremises:
 
     def invitation(self, name: str, visits: int) -> NodeConfig:
         """Return what a node's process is told that somebody else starts on this host."""
-        return self._config(name, self._broker, (LOOPBACK, self.children[STATE].port), visits)
+        return self._config(name, self._broker, self._state_here, visits)
+
+    def door(self) -> TlsIdentity | None:
+        """Return who the lab is to nodes that join from other hosts, None where none can."""
+        return self.credentials.server_identity(Place(self._plan.host)) if self._plan.host else None
 
     async def watch(self) -> None:
         """Wait until a process ends by itself; raise ``ProcessDied``."""
@@ -165,7 +173,11 @@ class OwnPremises:
         part = BrokerPart(self.credentials.broker_config(self._directory / BROKER), choice)
         child = self.launcher.start(BROKER, part)
         await self.launcher.started(child)
-        return LOOPBACK, child.port
+        return self.launcher.broker.found_at, child.port
+
+    @property
+    def _state_here(self) -> tuple[str, int]:
+        return self.launcher.state.found_at, self.children[STATE].port
 
     def _broker_of_nodes(self) -> tuple[str, int]:
         if is_external(self._plan.broker):

@@ -56,7 +56,7 @@ async def replay(
     _check_repeatable(recorded, header)
     done = interventions(recorded)
     lab = read(header.lab_text, Path(header.lab_file))
-    planned = plan(lab, default_mode="virtual", mode="virtual", seed=header.seed)
+    planned = plan(lab, default_mode="virtual", mode="virtual", seed=header.seed, host="")
     job = header.job()
     if _DESTINATION in job.parameters:
         job = replace(job, parameters={**job.parameters, _DESTINATION: str(directory / _DESTINATION)})

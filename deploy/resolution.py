@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.checks import is_file
-from deploy.lab import App, KeyManagement, KeyService, Lab, Link, Node, Runtime
+from deploy.lab import App, KeyManagement, KeyService, Lab, Link, Node, Ports, Runtime
 from deploy.labfile import AppKeys, KeyManagementKeys, LabFile
 from deploy.link_keys import LinkKeys, QkdKeys, SourceKeys, TapKeys
 from deploy.lookup import table
@@ -79,6 +79,8 @@ def _runtime(written: LabFile) -> Runtime:
             journal=None if runtime.journal is None else runtime.journal == "on",
             record=None if runtime.record is None else runtime.record == "on",
             max_qubits=runtime.max_qubits,
+            host=runtime.host,
+            ports=Ports(**runtime.ports.written()),
         )
     )
 

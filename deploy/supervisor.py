@@ -26,6 +26,7 @@ _LOADED_ONCE = ["deploy.children", "nodes.runtime.kme_http", "networkx"]
 """What children are made of, and what some of them load only where it is wanted: shared by all."""
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 5.0
+_LOOPBACK = Place()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,8 +40,8 @@ class ForkedChild(Child):
 class Supervisor:
     """The processes of one lab. Use as an async context manager: leaving ends them all, and waits until they have."""
 
-    def __init__(self, logs: Path) -> None:
-        self.broker = self.state = Place()
+    def __init__(self, logs: Path, broker: Place = _LOOPBACK, state: Place = _LOOPBACK) -> None:
+        self.broker, self.state = broker, state
         self._logs = logs
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_LOADED_ONCE)

@@ -72,6 +72,7 @@ class Line:
     ) -> None:
         self._dialler = dialler
         self._role = role
+        self._name = name
         self._conversation = Conversation(lab=lab, name=name, token=token, role=role)
         self._loop = asyncio.get_running_loop()
         self._monotonic = monotonic
@@ -96,8 +97,9 @@ class Line:
             async with asyncio.timeout(CONNECT_WITHIN):
                 self._welcomed_at = await self._connect()
         except (OSError, TimeoutError) as error:
-            reason = str(error) or "not in time"
-            raise ServerLost(f"no shared-state server answers at {self._dialler}: {reason}.") from error
+            raise ServerLost(
+                f"no shared-state server answers '{self._name}' at {self._dialler}: {_reason(error)}."
+            ) from error
         self._began = self.welcome.now
 
     def emulated_now(self) -> float:
@@ -191,7 +193,8 @@ class Line:
         if not self._welcomed.done():
             self._welcomed.set_exception(ConnectionResetError("the connection was closed before the welcome"))
         elif not self._kept:
-            self._give_up(ServerLost(f"the connection to the server at {self._dialler} was lost."))
+            lost = f"the connection of '{self._name}' to the server at {self._dialler} was lost."
+            self._give_up(ServerLost(lost))
         self._down.set()
 
     async def _connect(self) -> float:
@@ -224,7 +227,7 @@ class Line:
                 async with asyncio.timeout(patience := self._patience()):
                     await self._reconnect()
             except (TimeoutError, SharedStateError) as error:
-                reason = str(error) or f"nobody has answered for {patience:g} s"
+                reason = str(error) or f"nobody has answered '{self._name}' for {patience:g} s"
                 self._give_up(ServerLost(f"the server at {self._dialler} is gone: {reason}."))
 
     def _patience(self) -> float:
@@ -240,9 +243,8 @@ class Line:
             patience = PATIENCE + self.welcome.lease
             answered, _ = await asyncio.wait([self._mark()], timeout=patience)
             if not answered:
-                self._give_up(
-                    ServerLost(f"the server at {self._dialler} is silent: no answer came for {patience:g} s.")
-                )
+                silent = f"no answer to '{self._name}' came for {patience:g} s"
+                self._give_up(ServerLost(f"the server at {self._dialler} is silent: {silent}."))
 
     async def _reconnect(self) -> None:
         while True:
@@ -326,6 +328,13 @@ class Line:
         for question in waiting.values():
             if not question.answer.done():
                 question.answer.set_exception(ServerLost(error.message))
+
+
+def _reason(error: OSError) -> str:
+    """Say why there is no connection; asyncio leaves some of its errors without a word."""
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"not within {CONNECT_WITHIN:g} s"
+    return str(error) or "it has ended the connection"
 
 
 def _at_once(settle: Callable[[], None]) -> None:

@@ -27,6 +27,12 @@ class TlsIdentity:
         context.verify_mode = ssl.CERT_REQUIRED
         return self._loaded(context)
 
+    def open_server_context(self) -> ssl.SSLContext:
+        """Return what a server takes connections with from anybody, whom it knows by other means than a certificate."""
+        context = self._loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        return context
+
     def client_context(self) -> ssl.SSLContext:
         """Return what a client connects with: to a server of the same authority only, of the name that it dials."""
         return self._loaded(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))

@@ -17,14 +17,21 @@ _log = logging.getLogger(__name__)
 
 
 class TlsDoor:
-    """Accepts connections of parties with a certificate; ``make`` gives the protocol of each.
+    """Accepts connections of parties with a certificate; ``make`` gives the protocol of each, ``tell`` hears who is
+    refused.
 
     asyncio's own server says nothing of a handshake that fails, and whoever runs a lab wants to know who was refused.
     """
 
-    def __init__(self, context: ssl.SSLContext, make: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        make: Callable[[], asyncio.Protocol],
+        tell: Callable[[str], None] = _log.warning,
+    ) -> None:
         self._context = context
         self._make = make
+        self._tell = tell
         self._handshakes: set[asyncio.Task[None]] = set()
 
     async def listen(self, host: str, port: int) -> int:
@@ -76,7 +83,7 @@ class TlsDoor:
                 self._make, connection, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_WITHIN
             )
         except (OSError, ssl.SSLError) as error:
-            _log.warning("refused a connection from %s: %s", where, _reason(error))
+            self._tell(f"refused a connection from {where}: {_reason(error)}")
             connection.close()
 
 

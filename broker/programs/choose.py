@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from broker.errors import ProgramMissing
@@ -21,9 +22,12 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path=_SYSTEM_DIRECTORIES)
 
 
-def choose(config: BrokerConfig, choice: Choice = "auto") -> BrokerProgram:
+def choose(
+    config: BrokerConfig, choice: Choice = "auto", log: Callable[[str], None] | None = None
+) -> BrokerProgram:
     """Return the broker to run: ``auto`` is mosquitto where it is installed, otherwise the embedded one.
 
+    ``log`` hears what mosquitto writes: also whom it has refused.
     Raises ``ProgramMissing`` when mosquitto is asked for by name and not installed.
     """
     if choice not in get_args(Choice):
@@ -32,7 +36,7 @@ def choose(config: BrokerConfig, choice: Choice = "auto") -> BrokerProgram:
         raise ProgramMissing("A broker that asks for certificates is mosquitto: install it, or choose it.")
     executable = None if choice == "embedded" else find_mosquitto()
     if executable:
-        return MosquittoBroker(config, executable)
+        return MosquittoBroker(config, executable, log=log)
     if choice == "mosquitto":
         raise ProgramMissing(
             "There is no mosquitto on this machine: install it, or use the broker 'embedded'."

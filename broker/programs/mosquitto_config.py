@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from broker.access import AccessRule
@@ -18,7 +18,7 @@ _ITERATIONS = 101  # what mosquitto_passwd takes; a lab's passwords are random, 
 def write_files(config: BrokerConfig, port: int) -> Path:
     """Write all files into the config's directory, readable by its owner only; return the main one's path."""
     config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(config.directory / "acl", access_list(config.access))
+    _write(config.directory / "acl", access_list(config.access, config.users))
     _write(config.directory / "passwd", password_file(config.users))
     if config.tls is not None:
         _write(config.directory / "ca.pem", config.tls.authority)
@@ -70,12 +70,16 @@ log_type information
 """
 
 
-def access_list(rule: AccessRule) -> str:
-    """Return the access rule as mosquitto's ACL, in which %u is the user's name."""
-    lines = [f"user {rule.monitor}"]
-    lines += [f"topic read {granted}" for granted in rule.readable(rule.monitor)]
-    lines += [f"pattern write {granted}" for granted in rule.writable("%u")]
-    lines += [f"pattern read {granted}" for granted in rule.readable("%u")]
+def access_list(rule: AccessRule, users: Iterable[str]) -> str:
+    """Return the access rule as mosquitto's ACL: for the lab's parties, each by its name, and for nobody else.
+
+    Under TLS whoever has a certificate of the lab's authority is let in, applications with theirs among them.
+    """
+    lines = list[str]()
+    for user in users:
+        lines += [f"user {user}"]
+        lines += [f"topic write {granted}" for granted in rule.writable(user)]
+        lines += [f"topic read {granted}" for granted in rule.readable(user)]
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ from deploy.cli import (
     chaos,
     controller,
     demo,
+    doctor,
     down,
     entangle,
     eve,
@@ -93,6 +94,7 @@ def reporting(verb: Callable[..., None]) -> Callable[..., None]:
 
 for _module in (
     demo,
+    doctor,
     up,
     ps,
     logs,

@@ -32,6 +32,15 @@ LauncherOption = Annotated[
     LauncherName | None,
     typer.Option("--launcher", help="What each party runs as, in place of what the lab file says."),
 ]
+HostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        metavar="ADDRESS",
+        help="Let other hosts reach the lab, at this name or address of this one: mutual TLS, with Mosquitto. In place "
+        "of runtime.host in the lab file.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 DeadlineOption = Annotated[
     float,

@@ -10,12 +10,11 @@ from typing import Annotated
 import typer
 
 from deploy.cli.screen import caution, say
-from deploy.cli.session import finish
 from deploy.control import ControlPlane
 from deploy.elsewhere import ControlConfig, Elsewhere
 from deploy.laboratory import Laboratory
 from shared_state.document import read
-from shared_state.lifeline import document
+from shared_state.lifeline import document, until_the_end
 
 NAME = "serve"
 
@@ -32,12 +31,15 @@ def command(
 
     Example: bellwire serve --config secrets/control
     """
-    finish(_serve(config))
+    asyncio.run(_serve(config))
 
 
 async def _serve(source: str) -> None:
-    text, _ = await document(source)
-    config = read(ControlConfig, text)
+    text, life = await document(source)
+    await until_the_end(life, _conduct(read(ControlConfig, text)))
+
+
+async def _conduct(config: ControlConfig) -> None:
     planned, down = config.plan(), asyncio.Event()
     with tempfile.TemporaryDirectory(prefix="bellwire-control-") as directory:
         async with (

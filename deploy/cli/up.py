@@ -10,13 +10,16 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.options import ClockOption, LauncherOption, SeedOption
+from deploy.cli.joining import show_offers
+from deploy.cli.options import ClockOption, HostOption, LauncherOption, SeedOption
 from deploy.cli.screen import caution, say
 from deploy.cli.session import finish
-from deploy.control import ControlPlane
+from deploy.control import ControlPlane, RemoteLab
 from deploy.daemon import in_background
+from deploy.join_door import JoinOffer
 from deploy.laboratory import Laboratory
 from deploy.plan import Plan, plan
+from deploy.reach import host_of, places
 from deploy.recording import RECORD, Header, begin, header_of
 from deploy.registry import LabRecord, Registry
 from deploy.topology import find, load
@@ -32,10 +35,14 @@ def command(
     seed: SeedOption = None,
     clock: ClockOption = None,
     launcher: LauncherOption = None,
+    host: HostOption = None,
 ) -> None:
     """Bring a lab up, in real time by default, and keep it up until Ctrl-C, or in the background with -d.
 
+    Nodes of other hosts join a lab that has a host: what to type there is shown for each external node.
+
     Example: bellwire up alice-charlie-bob -d, then: bellwire run teleport -l alice-charlie-bob
+    Example: bellwire up hello.yaml --host 10.77.0.1
     """
     valid = load(find(lab))
     planned = plan(
@@ -45,6 +52,7 @@ def command(
         seed=seed,
         default_journal=detach,
         launcher=launcher,
+        host=None if host is None else host_of(host),
     )
     head = header_of(valid, planned)
     for warning in _warnings(planned):
@@ -52,22 +60,35 @@ def command(
     say(f"Bringing up lab [bold]{planned.lab}[/]: {', '.join(planned.nodes)} ...")
     if detach:
         registry = Registry()
+        places(planned)  # what is wrong is told before anything is started
         in_background(
-            lambda ready: finish(_keep_up(planned, head, ready)),
+            lambda ready: finish(_keep_up(planned, head, lambda lab: ready())),
             lambda text: registry.write_last_words(planned.lab, text),
         )
         keys = " 'bellwire keys ls' its keys and who delivers them," if planned.saes else ""
         say(
             f"Lab [bold]{planned.lab}[/] is up. 'bellwire ps' shows it,{keys} 'bellwire down {planned.lab}' ends it."
         )
-        _invite(planned)
+        if planned.host:
+            show_offers(finish(_offers(planned)))
+        else:
+            _invite(planned)
     else:
-        finish(_keep_up(planned, head, lambda: _is_up(planned)))
+        finish(_keep_up(planned, head, _show))
 
 
-def _is_up(planned: Plan) -> None:
-    _invite(planned)
-    say(f"Lab [bold]{planned.lab}[/] is up. Ctrl-C ends it.")
+def _show(lab: Laboratory) -> None:
+    if lab.plan.host:
+        show_offers(lab.offer(name) for name in lab.plan.external)
+    else:
+        _invite(lab.plan)
+    say(f"Lab [bold]{lab.plan.lab}[/] is up. Ctrl-C ends it.")
+
+
+async def _offers(planned: Plan) -> list[JoinOffer]:
+    """Ask the lab how others become its external nodes."""
+    lab = RemoteLab(Registry().here(planned.lab).socket)
+    return [await lab.offer(name) for name in planned.external]
 
 
 def _invite(planned: Plan) -> None:
@@ -95,7 +116,7 @@ def _warnings(planned: Plan) -> Iterator[str]:
         )
 
 
-async def _keep_up(planned: Plan, head: Header, ready: Callable[[], None]) -> None:
+async def _keep_up(planned: Plan, head: Header, ready: Callable[[Laboratory], None]) -> None:
     """Keep the lab up until it is told to go down; raise what makes it fail."""
     down = asyncio.Event()
     with Registry().claim(planned.lab) as directory:
@@ -107,7 +128,7 @@ async def _keep_up(planned: Plan, head: Header, ready: Callable[[], None]) -> No
             Laboratory(planned, directory.path, caution, record) as laboratory,
             ControlPlane(laboratory, down.set).serving(directory.socket),
         ):
-            ready()
+            ready(laboratory)
             async with asyncio.TaskGroup() as group:
                 failing = group.create_task(laboratory.failed())
                 told = group.create_task(down.wait())

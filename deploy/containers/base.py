@@ -14,12 +14,11 @@ from docker import APIClient
 from docker.errors import DockerException, ImageNotFound
 
 from deploy.containers.engine import asked_to
+from deploy.containers.packages import PYTHON
 from deploy.errors import EngineUnusable
 
 PUBLIC: Final = "python:3.11-slim-bookworm"
 LOCAL: Final = "bellwire-base:bookworm"
-PYTHON: Final = "3.11"
-"""The Python of both."""
 _SUITE: Final = "bookworm"
 _NOT_NEEDED: Final = (
     *("var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*", "usr/share/zoneinfo/*"),
@@ -44,9 +43,9 @@ def base(client: APIClient, say: Callable[[str], None]) -> Base:
     say(f"Pulling {PUBLIC} ...")
     try:
         client.pull(PUBLIC)
-    except DockerException as unreachable:
+    except (DockerException, OSError) as unreachable:
         return _of_packages(client, say, str(unreachable))
-    return Base(PUBLIC)
+    return Base(PUBLIC) if _has(client, PUBLIC) else _of_packages(client, say, "it did not come")
 
 
 def _has(client: APIClient, image: str) -> bool:

@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from deploy.errors import EngineUnusable
+from docker import APIClient
+from docker.context import ContextAPI
+from docker.errors import APIError, DockerException
+from docker.utils import kwargs_from_env
 
-try:
-    from docker import APIClient
-    from docker.context import ContextAPI
-    from docker.errors import APIError, DockerException
-    from docker.utils import kwargs_from_env
-except ImportError as missing:
-    raise EngineUnusable("containers need an extra: pip install 'bellwire[docker]'") from missing
+from deploy.errors import EngineUnusable
 
 _CONNECTIONS: Final = 64
 _ADVICE: Final = (
@@ -28,16 +25,25 @@ def connect() -> APIClient:
 
     Raise ``EngineUnusable`` when it does not answer.
     """
-    settings: dict[str, Any] = kwargs_from_env()
+    settings: dict[str, Any] = {}
     try:
-        if "base_url" not in settings:
-            settings["base_url"] = ContextAPI.get_current_context().Host
-        client = APIClient(version="auto", num_pools=_CONNECTIONS, **settings)
+        settings = kwargs_from_env()
+        if "base_url" not in settings and (context := ContextAPI.get_current_context()) is not None:
+            settings["base_url"] = context.Host
+        client = APIClient(version="auto", max_pool_size=_CONNECTIONS, **settings)
         client.ping()
     except DockerException as error:
         where = settings.get("base_url") or "the usual socket"
         raise EngineUnusable(f"no engine of containers answers at {where}; {_ADVICE}") from error
     return client
+
+
+def check_local(client: APIClient) -> None:
+    """Raise ``EngineUnusable`` for an engine on another host, which sees none of this host's files and ports."""
+    if client.base_url != "http+docker://localhost":
+        raise EngineUnusable(
+            f"the engine at {client.base_url} is on another host: a lab for it is written by 'bellwire export compose'"
+        )
 
 
 @contextmanager

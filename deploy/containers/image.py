@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deploy.containers.base import PYTHON, Base, base
+from deploy.containers.base import Base, base
 from deploy.containers.engine import asked_to, connect
-from deploy.containers.packages import gather
+from deploy.containers.packages import PYTHON, gather
 from deploy.containers.supervisor import own_image
 from deploy.errors import EngineUnusable
 

@@ -15,8 +15,11 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-from deploy.errors import LabFailed
+from deploy.errors import LabFailed, UsageError
+from deploy.wording import unknown
 
+PYTHON: Final = "3.11"
+"""The Python of the image."""
 _OWN: Final = ("shared_state", "broker", "nodes", "deploy")
 _GLIBC: Final = (17, 24, 26, 27, 28, 31, 34, 36)
 _NOT_RUN: Final = ("tests", "include", "*.pyi", "*.pxd", "*.h", "*.a")
@@ -24,6 +27,9 @@ _NOT_RUN: Final = ("tests", "include", "*.pyi", "*.pxd", "*.h", "*.a")
 
 def requirements(extras: Iterable[str] = ()) -> list[str]:
     """Return ``name==version`` of every package that this program needs at run time, with some of its ``extras``."""
+    known = importlib.metadata.metadata("bellwire").get_all("Provides-Extra", [])
+    if strange := [extra for extra in extras if extra not in known]:
+        raise UsageError(unknown("extra", strange[0], known))
     found: dict[str, str] = {}
     _collect("bellwire", ["", *extras], found)
     del found["bellwire"]
@@ -37,8 +43,20 @@ def _collect(name: str, extras: Iterable[str], found: dict[str, str]) -> None:
         wanted = Requirement(text)
         if wanted.name in found:
             continue
-        if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in extras):
+        if wanted.marker is None or any(wanted.marker.evaluate(_where(extra)) for extra in extras):
             _collect(wanted.name, ["", *wanted.extras], found)
+
+
+def _where(extra: str) -> dict[str, str]:
+    """Return the surroundings for which packages are chosen: those of the container, not of this host."""
+    return {
+        "extra": extra,
+        "python_version": PYTHON,
+        "python_full_version": f"{PYTHON}.0",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+    }
 
 
 def gather(site: Path, python: str, machine: str, extras: Iterable[str] = ()) -> None:
@@ -74,3 +92,5 @@ def gather(site: Path, python: str, machine: str, extras: Iterable[str] = ()) ->
     metadata.mkdir()
     version = importlib.metadata.version("bellwire")
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: bellwire\nVersion: {version}\n")
+    for path in (site, *site.rglob("*")):  # whatever the umask: the containers' user is another one
+        path.chmod(0o755 if path.is_dir() else 0o644)

@@ -22,7 +22,7 @@ BROKER_FILES = Path("/tmp/broker")
 class Errand:
     """What a container is for: to run a ``module``, and perhaps a verb of it.
 
-    ``document`` holds its secrets, and is told it in no other way than the launcher's own. ``planes`` are the networks
+    ``document`` holds its secrets, and is never part of a description of the container. ``planes`` are the networks
     that it is in, ``port`` is where it listens, 0 where it does not. Of the host's files it sees ``reads`` and
     ``writes``, at the same paths; ``publishes`` are ports of the host.
     """

@@ -11,24 +11,26 @@ import asyncio
 import importlib.metadata
 import os
 import signal
+import socket
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from threading import Thread
 from typing import Any, Final, Self, TypeVar
 
 from docker import APIClient
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig
 
 from deploy.child import Child, started
 from deploy.children import Part
 from deploy.containers.attachment import relay
-from deploy.containers.engine import asked_to, connect
+from deploy.containers.engine import asked_to, check_local, connect
 from deploy.containers.parts import BROKER_PORT, STATE_PORT, Errand, Plane, errand_of
 from deploy.errors import EngineUnusable
 from deploy.launcher import SERVERS, Place
@@ -39,6 +41,7 @@ LAB_LABEL: Final = "bellwire.lab"
 DIRECTORY_LABEL: Final = "bellwire.directory"
 PART_LABEL: Final = "bellwire.part"
 _RUN_LABEL: Final = "bellwire.run"
+_HOST_LABEL: Final = "bellwire.host"
 _PLANES: Final[tuple[Plane, ...]] = ("classical", "quantum")
 _START_DEADLINE: Final = 30.0
 _STOP_DEADLINE: Final = 5
@@ -66,9 +69,11 @@ class Container(Child):
 
     def signal(self, number: signal.Signals) -> bool:
         """Send a signal; tell whether the container was there to get it."""
+        if self.ended.is_set() or not self.identity:
+            return False
         try:
             self.client.kill(self.identity, number.name)
-        except APIError:  # its end is news that has not come yet
+        except (DockerException, OSError):  # its end is news that has not come yet
             return False
         return True
 
@@ -88,6 +93,7 @@ class Containers:
         self._image = image or own_image()
         self._run = f"{lab}-{token_hex(4)}"
         self._client = connect()
+        check_local(self._client)
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="engine")
         self.children: dict[str, Container] = {}
         self._by_identity: dict[str, Container] = {}
@@ -107,11 +113,13 @@ class Containers:
 
     async def __aexit__(self, *exc: object) -> None:
         try:
-            await self.stop(*self.children)
-            await self._ask(self._clear)
+            try:
+                await self.stop(*self.children)
+            finally:
+                await self._ask(self._clear)
             await self._group.__aexit__(None, None, None)
         finally:
-            self._workers.shutdown()
+            self._workers.shutdown(wait=False)
             self._client.close()
 
     def start(self, name: str, part: Part) -> Container:
@@ -147,12 +155,16 @@ class Containers:
                         group.create_task(self._stop(self.children[name]))
 
     async def _stop(self, child: Container) -> None:
-        if child.input is not None:
-            child.input.close()
+        if child.input is not None and not child.input.is_closing():
+            child.input.write_eof()  # it may still have something to say
         if child.identity:
-            with suppress(APIError):  # it has ended meanwhile, and is gone
-                await self._ask(lambda: self._client.stop(child.identity, timeout=_STOP_DEADLINE))
-        await child.ended.wait()
+            with suppress(EngineUnusable):  # it has ended meanwhile
+                await self._ask(partial(self._stop_now, child))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * _STOP_DEADLINE):
+                await child.ended.wait()
+        if not child.ended.is_set():  # what is left is removed with the lab's networks
+            self._end(child, 128 + signal.SIGKILL)
 
     async def _live(self, child: Container, errand: Errand) -> None:
         """Be a container from its creation to its end."""
@@ -163,15 +175,15 @@ class Containers:
             if child.name in self._stopping:
                 raise EngineUnusable("it was stopped before it was started")
             await self._ask(lambda: self._begin(child, errand))
-        except (EngineUnusable, OSError) as error:
+            if child.name in self._stopping:
+                child.input.write_eof()
+            await self._hear(child, reader)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is the end of this container alone
             if child.input is not None:
                 child.input.close()
-            child.failure = str(error)
+            child.failure = str(error) or type(error).__name__
+            child.heard.set()
             self._end(child, 125)
-            return
-        if child.name in self._stopping:
-            child.input.close()
-        await self._hear(child, reader)
 
     async def _hear(self, child: Container, reader: StreamReader) -> None:
         """Keep its log until it ends; the first line of its standard output says that it is ready."""
@@ -193,6 +205,8 @@ class Containers:
         self._end(child, code)
 
     def _end(self, child: Container, code: int) -> None:
+        if child.ended.is_set():
+            return
         child.exitcode = code if code < 128 else 128 - code
         child.ended.set()
         if child.name not in self._stopping:
@@ -200,7 +214,12 @@ class Containers:
 
     async def _ask(self, question: Callable[[], ResultT]) -> ResultT:
         """Ask the engine, which blocks, in a thread; it is asked a few questions at a time."""
-        return await self._loop.run_in_executor(self._workers, question)
+        asked = self._loop.run_in_executor(self._workers, question)
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            await asyncio.wait([asked])  # what has begun is done, and can then be undone
+            raise
 
     # what follows blocks, and runs in the workers
 
@@ -229,9 +248,24 @@ class Containers:
         for container in self._client.containers(all=True, filters=left_here):
             with suppress(APIError):  # being removed
                 self._client.remove_container(container["Id"], force=True)
-        for network in self._client.networks(filters=left_here):
-            self._client.remove_network(network["Id"])
+        self._remove_networks(network["Id"] for network in self._client.networks(filters=left_here))
+        gone = [
+            network["Id"]
+            for network in self._client.networks(filters={"label": f"{_HOST_LABEL}={socket.gethostname()}"})
+            if not Path(network["Labels"].get(DIRECTORY_LABEL, "/")).exists()
+        ]
+        self._remove_networks(gone)
         self._client.prune_networks({"label": LAB_LABEL, "until": _OUTGROWN})
+
+    def _remove_networks(self, networks: Iterable[str]) -> None:
+        """Remove networks; one that somebody else has put something into is left to him."""
+        for network in networks:
+            with suppress(APIError):
+                self._client.remove_network(network)
+
+    def _stop_now(self, child: Container) -> None:
+        with asked_to(f"stop the container of '{child.name}'"):
+            self._client.stop(child.identity, timeout=_STOP_DEADLINE)
 
     def _follow(self) -> None:
         """Tell of the ends of containers, in a thread of its own, until the stream is closed."""
@@ -286,8 +320,9 @@ class Containers:
             with suppress(NotFound):  # it has ended, and is gone
                 found = self._client.inspect_container(child.identity)
                 child.pid = found["State"]["Pid"]
-                if errand.port:
-                    child.port = int(found["NetworkSettings"]["Ports"][f"{errand.port}/tcp"][0]["HostPort"])
+                bound = (found["NetworkSettings"]["Ports"] or {}).get(f"{errand.port}/tcp")
+                if bound:
+                    child.port = int(bound[0]["HostPort"])
 
     def _clear(self) -> None:
         """Remove the networks, and what the engine has not yet removed by itself."""
@@ -296,9 +331,7 @@ class Containers:
             for container in left:
                 with suppress(APIError):  # being removed
                     self._client.remove_container(container["Id"], force=True)
-            for network in self._networks.values():
-                with suppress(NotFound):
-                    self._client.remove_network(network)
+            self._remove_networks(self._networks.values())
         if hasattr(self, "_events"):
             self._events.close()
 
@@ -311,6 +344,7 @@ class Containers:
             LAB_LABEL: self._lab,
             _RUN_LABEL: self._run,
             DIRECTORY_LABEL: str(self._logs.parent),
+            _HOST_LABEL: socket.gethostname(),
             PART_LABEL: what,
         }
 

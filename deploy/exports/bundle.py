@@ -31,6 +31,7 @@ from shared_state.document import write
 
 SECRETS: Final = Path("/run/secrets")
 """Where a container finds what it is told."""
+LONGEST_SECRET: Final = 500_000
 _HOME: Final = Path("/tmp")
 _ANYWHERE: Final = "0.0.0.0"
 _BROKER: Final = ("broker", BROKER_PORT)
@@ -71,7 +72,17 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
         raise UsageError(
             f"what is exported starts all nodes; {', '.join(plan.external)}: remove 'external: true'"
         )
-    plan = replace(plan, launcher="docker", broker="mosquitto", journal=False)
+    if plan.world.seed is not None and plan.saes:
+        raise UsageError(
+            "whoever starts a node again that has a seed lets it draw the same keys again: export a lab that delivers "
+            "keys without a seed"
+        )
+    if files := [name for name, app in plan.apps.items() if Path(app.program).suffix == ".py"]:
+        raise UsageError(
+            f"programs of your own stay with you: remove the apps {', '.join(files)}, and run them by their files, "
+            "'bellwire run ./FILE.py -l operator.json'"
+        )
+    plan = replace(plan, launcher="docker", broker="mosquitto", journal=False, host="")
     broker, state = Place(_ANYWHERE, BROKER_PORT, _BROKER[0]), Place(_ANYWHERE, STATE_PORT, _STATE[0])
     authority = Authority(plan.lab, datetime.now(UTC))
     credentials = Credentials(plan, broker, state, authority)
@@ -82,6 +93,7 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
     ]
     parties = (CONTROL, CONTROLLER, MONITOR)
     config = ControlConfig(
+        lab=plan.lab,
         text=text,
         mode=plan.world.clock.mode,
         seed=plan.world.seed,
@@ -92,7 +104,7 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
     control = Errand(
         "deploy serve", write(config), ("classical", "quantum"), CONTROL_PORT, publishes=(CONTROL_PORT,)
     )
-    return Bundle(
+    made = Bundle(
         lab=plan.lab,
         image=image,
         services=(
@@ -103,6 +115,18 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
         ),
         operator=OperatorDocument(plan.lab, hosts[0], CONTROL_PORT, authority.identify(OPERATOR)),
     )
+    _check_sizes(made)
+    return made
+
+
+def _check_sizes(made: Bundle) -> None:
+    """Raise ``UsageError`` for a lab that is too large: a swarm takes no longer secrets."""
+    for service in made.services:
+        if longest := [name for name, text in service.secrets.items() if len(text.encode()) > LONGEST_SECRET]:
+            raise UsageError(
+                f"what '{service.name}' is told ({longest[0]}) is longer than the {LONGEST_SECRET} bytes of a swarm's "
+                "secret: export a smaller lab, or bring this one up with --launcher docker"
+            )
 
 
 def _service(name: str, part: Part) -> Service:
@@ -115,7 +139,7 @@ def _node_service(config: NodeConfig) -> Service:
     keys, files = replace(config.keys, store=str(_HOME / "store.sqlite")), dict[str, str]()
     if (kme := keys.kme) is not None:
         found = (kme.authority, kme.certificate, kme.key)
-        names = [f"{config.name}.{part}" for part in ("authority", "certificate", "key")]
+        names = [f"kme.{config.name}.{part}" for part in ("authority", "certificate", "key")]
         files = {name: path.read_text() for name, path in zip(names, found, strict=True)}
         authority, certificate, key = (SECRETS / name for name in names)
         keys = replace(keys, kme=replace(kme, authority=authority, certificate=certificate, key=key))

@@ -45,21 +45,27 @@ def _service(bundle: Bundle, service: Service, form: Form, places: Mapping[str, 
         "networks": {plane: {"aliases": [service.name]} for plane in service.errand.planes},
         "read_only": True,
         "cap_drop": ["ALL"],
-        "volumes": [{"type": "tmpfs", "target": "/tmp"}],
+        "volumes": [{"type": "tmpfs", "target": "/tmp", "tmpfs": {"size": 256 << 20}}],
         "secrets": [_mounted(name, form) for name in service.secrets],
         "healthcheck": {"test": ["CMD-SHELL", service.errand.health], "interval": "15s"},
     }
     if service.errand.publishes:
         described["ports"] = [_port(port, form) for port in service.errand.publishes]
+    memory = _MEMORY.get(service.name, "1G")
     if form == "compose":
-        described |= {"restart": "on-failure", "security_opt": ["no-new-privileges:true"], "pids_limit": 128}
+        described |= {
+            "restart": "on-failure",
+            "security_opt": ["no-new-privileges:true"],
+            "pids_limit": 128,
+            "mem_limit": memory,
+        }
         return described
     placed = [f"node.hostname == {places[service.name]}"] if service.name in places else []
     described["deploy"] = {
         "endpoint_mode": "dnsrr",
         "restart_policy": _RESTARTED,
         "placement": {"constraints": placed},
-        "resources": {"limits": {"memory": _MEMORY.get(service.name, "1G")}},
+        "resources": {"limits": {"memory": memory, "pids": 128}},
     }
     return described
 
@@ -78,4 +84,4 @@ def _mounted(name: str, form: Form) -> dict[str, Any]:
 
 
 def _secret(name: str) -> str:
-    return name.replace(".", "-")
+    return name.replace(".", "_._")  # no name of a lab has a point

@@ -43,6 +43,7 @@ class ConnectedNode:
         self._attend = attend
         self._acquaintances: dict[str, Acquaintance] = {}
         node.visits.attended = True
+        node.visits.on_change = self._look
 
     def __repr__(self) -> str:
         return f"<node {self.name} of lab {self.lab}>"
@@ -90,7 +91,13 @@ class ConnectedNode:
         connected, or has not asked, within ``deadline`` wall seconds; ``RequestFailed`` when no pair can be had.
         """
         within = self.deadline if deadline is None else deadline
-        return await (await self._acquainted(other, within)).pair(terms, within)
+        while True:
+            met = await self._acquainted(other, within)
+            try:
+                return await met.pair(terms, within)
+            except PeerGone:
+                if self._node.visits.of(other) is None or not met.is_over:
+                    raise  # else another process has taken its place, and may ask as well
 
     def peer(self, other: str) -> VisitingPeer:
         """Return another node that a program is, to send messages to and to receive them from."""
@@ -161,6 +168,10 @@ class ConnectedNode:
             f'it: start its program, with nodes.connect("{other}")'
         )
         return self._met(other, await self._node.visits.begun(other, deadline, silent, self._own.clock))
+
+    def _look(self) -> None:
+        for acquaintance in self._acquaintances.values():
+            acquaintance.look()
 
     def _last_met(self, other: str) -> Acquaintance | None:
         """Return what there was between this node and the last process that the other one was."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
 from nodes.runtime.connected import ConnectedNode, acting
 from nodes.runtime.join_documents import find
+from nodes.runtime.join_token import VARIABLE
+from nodes.runtime.joining import told
 from nodes.runtime.process import opened
 from shared_state.errors import AdmissionError, DocumentInvalid, NameInUse, ServerLost
 
@@ -30,6 +33,8 @@ async def connect(
     *,
     lab: str | None = None,
     document: Path | str | None = None,
+    join: str | None = None,
+    token: str | None = None,
     deadline: float = 20.0,
     sink: Sink | None = None,
 ) -> AsyncIterator[ConnectedNode]:
@@ -39,16 +44,21 @@ async def connect(
             half = await me.pair("bob")
 
     The lab file says ``nodes: {alice: {external: true}}``; ``nodes.runtime.join_documents`` finds out where the lab is.
+    A lab of another host has its door at ``join``, HOST:PORT, and takes the ``token`` that it has shown for this node,
+    by default that in the environment variable ``BELLWIRE_TOKEN``.
     ``deadline`` bounds every wait in wall seconds; ``sink`` gets the records that the lab's own nodes write to their
     logs. Leaving the block gives the node's qubits up and says goodbye.
 
     Raises ``JoinRefused`` when there is no such lab, node or document, or another process is that node;
     ``ServerLost`` or ``BrokerLost`` in the block when the lab goes down meanwhile.
     """
-    config = find(name, lab, document)
     body: BaseException | None = None
     try:
         async with AsyncExitStack() as resources:
+            if join is None:
+                config = find(name, lab, document)
+            else:
+                config = await resources.enter_async_context(told(*_joining(name, join, token)))
             with refusing(config):
                 node = await resources.enter_async_context(opened(config, sink or _Nowhere()))
             entering = acting(node, config.name, config.lab, config.external, deadline)
@@ -62,6 +72,19 @@ async def connect(
         if group is body:
             raise
         raise root_cause(group) from group
+
+
+def _joining(name: str | None, join: str, token: str | None) -> tuple[str, str, str]:
+    """Return what a node joins by. Raise ``JoinRefused`` where something of it is missing."""
+    shown = token or os.environ.get(VARIABLE)
+    if name is None:
+        raise JoinRefused(f"which node of the lab at {join}? Give its name")
+    if not shown:
+        raise JoinRefused(
+            f"the lab at {join} takes '{name}' by a token: give it, or set {VARIABLE}; the lab's host shows one with "
+            f"'bellwire node token {name}'"
+        )
+    return name, join, shown
 
 
 @contextmanager

@@ -197,11 +197,22 @@ class Acquaintance:
                 else:
                     agreed.set_result(pairs)
         except NodeError:
-            self._gone = PeerGone(self.name, "a pair with it")
-            self._changed.set()
-            for waiting in self._agreed.values():
-                if not waiting.done():
-                    waiting.set_exception(self._gone)
+            self._mourn()
+
+    def look(self) -> None:
+        """Notice that the other one's visit is over, though nobody has said so: a wire was cut, and it is back.
+
+        Where time is virtual, who has gone is heard of in its turn.
+        """
+        if self.is_over and self._gone is None and self._mine.clock.deadline(self._deadline) is not None:
+            self._mourn()
+
+    def _mourn(self) -> None:
+        self._gone = PeerGone(self.name, "a pair with it")
+        self._changed.set()
+        for waiting in self._agreed.values():
+            if not waiting.done():
+                waiting.set_exception(self._gone)
 
     def _check(self) -> None:
         if self._gone is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import nullcontext
 
 from nodes.errors import PeerSilent
@@ -19,6 +20,8 @@ class Visits:
 
     def __init__(self, name: str) -> None:
         self.attended = False
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a visit has begun or is over: of a node that comes back, the one before it is over then."""
         self._name = name
         self._open: dict[str, Stage] = {}
         self._last: dict[str, Stage] = {}
@@ -68,3 +71,4 @@ class Visits:
     def _change(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+        self.on_change()

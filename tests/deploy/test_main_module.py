@@ -32,8 +32,8 @@ asyncio.run(bring_up())
 def test_a_process_is_told_of_no_main_module_inside_the_block_and_again_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/somewhere/script.py")
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/somewhere/script.py", raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
     main = sys.modules["__main__"]
     told = {"init_main_from_name", "init_main_from_path"}
     assert told & get_preparation_data("child").keys()

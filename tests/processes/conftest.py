@@ -59,8 +59,8 @@ class Finished:
 class Bellwire:
     """The command ``bellwire`` as a user has it, in a home and a working directory of its own."""
 
-    def __init__(self, home: Path, work: Path) -> None:
-        self.home, self.work = home, work
+    def __init__(self, home: Path, work: Path, command: Sequence[str] = _COMMAND) -> None:
+        self.home, self.work, self.command = home, work, tuple(command)
         self._environment = os.environ | {"BELLWIRE_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200"}
         self._started: list[subprocess.Popen[str]] = []
 
@@ -71,7 +71,7 @@ class Bellwire:
     def on(self, host: Sequence[str], *arguments: object) -> Finished:
         """Run a command to its end, by a command that runs others: on another host, say."""
         done = subprocess.run(
-            [*host, *_COMMAND, *map(str, arguments)],
+            [*host, *self.command, *map(str, arguments)],
             cwd=self.work,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -85,7 +85,7 @@ class Bellwire:
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Start a command as the foreground job of a terminal: the leader of a process group."""
         process = subprocess.Popen(
-            [*_COMMAND, *map(str, arguments)],
+            [*self.command, *map(str, arguments)],
             cwd=self.work,
             env=self._environment,
             stdin=subprocess.DEVNULL,

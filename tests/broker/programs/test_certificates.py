@@ -77,6 +77,26 @@ async def test_a_name_that_is_not_in_the_certificate_gets_nothing(
         await asyncio.wait([stolen])
 
 
+async def test_an_applications_certificate_opens_nothing(
+    broker: BrokerProgram, authority: Authority, new_envelope: Callable[..., Envelope]
+) -> None:
+    """It is of the lab's authority, and its owner is no party of the lab's."""
+    charlie = bus(broker, "charlie", authority.identify("charlie"))
+    stranger = bus(broker, "alice", authority.identify("SAE vpn-alice"), USERS["alice"])
+    bob = bus(broker, "bob", authority.identify("bob"))
+    async with asyncio.timeout(20), charlie, bob, stranger:
+        stolen = asyncio.ensure_future(anext(aiter(stranger.deliveries())))
+        at_charlie = aiter(charlie.deliveries())
+        await stranger.publish(new_envelope(recipient="charlie"))
+        await bob.publish(genuine := new_envelope(sender="bob", recipient="charlie"))
+        assert (await anext(at_charlie)).content == genuine
+        await charlie.publish(new_envelope(sender="charlie", recipient="alice"))
+        await asyncio.wait([stolen], timeout=0.3)
+        assert not stolen.done()
+        stolen.cancel()
+        await asyncio.wait([stolen])
+
+
 async def test_certificates_of_others_and_of_the_past_are_refused(
     broker: BrokerProgram, authority: Authority
 ) -> None:

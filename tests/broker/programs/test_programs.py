@@ -86,15 +86,18 @@ def test_mosquittos_files_are_its_owners_only_and_hold_no_password(config: Broke
 
 
 def test_mosquittos_access_list_is_the_access_rule(config: BrokerConfig) -> None:
-    assert access_list(config.access).splitlines() == [
+    assert access_list(config.access, ["alice", "monitor"]).splitlines() == [
+        "user alice",
+        "topic write lab/alice/to/#",
+        "topic write lab/alice/pub/#",
+        "topic read lab/+/to/alice/#",
+        "topic read lab/+/pub/#",
         "user monitor",
+        "topic write lab/monitor/to/#",
+        "topic write lab/monitor/pub/#",
         "topic read lab/+/to/monitor/#",
         "topic read lab/+/pub/#",
         "topic read lab/#",
-        "pattern write lab/%u/to/#",
-        "pattern write lab/%u/pub/#",
-        "pattern read lab/+/to/%u/#",
-        "pattern read lab/+/pub/#",
     ]
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from deploy.control_address import OperatorDocument
 from deploy.elsewhere import ControlConfig
-from deploy.errors import UsageError
+from deploy.errors import LabFileInvalid, UsageError
 from deploy.exports import compose, kubernetes
 from deploy.exports.bundle import Bundle, bundle
 from deploy.plan import plan
@@ -26,7 +26,7 @@ SECRET = ("PRIVATE KEY", "token", "wrapping_key", "identity_seed")
 
 def exported(lab: str, directory: Path, hosts: tuple[str, ...] = ("host-a", "10.0.0.7")) -> Bundle:
     file = find(lab)
-    planned = plan(load(file), mode="real-time", seed=5)
+    planned = plan(load(file), mode="real-time")
     return bundle(planned, file.read_text(), "bellwire:1", directory, hosts)
 
 
@@ -40,7 +40,7 @@ def test_every_party_is_told_what_it_is(made: Bundle) -> None:
     assert {"broker", "state", "control"} < set(services)
     control = read_document(ControlConfig, services["control"].secrets["control"])
     assert set(services) - {"broker", "state", "control"} == set(control.plan().nodes)
-    assert control.plan().world.seed == 5
+    assert control.plan().lab == "tokyo"
     for name in control.plan().nodes:
         node = read_document(NodeConfig, services[name].secrets[name])
         assert (node.name, node.broker.host, node.shared_state.host) == (name, "broker", "state")
@@ -98,6 +98,44 @@ def test_names_that_kubernetes_does_not_take_are_said(tmp_path: Path) -> None:
     strange = bundle(plan(read(text, tmp_path)), text, "bellwire:1", tmp_path, ["here"])
     with pytest.raises(UsageError, match="rename 'North'"):
         kubernetes.render(strange)
+
+
+def test_a_lab_is_called_as_its_file_where_that_gives_no_name(tmp_path: Path) -> None:
+    text = "nodes: {north: , dc: }\nlinks: [{endpoints: [north, dc], length: 1 km}]\n"
+    made = bundle(plan(read(text, tmp_path / "metro.yaml")), text, "bellwire:1", tmp_path, ["here"])
+    told = next(service.secrets["control"] for service in made.services if service.name == "control")
+    assert read_document(ControlConfig, told).plan().lab == made.lab == "metro"
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ("apps: {mine: {program: ./my.py}}", "remove the apps mine"),
+        ("seed: 5", "without a seed"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(tmp_path: Path, more: str, complaint: str) -> None:
+    (tmp_path / "my.py").write_text("async def alice(): pass\n")
+    text = (
+        "name: metro\nnodes: {north: {services: {etsi014: {sae: [vpn]}}}, dc: }\n"
+        f"links: [{{endpoints: [north, dc], length: 1 km}}]\n{more}\n"
+    )
+    with pytest.raises(UsageError, match=complaint):
+        bundle(plan(read(text, tmp_path / "metro.yaml")), text, "bellwire:1", tmp_path, ["here"])
+
+
+def test_what_is_too_long_for_a_swarms_secret_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.exports.bundle.LONGEST_SECRET", 1000)
+    with pytest.raises(UsageError, match="export a smaller lab"):
+        exported("alice-bob", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["operator", "state", "broker", "control"])
+def test_no_node_is_called_as_a_party_that_every_lab_has(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LabFileInvalid, match=name):
+        read(f"nodes: {{{name}: , dc: }}\nlinks: [{{endpoints: [{name}, dc], length: 1 km}}]\n", tmp_path)
 
 
 def test_nodes_of_somebody_elses_are_not_exported(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""What must fit together in the section ``runtime``: a lab that other hosts reach runs a broker that knows TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from deploy.complaints import Complaint
+from deploy.lookup import at, table
+from deploy.source import Value
+from deploy.wording import quoted
+
+_OPEN: Final = ("auto", "mosquitto")
+
+
+def check_runtime(lab: Value) -> Iterator[Complaint]:
+    """Find what does not go with a host, or goes only with one."""
+    host, broker = at(lab, "runtime", "host"), at(lab, "runtime", "broker")
+    if host is None:
+        if table(at(lab, "runtime", "ports")):
+            what = "the lab listens on free ports of the loopback address"
+            yield Complaint(
+                ("runtime", "ports"), f"{what}; write host: and an address, or leave these out", of_key=True
+            )
+        return
+    if at(lab, "runtime", "launcher") == "docker":
+        what = "containers have networks of their own, which no other host reaches"
+        yield Complaint(
+            ("runtime", "host"),
+            f"{what}; leave the host out, write launcher: process, or see 'bellwire export'",
+            of_key=True,
+        )
+    if isinstance(broker, str) and broker not in _OPEN:
+        what = f"with a host the broker asks for certificates, and {quoted(broker)} does not"
+        yield Complaint(("runtime", "broker"), f"{what}; write broker: mosquitto, or leave it out")
