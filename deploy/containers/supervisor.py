@@ -58,12 +58,11 @@ _OUTGROWN: Final = "1h"
 @dataclass(slots=True, kw_only=True)
 class Container(Child):
     """A process of the lab in a container, whose ``identity`` the engine has given; ``former`` was that of the one
-    before. ``attachment`` keeps the connection with its streams, and is what the library wants it kept by."""
+    before."""
 
     client: APIClient
     identity: str = ""
     former: str = ""
-    attachment: Any = None
     input: StreamWriter | None = None
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -209,6 +208,7 @@ class Containers:
             return
         child.exitcode = code if code < 128 else 128 - code
         child.ended.set()
+        self._by_identity.pop(child.identity, None)
         if child.name not in self._stopping:
             self._died.put_nowait(child)
 
@@ -309,8 +309,9 @@ class Containers:
                     child.identity, self._networks[plane], aliases=[child.name]
                 )
             streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            child.attachment = self._client.attach_socket(child.identity, streams)
-            connection = child.attachment._sock
+            attached = self._client.attach_socket(child.identity, streams)
+            connection = attached._sock.dup()  # the library's own stays open as long as anything remembers it
+            attached._response.close()
             connection.setblocking(False)
             return connection
 

@@ -26,10 +26,12 @@ from time import monotonic
 from typing import Any, Final
 
 from deploy.chaos import Step, Taken, schedule, unleash
+from deploy.cli.session import finish
 from deploy.errors import DeployError, ValueInvalid
 from deploy.key_access import KeyAccess
 from deploy.lab import LauncherName
 from deploy.laboratory import Laboratory
+from deploy.logbook import printed
 from deploy.plan import plan
 from deploy.recording import RECORD, begin, header_of
 from deploy.registry import Registry
@@ -178,7 +180,14 @@ async def soak(launcher: LauncherName, duration: float, seed: int, intensity: fl
         async with Laboratory(planned, directory, record=directory / RECORD) as laboratory:
             _say(f"the lab is up: {', '.join(planned.nodes)}")
             soaked = await Soak(laboratory, duration).through(steps)
-        return replace(soaked, wrong=[*soaked.wrong, *left_over(launcher, directory)])
+        complaints = [*soaked.wrong, *complained(directory / "logs")]
+        return replace(soaked, wrong=[*complaints, *left_over(launcher, directory)])
+
+
+def complained(logs: Path) -> list[str]:
+    """Say which processes have written anything but events: one that fails does, and one that warns."""
+    said = {log.stem: list(printed(log)) for log in sorted(logs.iterdir())}
+    return [f"process '{name}' printed: {' | '.join(lines[-12:])}" for name, lines in said.items() if lines]
 
 
 def left_over(launcher: LauncherName, directory: Path) -> list[str]:
@@ -267,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="all samples, too, on standard output")
     asked = parser.parse_args(arguments)
     try:
-        soaked = asyncio.run(soak(asked.launcher, asked.duration, asked.seed, asked.intensity, asked.image))
+        soaked = finish(soak(asked.launcher, asked.duration, asked.seed, asked.intensity, asked.image))
     except DeployError as error:
         sys.exit(f"{parser.prog}: {error}")
     _say(report(soaked))
