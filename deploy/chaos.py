@@ -43,7 +43,7 @@ T = TypeVar("T")
 class Step:
     """One half of fault number ``fault``: ``at`` seconds after the beginning, ``what`` of ``Faults`` is done.
 
-    ``heals``: it is the second half. Who detaches an eavesdropper learns the name from the first half.
+    ``heals``: it is the second half.
     """
 
     at: float
@@ -84,7 +84,7 @@ def schedule(plan: Plan, seed: int, duration: float, intensity: float = 0.5) -> 
         target = _pick(_free(plan, kind, busy, at), coin)
         busy[target] = until
         number = len(steps) // 2 + 1
-        (what, arguments), (undo, undone) = _fault(plan, kind, target[1], coin)
+        (what, arguments), (undo, undone) = _fault(plan, kind, target[1], coin, f"chaos-{seed}-{number}")
         steps += [Step(at, number, what, arguments, False), Step(until, number, undo, undone, True)]
     return sorted(steps, key=lambda step: (step.at, step.fault, step.heals))
 
@@ -110,7 +110,7 @@ class _Chaos:
         self._begun = begun
         self._report = report
         self._open: dict[int, tuple[Step, Step]] = {}
-        self._outcomes: dict[int, asyncio.Future[Any]] = {}
+        self._taken: dict[int, asyncio.Event] = {}
         self._nodes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def carry_out(self, steps: Sequence[Step]) -> None:
@@ -122,7 +122,7 @@ class _Chaos:
                     await ahead.acquire()
                     if not step.heals:
                         self._open[step.fault] = step, heals[step.fault]
-                        self._outcomes[step.fault] = asyncio.get_running_loop().create_future()
+                        self._taken[step.fault] = asyncio.Event()
                     group.create_task(self._take(step)).add_done_callback(lambda _: ahead.release())
         except BaseException:
             await self._heal()
@@ -134,38 +134,34 @@ class _Chaos:
             del self._open[step.fault]
             if "node" in step.arguments and (node := self._nodes[step.arguments["node"]]).locked():
                 node.release()
-        elif not (outcome := self._outcomes[step.fault]).done():
-            outcome.set_result(None)
+        else:
+            self._taken[step.fault].set()
 
     async def _timely(self, step: Step) -> None:
         """Take a step at its time: a second half after the first one in any case."""
         when = self._begun + step.at
-        if step.what not in REPEATABLE:
-            await self._lab.pass_time(max(0.0, when - await self._lab.now()))
-            if not step.heals:  # a node may be slow to come back
-                await self._nodes[step.arguments["node"]].acquire()
-        elif step.what != "detach_eve":
+        if step.what in REPEATABLE:
             await self._do(step, when=when)
             return
+        await self._lab.pass_time(max(0.0, when - await self._lab.now()))
         if step.heals:
-            await asyncio.wait([self._outcomes[step.fault]])
-        await self._do(step, **({"when": when} if step.what in REPEATABLE else {}))
+            await self._taken[step.fault].wait()
+        else:  # a node may be slow to come back
+            await self._nodes[step.arguments["node"]].acquire()
+        await self._do(step)
 
     async def _do(self, step: Step, **when: float) -> None:
-        arguments = step.arguments
-        if step.what == "detach_eve":
-            arguments = {"name": self._outcomes[step.fault].result() or ""}
-        outcome = await self._lab.carry_out(step.what, {**arguments, **when})
-        if not step.heals:
-            self._outcomes[step.fault].set_result(outcome)
+        await self._lab.carry_out(step.what, {**step.arguments, **when})
 
     async def _heal(self) -> None:
         """Take the second halves of all faults that have begun, or may have begun in the last moment."""
-        with suppress(ControlUnreachable):
+        try:
             now = await self._lab.now()
-            for first, second in list(self._open.values()):
-                known = second.what != "detach_eve" or self._outcomes[second.fault].done()
-                if self._begun + first.at <= now and known:
+        except ControlUnreachable:
+            return
+        for first, second in list(self._open.values()):
+            if self._begun + first.at <= now:
+                with suppress(ControlUnreachable):
                     await self._reported(second, self._do(second))
 
     async def _reported(self, step: Step, taking: Coroutine[Any, Any, None]) -> None:
@@ -189,14 +185,14 @@ def _free(plan: Plan, kind: str, busy: Mapping[Target, float], at: float) -> lis
     if kind == "partition":
         targets = [("lab", "")] if len(plan.nodes) > 1 else []
     elif kind in _OF_PROCESSES:
-        targets = [("node", name) for name in plan.nodes]
+        targets = [("node", name) for name, node in plan.nodes.items() if not node.external]
     else:
         targets = [("link", name) for name in plan.links]
     return [target for target in targets if busy.get(target, 0.0) <= at]
 
 
-def _fault(plan: Plan, kind: str, target: str, coin: Coin) -> tuple[_Deed, _Deed]:
-    """Return the two halves of a fault."""
+def _fault(plan: Plan, kind: str, target: str, coin: Coin, eve: str) -> tuple[_Deed, _Deed]:
+    """Return the two halves of a fault. ``eve``: what an eavesdropper is called, so that who detaches it knows."""
     match kind:
         case "cut":
             return ("set_link", {"name": target, "up": False}), ("set_link", {"name": target, "up": True})
@@ -206,8 +202,8 @@ def _fault(plan: Plan, kind: str, target: str, coin: Coin) -> tuple[_Deed, _Deed
         case "eve":
             fraction = round(0.1 + 0.9 * coin.uniform(), 2)
             strategy = _pick(("intercept-resend", "photon-number-splitting"), coin)
-            arguments = {"link": target, "strategy": strategy, "fraction": fraction}
-            return ("attach_eve", arguments), ("detach_eve", {})
+            arguments = {"link": target, "strategy": strategy, "fraction": fraction, "name": eve}
+            return ("attach_eve", arguments), ("detach_eve", {"name": eve})
         case "partition":
             nodes = sorted(plan.nodes)
             side = [nodes[index] for index in coin.choose(len(nodes), 1 + _below(len(nodes) - 1, coin))]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any, Final, get_args, get_type_hints
 
 from deploy.errors import NotFound, UsageError, ValueInvalid
+from deploy.fields import NAME_PATTERN
 from deploy.lab import Link
 from deploy.moments import Moments
 from deploy.units import LENGTH
@@ -55,8 +57,8 @@ class Eavesdroppers:
             yield
             return
         self._users[tap] += 1
-        await self._oracle.set_tap(tap, True)
         try:
+            await self._oracle.set_tap(tap, True)
             yield
         finally:
             self._users[tap] -= 1
@@ -64,14 +66,25 @@ class Eavesdroppers:
                 await self._oracle.set_tap(tap, tap in self._enabled)
 
     async def attach(
-        self, link: Link, strategy: str, fraction: float, at: str | None, when: float | None
+        self,
+        link: Callable[[], Link],
+        strategy: str,
+        fraction: float,
+        at: str | None,
+        name: str | None,
+        when: float | None,
     ) -> str:
-        """Let one in; return its name."""
-        tap = newcomer(link, strategy, fraction, at)
+        """Let one in on a ``link``, as it is then; return its name, which is the next free one where it is None."""
+        attacked = link().name
+        if when is None:  # later it may be another matter
+            newcomer(link(), strategy, fraction, at)
+            self._check_free(name)
         async with self._moments.intervening(
-            "attach_eve", when, link=link.name, strategy=strategy, fraction=fraction, at=at
+            "attach_eve", when, link=attacked, strategy=strategy, fraction=fraction, at=at, name=name
         ):
-            name = free_name(self._taps)
+            tap = newcomer(link(), strategy, fraction, at)
+            self._check_free(name)
+            name = free_name(self._taps) if name is None else name
             self._taps[name] = tap
             try:
                 await self._oracle.attach_tap(name, tap)
@@ -100,7 +113,7 @@ class Eavesdroppers:
             self._check(name)
             self._enabled.discard(name)
             if self.knows(name):
-                await self._oracle.set_tap(name, False)
+                await self._oracle.set_tap(name, self._users[name] > 0)
             else:
                 del self._taps[name]
                 await self._oracle.detach_tap(name)
@@ -123,6 +136,14 @@ class Eavesdroppers:
         report = await self._oracle.tap_report(name)
         enabled = name in self._enabled or self._users[name] > 0
         return Eve(name, tap.link, tap.strategy, tap.fraction, tap.position, enabled, asdict(report))
+
+    def _check_free(self, name: str | None) -> None:
+        if name in self._taps:
+            raise UsageError(
+                f"there is an eavesdropper {quoted(name)} already; detach it, or name another one"
+            )
+        if name is not None and re.fullmatch(NAME_PATTERN, name, re.ASCII) is None:
+            raise UsageError(f"{quoted(name)} is no name of an eavesdropper; write one like eve-2")
 
     def _check(self, name: str) -> None:
         if name not in self._taps:

@@ -12,7 +12,7 @@ from deploy.errors import DeployError, UsageError
 from deploy.lab import Link
 from deploy.link_changes import changed
 from deploy.live_links import Channels, LiveLinks
-from deploy.moments import Moments
+from deploy.moments import Halt, Moments
 from deploy.node_processes import NodeProcesses
 from deploy.partition import WHOLE, Partition, divide
 from deploy.plan import Plan
@@ -80,9 +80,13 @@ class Interventions:
         self._told[node] = self._links.channels(node)
         return self._told[node], self._partition.severed(node)
 
-    def book(self, when: float) -> None:
+    def book(self, when: float) -> Halt | None:
         """Ask for a halt of virtual time at once, which what is carried out at ``when`` will use."""
-        self._moments.book(when)
+        return self._moments.book(when)
+
+    async def give_back(self, when: float, halt: Halt | None) -> None:
+        """Let time pass a halt that was booked, if nothing has used it."""
+        await self._moments.give_back(when, halt)
 
     async def set_link(self, name: str, up: bool, when: float | None = None) -> float:
         """Cut a link, or mend it; return when. One that the partition cuts stays cut until that heals."""
@@ -122,12 +126,19 @@ class Interventions:
         if not 1 <= times <= MOST_FLAPS:
             raise UsageError(f"a link cannot flap {times} times; write 1 to {MOST_FLAPS}")
         self._links.check(name)
+        when: float | None = None
+        booked: Halt | None = None
         try:
-            when: float | None = None
-            for _ in range(times):
-                mended = await self.set_link(name, False, when) + down
-                when = await self.set_link(name, True, mended) + up
+            for turn in range(2 * times):
+                is_up = turn % 2 == 1
+                async with self._moments.intervening("set_link", when, name=name, up=is_up) as now:
+                    await (self._mend if is_up else self._cut)(name, BY_ORDER)
+                    when = now + (up if is_up else down)
+                    if turn < 2 * times - 1:  # before time goes on, which may leap
+                        booked = self._moments.book(when)
         except BaseException:
+            if when is not None:
+                await self._moments.give_back(when, booked)
             await self.set_link(name, True)
             raise
 
@@ -137,12 +148,15 @@ class Interventions:
         strategy: str = "intercept-resend",
         fraction: float = 1.0,
         at: str | None = None,
+        name: str | None = None,
         when: float | None = None,
     ) -> str:
-        """Let an eavesdropper in; return its name."""
+        """Let an eavesdropper in; return its name. Who gives it one can have it detached later in good time."""
         if self.eavesdroppers.knows(link) and link not in self._links.names():
             return await self.eavesdroppers.attach_known(link, when)
-        return await self.eavesdroppers.attach(self._links.link(link), strategy, fraction, at, when)
+        return await self.eavesdroppers.attach(
+            lambda: self._links.link(link), strategy, fraction, at, name, when
+        )
 
     async def detach_eve(self, name: str, when: float | None = None) -> None:
         """Let an eavesdropper go."""

@@ -40,6 +40,7 @@ from deploy.key_links import KeyLinks, KeyLinkStatus
 from deploy.key_pools import KeyLevels, KeyPool, pools
 from deploy.lab import Link
 from deploy.launching import launcher_for
+from deploy.moments import Halt
 from deploy.node_processes import NodeProcesses
 from deploy.plan import Plan
 from deploy.premises import BROKER, STATE, OwnPremises, Premises
@@ -172,9 +173,13 @@ class Laboratory(Faults):
         """Return the view from outside that no node has, for tests and experiments."""
         return self._oracle
 
-    def book(self, when: float) -> None:
+    def book(self, when: float) -> Halt | None:
         """Let virtual time wait at ``when`` for an intervention that will be carried out then."""
-        self._interventions.book(when)
+        return self._interventions.book(when)
+
+    async def give_back(self, when: float, halt: Halt | None) -> None:
+        """Let virtual time pass what was booked, if no intervention has used it."""
+        await self._interventions.give_back(when, halt)
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""

@@ -14,7 +14,8 @@ from shared_state.oracle import OracleClient
 from shared_state.party import number
 from shared_state.wire import Message
 
-_Halt: TypeAlias = tuple[str, asyncio.Future[Message]]
+Halt: TypeAlias = tuple[str, asyncio.Future[Message]]
+"""Who has asked for time to stand still, and the time to come."""
 
 
 class Moments:
@@ -23,12 +24,23 @@ class Moments:
     def __init__(self, oracle: OracleClient) -> None:
         self._oracle = oracle
         self._numbers = count(1)
-        self._booked: defaultdict[float, deque[_Halt]] = defaultdict(deque)
+        self._booked: defaultdict[float, deque[Halt]] = defaultdict(deque)
         self.one_at_a_time = asyncio.Lock()
 
-    def book(self, when: float) -> None:
-        """Ask for a halt of virtual time at once, which what is done at ``when`` will use."""
-        self._booked[when].append(self._halt(when))
+    def book(self, when: float) -> Halt | None:
+        """Ask for a halt of virtual time at once, which what is done at ``when`` will use; nothing in real time."""
+        if self._oracle.mode != "virtual":
+            return None
+        halt = self._halt(when)
+        self._booked[when].append(halt)
+        return halt
+
+    async def give_back(self, when: float, halt: Halt | None) -> None:
+        """Let time pass a halt that was booked and that nobody has used."""
+        if halt is not None and halt in self._booked[when]:
+            self._booked[when].remove(halt)
+            halt[1].cancel()
+            await self._oracle.go_on(halt[0])
 
     @asynccontextmanager
     async def intervening(self, what: str, when: float | None, **arguments: Any) -> AsyncIterator[float]:
@@ -59,7 +71,7 @@ class Moments:
         """Tell the record of what was done on the wall."""
         await self._oracle.intervene(await self._oracle.now(), what, _text(arguments))
 
-    def _halt(self, when: float | None) -> _Halt:
+    def _halt(self, when: float | None) -> Halt:
         who = f"intervention-{next(self._numbers)}"
         return who, self._oracle.halting(who, when)
 

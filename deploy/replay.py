@@ -15,9 +15,11 @@ from deploy.errors import DeployError, NotFound, RecordInvalid, RunUnsuccessful
 from deploy.intervened import Intervention, interventions
 from deploy.jobs import Job, request_for
 from deploy.laboratory import Laboratory
+from deploy.moments import Halt
 from deploy.plan import plan
 from deploy.recording import Header, begin, header_of, read_header
 from deploy.topology import read
+from shared_state.errors import RequestError
 
 _DESTINATION: Final = "destination"
 """The parameter of a program that names a file which it writes: a replay does not touch that."""
@@ -57,6 +59,11 @@ async def replay(
     done = interventions(recorded)
     lab = read(header.lab_text, Path(header.lab_file))
     planned = plan(lab, default_mode="virtual", mode="virtual", seed=header.seed, host="")
+    if planned.external:
+        raise RecordInvalid(
+            f"{recorded} is of a lab with nodes that others run ({', '.join(planned.external)}): what their "
+            "programs do is not in it, and cannot be done again"
+        )
     job = header.job()
     if _DESTINATION in job.parameters:
         job = replace(job, parameters={**job.parameters, _DESTINATION: str(directory / _DESTINATION)})
@@ -82,15 +89,23 @@ async def _run(
 
         def begun() -> None:
             for intervention in meanwhile:
-                laboratory.book(intervention.at)
-                group.create_task(_intervene(laboratory, intervention))
+                booked = laboratory.book(intervention.at)
+                group.create_task(_intervene_booked(laboratory, intervention, booked))
 
         with suppress(RunUnsuccessful):  # as it may have been then
             await laboratory.run(job, progress, begun)
 
 
+async def _intervene_booked(laboratory: Laboratory, intervention: Intervention, booked: Halt | None) -> None:
+    """Do something in the moment that was booked for it; where it is refused before that, time goes on."""
+    try:
+        await _intervene(laboratory, intervention)
+    finally:
+        await laboratory.give_back(intervention.at, booked)
+
+
 async def _intervene(laboratory: Laboratory, intervention: Intervention) -> None:
-    with suppress(DeployError):  # as it may have been then
+    with suppress(DeployError, RequestError):  # as it may have been then
         await laboratory.carry_out(intervention.what, {**intervention.arguments, "when": intervention.at})
 
 

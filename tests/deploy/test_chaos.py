@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ def test_every_fault_is_healed_in_time_and_no_two_befall_the_same(planned: Plan,
     befallen: set[Any] = set()
     for step in steps:
         assert 0 < step.at <= duration
-        target = step.arguments.get("name") or step.arguments.get("link") or step.arguments.get("node")
+        target = _target(step)
         if step.heals:
             first = open_faults.pop(step.fault)
             assert SHORTEST - 1e-9 <= step.at - first.at <= LONGEST
@@ -86,13 +87,13 @@ def test_every_fault_is_healed_in_time_and_no_two_befall_the_same(planned: Plan,
             assert _target(step) not in befallen
             befallen.add(_target(step))
             open_faults[step.fault] = step
-        assert target is None or target in {*planned.nodes, *planned.links}
+        assert step.what == "detach_eve" or target in {*planned.nodes, *planned.links, "partition"}
     assert open_faults == {}
 
 
 def _target(step: Step) -> str:
     arguments = step.arguments
-    return str(arguments.get("name") or arguments.get("link") or arguments.get("node") or "partition")
+    return str(arguments.get("link") or arguments.get("name") or arguments.get("node") or "partition")
 
 
 def test_faults_begin_as_a_poisson_process_and_are_of_all_kinds() -> None:
@@ -132,7 +133,8 @@ async def test_every_step_is_taken_at_its_time_and_reported(planned: Plan) -> No
     ]
     assert not any(taken.error for taken in told)
     assert len(lab.done) == len(steps)
-    attached = [f"eve-{n}" for n, (_, what, _) in enumerate(lab.done, 1) if what == "attach_eve"]
+    attached = [a["name"] for _, what, a in lab.done if what == "attach_eve"]
+    assert len(attached) == len(set(attached)) > 0
     assert sorted(a["name"] for _, what, a in lab.done if what == "detach_eve") == sorted(attached)
 
 
@@ -153,7 +155,9 @@ async def test_a_lab_that_goes_away_ends_it(planned: Plan) -> None:
         await unleash(lab, schedule(planned, 7, 60.0, 1.0))
 
 
-@pytest.mark.parametrize("stops_at", ["set_link", "partition", "kill", "change_link", "pause", "resume"])
+@pytest.mark.parametrize(
+    "stops_at", ["set_link", "partition", "kill", "change_link", "pause", "resume", "attach_eve"]
+)
 async def test_what_is_broken_when_it_is_cancelled_is_healed(planned: Plan, stops_at: str) -> None:
     lab = FakeLab()
     steps = schedule(planned, 7, 200.0, 1.0)
@@ -166,10 +170,37 @@ async def test_what_is_broken_when_it_is_cancelled_is_healed(planned: Plan, stop
     broken: dict[str, str] = {}
     for _, what, arguments in lab.done:
         target = str(arguments.get("name") or arguments.get("link") or arguments.get("node") or "lab")
-        if what in ("reset_link", "resume", "heal") or arguments.get("up"):
+        if what in ("reset_link", "resume", "heal", "detach_eve") or arguments.get("up"):
             broken.pop(target, None)
-        elif what == "attach_eve":
-            continue
-        elif what != "detach_eve":
+        else:
             broken[target] = what
     assert broken == {}
+
+
+async def test_a_fault_that_cannot_be_healed_keeps_no_other_from_it() -> None:
+    lab = FakeLab()
+    lab.fails = {"reset_link": ControlUnreachable("it does not answer")}
+    faults = [
+        Step(1.0, 1, "change_link", {"name": "alice-charlie"}, False),
+        Step(1.5, 2, "kill", {"node": "bob"}, False),
+        Step(90.0, 1, "reset_link", {"name": "alice-charlie"}, True),
+        Step(91.0, 2, "resume", {"node": "bob"}, True),
+    ]
+    lab.stops_at = "kill"
+    async with asyncio.timeout(10):
+        with pytest.raises(ControlUnreachable):
+            await unleash(lab, faults)
+    assert [what for _, what, _ in lab.done if what in ("reset_link", "resume")][-2:] == [
+        "reset_link",
+        "resume",
+    ]
+
+
+def test_nodes_that_others_run_are_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "name: own\nnodes: {a: {external: true}, b: , c: {external: true}}\n"
+        "links: [{endpoints: [a, b], length: 1 km}, {endpoints: [b, c], length: 1 km}]\n"
+    )
+    steps = schedule(plan(load(file), mode="real-time"), 1, 600.0, 1.0)
+    assert {step.arguments["node"] for step in steps if "node" in step.arguments} == {"b"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from deploy.errors import UsageError
 from deploy.interventions import Interventions
 from deploy.node_processes import NodeProcesses
 from deploy.plan import Plan, plan
@@ -37,7 +39,7 @@ class Nature:
     async def nothing(self, *arguments: object) -> None:
         """Do what is asked."""
 
-    intervene = change_link = set_link = nothing
+    intervene = change_link = set_link = attach_tap = detach_tap = nothing
 
 
 class Told:
@@ -132,3 +134,24 @@ async def test_who_begins_knows_all_ways_as_they_are(
     assert severed == ()
     await interventions.partition([["a"]])
     assert told.orders[1]["d"] == (set(), ("a",))
+
+
+async def test_an_eavesdropper_that_sits_beyond_the_end_is_judged_by_the_link_as_it_is_then(
+    interventions: Interventions,
+) -> None:
+    await interventions.change_link("a-b", {"length": "5 km"})
+    with pytest.raises(UsageError, match="beyond the end of link 'a-b'; write 5 km or less"):
+        await interventions.attach_eve("a-b", at="9 km")
+    attaching = asyncio.ensure_future(interventions.attach_eve("a-b", at="9 km", when=1.2))
+    await interventions.reset_link("a-b")
+    assert await attaching == "eve"
+
+
+async def test_an_eavesdropper_has_the_name_that_it_is_given(interventions: Interventions) -> None:
+    assert await interventions.attach_eve("a-b", name="mallory") == "mallory"
+    with pytest.raises(UsageError, match="there is an eavesdropper 'mallory' already"):
+        await interventions.attach_eve("b-c", name="mallory")
+    with pytest.raises(UsageError, match="'no name' is no name of an eavesdropper; write one like eve-2"):
+        await interventions.attach_eve("b-c", name="no name")
+    await interventions.detach_eve("mallory")
+    assert await interventions.eves() == []
