@@ -65,7 +65,7 @@ def _service(bundle: Bundle, service: Service, form: Form, places: Mapping[str, 
         "endpoint_mode": "dnsrr",
         "restart_policy": _RESTARTED,
         "placement": {"constraints": placed},
-        "resources": {"limits": {"memory": memory, "pids": 128}},
+        "resources": {"limits": {"memory": memory}},
     }
     return described
 

@@ -106,9 +106,9 @@ class Bellwire:
             assert line, f"the lab did not come up: {said}"
             said += line
 
-    def wait_for(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds of which no event tells; fail when it does not within twenty seconds."""
-        deadline, pause = time.monotonic() + _END_DEADLINE, threading.Event()
+    def wait_for(self, holds: Callable[[], bool], within: float = _END_DEADLINE) -> None:
+        """Wait until something holds of which no event tells; fail when it does not ``within`` so many seconds."""
+        deadline, pause = time.monotonic() + within, threading.Event()
         while not holds():
             assert time.monotonic() < deadline, "what was waited for has not come about"
             pause.wait(0.02)
