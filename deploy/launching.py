@@ -5,9 +5,12 @@ What it takes to talk to an engine of containers is an extra, and is loaded only
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.errors import EngineUnusable
 from deploy.launcher import Launcher
 from deploy.plan import Plan
 from deploy.reach import places
@@ -29,20 +32,31 @@ def launcher_for(plan: Plan, directory: Path) -> Launcher:
         case "process":
             return Supervisor(directory / "logs", broker, state)
         case "docker":
-            from deploy.containers.supervisor import Containers
-
+            with _extra():
+                from deploy.containers.supervisor import Containers
             return Containers(plan.lab, directory / "logs", plan.image)
 
 
 def image_builder() -> Callable[..., Image]:
     """Return what builds the image of the containers: ``deploy.containers.image.build``."""
-    from deploy.containers.image import build
-
+    with _extra():
+        from deploy.containers.image import build
     return build
 
 
 def executor() -> Callable[..., int]:
     """Return what runs a command inside a container: ``deploy.containers.inside.execute``."""
-    from deploy.containers.inside import execute
-
+    with _extra():
+        from deploy.containers.inside import execute
     return execute
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say what to install where an import inside the block lacks it."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] not in ("docker", "packaging"):
+            raise
+        raise EngineUnusable("containers need an extra: pip install 'bellwire[docker]'") from missing

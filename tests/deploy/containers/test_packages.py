@@ -31,9 +31,15 @@ def test_packages_are_chosen_for_the_container_and_extras_by_their_names() -> No
 
 
 def test_without_the_extra_its_name_is_said() -> None:
-    script = "import sys; sys.modules['docker'] = None\nimport deploy.containers.supervisor"
+    script = "import sys; sys.modules['docker'] = None\nfrom deploy.launching import executor; executor()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "pip install 'bellwire[docker]'" in done.stderr
+
+
+def test_a_control_party_needs_no_engine() -> None:
+    """It runs in a container, whose image lacks the extra."""
+    script = "import sys; sys.modules['docker'] = None\nimport deploy.cli.main, deploy.cli.serve, deploy.exports.bundle"
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_a_package_that_cannot_be_had_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
