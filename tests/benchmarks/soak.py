@@ -7,7 +7,8 @@ Runs (teleportation and entanglement over repeaters and a router, BB84 over a fi
 links that make them continuously, go on beside chaos: cuts, worse links, eavesdroppers, partitions, nodes that are
 stopped or killed, each of them healed. Two quiet moments are compared, one after a while of use before the chaos, one
 after it when all is healed: processes, descriptors, qubits. In between the memory of every process is fitted by a
-line. Whatever has leaked and every promise that was broken is said, and makes the exit code 1.
+line. Whatever has leaked, every promise that was broken and every process that printed anything but events (it has
+failed, or warns) is said, and makes the exit code 1.
 """
 
 from __future__ import annotations
