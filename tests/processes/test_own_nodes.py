@@ -391,3 +391,37 @@ def test_of_several_labs_one_is_to_be_named(bellwire: Bellwire, tmp_path: Path) 
     finally:
         bellwire("down", "hello")
         bellwire("down", "other")
+
+
+@pytest.mark.parametrize("leaving", ["first", "last"])
+async def test_who_comes_in_a_peers_place_is_another_peer(pair: Plan, lab: Lab, leaving: str) -> None:
+    async with lab(pair) as up, joined(up, "alice") as alice:
+        async with asyncio.timeout(15):
+            async with joined(up, "bob") as bob:
+                peer = alice.peer("bob")
+                await bob.peer("alice").send(Note("hello"))
+                assert await peer.receive(Note) == Note("hello")
+                waiting = asyncio.ensure_future(peer.receive(Note)) if leaving == "last" else None
+            async with joined(up, "bob"):
+                with pytest.raises(PeerGone):
+                    await (waiting or peer.receive(Note))
+
+
+async def test_who_connects_during_a_partition_knows_of_it(
+    pair: Plan, lab: Lab, eventually: Eventually
+) -> None:
+    async with lab(pair) as up:
+        await up.partition(["alice"])
+        async with joined(up, "alice") as alice, joined(up, "bob", deadline=0.5) as bob:
+
+            async def is_parted() -> bool:
+                await alice.peer("bob").send(Note("hello"))
+                try:
+                    await bob.peer("alice").receive(Note)
+                except DeadlinePassed:
+                    return True
+                return False
+
+            await eventually(is_parted)
+            await up.heal()
+            assert await bob.peer("alice").receive(Note) == Note("hello")
