@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
@@ -31,7 +32,8 @@ MOST_FLAPS: Final = 1_000_000
 class Interventions:
     """Changes to the lab of ``plan``, made through ``oracle``, the nodes' orders and their processes.
 
-    ``mended`` hears of each link that may be used again, ``surveyed`` of what all links are when one has changed.
+    ``mended`` hears of each link that may be used again, ``surveyed`` of what all links are when one has changed,
+    ``warn`` of nodes that do not hear what their messages pass now. They are told again when they come back.
     """
 
     def __init__(
@@ -42,7 +44,10 @@ class Interventions:
         processes: NodeProcesses,
         mended: Callable[[str], None],
         surveyed: Callable[[Mapping[str, Link]], None],
+        warn: Callable[[str], None] = lambda warning: None,
     ) -> None:
+        self._warn = warn
+        self._came: asyncio.Queue[str] = asyncio.Queue()
         self._plan = plan
         self._oracle = oracle
         self._conductor = conductor
@@ -79,6 +84,33 @@ class Interventions:
         self._unaware.discard(node)
         self._told[node] = self._links.channels(node)
         return self._told[node], self._partition.severed(node)
+
+    def came(self, node: str) -> None:
+        """Hear that a node is ready: for the first time, or again."""
+        self._came.put_nowait(node)
+
+    async def serve(self) -> None:
+        """Tell nodes that come what has changed while they were not there, until cancelled."""
+        while True:
+            await self.catch_up(await self._came.get())
+
+    async def catch_up(self, node: str) -> None:
+        """Tell a node that has come what it does not know."""
+        async with self._moments.one_at_a_time:
+            if self._is_behind(node):
+                await self._reroute([node])
+
+    def _is_behind(self, node: str) -> bool:
+        """Tell whether a node that has come knows less than there is to know.
+
+        A process that others start knows what the lab file says: nobody has told it anything else.
+        """
+        if (planned := self._plan.nodes.get(node)) is None:
+            return False
+        if planned.external and self._order_for(node, planned.channels) != ChangeChannels((), ()):
+            self._told[node] = {}
+            return True
+        return node in self._unaware
 
     def book(self, when: float) -> Halt | None:
         """Ask for a halt of virtual time at once, which what is carried out at ``when`` will use."""
@@ -245,17 +277,29 @@ class Interventions:
 
         One that is stopped hears it when it goes on.
         """
-        concerned = self._unaware | set(nodes)
-        stopped = concerned & self._processes.paused
-        orders = {node: self._order(node) for node in sorted(concerned - stopped)}
-        silent = await self._conductor.reroute(orders) if orders else set()
-        for node in orders:  # who was silent may have heard it or not
-            self._told[node] = {} if node in silent else self._links.channels(node)
-        self._unaware = stopped | silent
+        self._unaware |= set(nodes)  # until they say that they have heard it
+        orders = {node: self._order(node) for node in sorted(self._unaware - self._processes.paused)}
+        if not orders:
+            return
+        for node in orders:
+            self._told[node] = {}  # whoever does not answer may have heard it or not
+        silent = await self._conductor.reroute(orders)
+        for node in orders.keys() - silent:
+            self._told[node] = self._links.channels(node)
+        self._unaware -= orders.keys() - silent
+        states = self._conductor.states()
+        if deaf := sorted(node for node in silent if states.get(node) == "ready"):
+            self._warn(
+                f"{', '.join(deaf)} did not answer what has changed for their messages, which may go as before; they "
+                "are told again with the next change, or when they come back"
+            )
 
     def _order(self, node: str) -> ChangeChannels:
-        """Say what a node has not been told yet of what its messages pass: of all ways in a large lab, few change."""
-        told, now = self._told[node], self._links.channels(node)
+        return self._order_for(node, self._told[node])
+
+    def _order_for(self, node: str, told: Channels) -> ChangeChannels:
+        """Say what a node that has been ``told`` so much does not know: of all ways in a large lab, few change."""
+        now = self._links.channels(node)
         ways = tuple(Way(other, tuple(hops)) for other, hops in now.items() if told.get(other) != hops)
         return ChangeChannels(ways, self._partition.severed(node))
 

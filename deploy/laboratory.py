@@ -254,6 +254,7 @@ class Laboratory(Faults):
             self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
         )
         attend(self._note_trouble(self._conductor.serve))
+        attend(self._note_trouble(self._interventions.serve))
         if (routing := await self._take_routing()) is not None:
             attend(self._note_trouble(routing))
         for node in self.plan.nodes.values():
@@ -300,6 +301,7 @@ class Laboratory(Faults):
             self._note_keys,
             self.plan.external,
             self._external.visited,
+            lambda node: self._interventions.came(node),
         )
         self._processes = NodeProcesses(self.plan.nodes, self.premises, self._conductor, self._start_again)
         self._resources.push_async_callback(self._processes.release_all)
@@ -310,6 +312,7 @@ class Laboratory(Faults):
             self._processes,
             lambda link: self._key_links.try_again(link),
             self._survey,
+            self._warn,
         )
 
     async def _take_routing(self) -> Callable[[], Coroutine[Any, Any, None]] | None:

@@ -6,26 +6,30 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from broker.errors import BrokerError
 from broker.telemetry import JsonLinesSink
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, out, say
 from deploy.cli.session import finish
 from deploy.control import RemoteLab
-from deploy.errors import UsageError
+from deploy.errors import ControlUnreachable, NotFound, UsageError
 from deploy.registry import Registry
+from nodes.errors import JoinRefused
+from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
 from nodes.runtime.connecting import refusing
 from nodes.runtime.join_documents import find
 from nodes.runtime.join_token import VARIABLE
 from nodes.runtime.joining import told
 from nodes.runtime.process import event_loop, opened
+from shared_state.errors import AdmissionError, ServerLost
 
 NAME = "node"
 HELP = "Be a node of a lab whose file says 'nodes: {NAME: {external: true}}'."
@@ -64,7 +68,7 @@ def run(
     if join is not None and (running is not None or config is not None):
         raise UsageError("--join takes what the node is from another host; leave -l and --config out")
     shown = _token(name, token) if join else ""
-    with asyncio.Runner(loop_factory=event_loop) as runner:
+    with _exit_codes(), asyncio.Runner(loop_factory=event_loop) as runner:
         runner.run(_until_told(_configured(name, running, config, join, shown)))
     say(f"Node [bold]{name}[/] has left.")
 
@@ -99,6 +103,20 @@ def _token(name: str, given: str | None) -> str:
             f"one with 'bellwire node token {name}'"
         )
     return token
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Tell who finds no place in a lab (4) from whom a lab has left behind (8)."""
+    try:
+        yield
+    except (JoinRefused, ServerLost, BrokerError, AdmissionError, BaseExceptionGroup) as error:
+        cause = root_cause(error)
+        if isinstance(cause, JoinRefused):
+            raise NotFound(str(cause)) from error
+        if isinstance(cause, ServerLost | BrokerError | AdmissionError):
+            raise ControlUnreachable(str(cause)) from error
+        raise
 
 
 @asynccontextmanager

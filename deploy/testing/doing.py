@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
+from broker.errors import BrokerError
+from deploy.errors import DeployError, NotFound, UsageError
 from deploy.testing.events import Events
 from deploy.testing.standing import StandingLab
+from nodes.errors import NodeError
+from shared_state.errors import SharedStateError
 
 ResultT = TypeVar("ResultT")
 Undo: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+_REFUSALS: Final = (UsageError.exit_code, NotFound.exit_code)
+"""Of errors that come before anything has been done."""
 
 
 class Doing:
@@ -33,10 +39,16 @@ class Doing:
         undo: Undo | None = None,
         undoes: Sequence[str] = (),
     ) -> ResultT:
-        """Do something to the lab. ``undo`` undoes it, and it ``undoes`` others."""
+        """Do something to the lab. ``undo`` undoes it, also what was cut short of it, and it ``undoes`` others."""
         __tracebackhide__ = True
         self.begin()
-        result = await self.lab.thread.do(what, work)
+        try:
+            result = await self.lab.thread.do(what, work)
+        except BaseException as error:
+            refused = isinstance(error, DeployError) and error.exit_code in _REFUSALS
+            if undo is not None and not refused:
+                self.remember(what, undo)
+            raise
         if undo is not None:
             self.remember(what, undo)
         for former in undoes:
@@ -44,15 +56,21 @@ class Doing:
         return result
 
     def remember(self, what: str, undo: Undo) -> None:
-        """Note what undoes something that was done."""
-        self._undoing[what] = undo
+        """Note what undoes something that was done, unless that is known: the first undo leads back furthest."""
+        self._undoing[what] = self._undoing.pop(what, undo)  # and last, so first to be undone
 
     def spoil(self, how: str) -> None:
         """Note that something was done that nothing undoes: nobody can use the lab after this test."""
         self.spoilt.append(how)
 
     def undo(self) -> None:
-        """Undo all faults, the last one first."""
+        """Undo all faults, the last one first; raise the first error when all have been tried."""
+        failures: list[Exception] = []
         while self._undoing:
-            _, undo = self._undoing.popitem()
-            self.lab.thread.wait_for(undo())
+            what, undo = self._undoing.popitem()
+            try:
+                self.lab.thread.wait_for(undo(), f"undo '{what}'")
+            except (DeployError, NodeError, BrokerError, SharedStateError) as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]

@@ -12,12 +12,15 @@ from collections.abc import Coroutine
 from concurrent.futures import Future, wait
 from contextlib import AbstractAsyncContextManager
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from deploy.errors import DeployError
+from deploy.errors import DeployError, LabFailed
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT")
+
+_WITHIN: Final = 60.0
+"""Wall seconds for whatever a test, or its end, waits for without an event loop."""
 
 
 class LabThread(Generic[T]):
@@ -57,35 +60,51 @@ class LabThread(Generic[T]):
         except DeployError as error:
             raise error.with_traceback(None) from None
 
-    def wait_for(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Do some work where the lab lives, and wait for it without an event loop."""
+    def wait_for(self, work: Coroutine[Any, Any, ResultT], what: str = "the work") -> ResultT:
+        """Do some work where the lab lives, and wait for it without an event loop.
+
+        Raise ``LabFailed`` when ``what`` it is takes too long, with what is being done besides.
+        """
         future = self._begin(work)
         try:
+            wait([future], _WITHIN)
+            if not future.done():
+                raise self._late(what)
             return future.result()
         finally:
             future.cancel()
 
     def unfinished(self) -> list[str]:
         """Return what is being done and was not cancelled, in words."""
-        return self.wait_for(self._unfinished())
+        return self.wait_for(self._unfinished(), "a look at what is being done")
 
     def call_off(self) -> None:
         """Cancel what is being done; return when it has cleaned up."""
-        self.wait_for(self._call_off())
+        self.wait_for(self._call_off(), "calling off what is being done")
 
     def close(self) -> None:
-        """Call off what is being done, leave the manager and end the thread; raise what leaving raises."""
+        """Call off what is being done, leave the manager and end the thread; raise what leaving raises.
+
+        Raise ``LabFailed`` when one of these takes too long.
+        """
         try:
             self.call_off()
             self._loop.call_soon_threadsafe(self._left.set)
-            wait([self._life])
-            self.wait_for(self._rest())
+            wait([self._life], _WITHIN)
+            if not self._life.done():
+                raise self._late("taking the lab down")
+            self.wait_for(self._rest(), "cleaning up")
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            self._thread.join(_WITHIN)
+            if not self._thread.is_alive():
+                self._loop.close()
         if not self._life.cancelled():
             self._life.result()
+
+    def _late(self, what: str) -> LabFailed:
+        doing = ", ".join(map(repr, self._doing.values())) or "nothing else"
+        return LabFailed(f"{what} has not ended within {_WITHIN:g} s; still being done: {doing}")
 
     def _begin(self, work: Coroutine[Any, Any, ResultT]) -> Future[ResultT]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from deploy.eavesdroppers import Eve
@@ -20,7 +20,8 @@ class LinkHandle:
 
     async def down(self) -> None:
         """Cut it: no pair comes over it, light in its fibre is lost. Messages still go their way."""
-        await self._doing.do(f"cut {self.name}", self._faults.set_link(self.name, False), undo=self._reset)
+        cutting = self._faults.set_link(self.name, False)
+        await self._doing.do(f"cut {self.name}", cutting, undo=lambda: self._faults.set_link(self.name, True))
 
     async def up(self) -> None:
         """Mend it."""
@@ -72,16 +73,33 @@ class EveHandle:
 
         ``link`` may as well name an eavesdropper of the lab file, who does what the file says.
         """
+        await self._remember()
         attaching = self._faults.attach_eve(link, strategy=strategy, fraction=fraction, at=at)
-        name = await self._doing.do(f"attach Eve to {link}", attaching)
-        self._doing.remember(f"Eve {name}", lambda: self._faults.detach_eve(name))
-        return name
+        return await self._doing.do(f"attach Eve to {link}", attaching)
 
     async def detach(self, name: str = "eve") -> None:
         """Let her go."""
-        detaching = self._faults.detach_eve(name)
-        await self._doing.do(f"detach {name}", detaching, undoes=(f"Eve {name}",))
+        await self._remember()
+        await self._doing.do(f"detach {name}", self._faults.detach_eve(name))
 
     async def list(self) -> list[Eve]:
         """Tell who listens where, and what they have had so far."""
         return await self._doing.lab.thread.do("look for Eve", self._faults.eves())
+
+    async def _remember(self) -> None:
+        """Let whoever listens now do so again after the test, and nobody else."""
+        before = await self.list()
+        self._doing.remember("Eve", lambda: self._restore(before))
+
+    async def _restore(self, before: Sequence[Eve]) -> None:
+        now = {eve.name: eve for eve in await self._faults.eves()}
+        listened = {eve.name: eve for eve in before if eve.enabled}
+        for eve in now.values():
+            if eve.enabled and eve.name not in listened:
+                await self._faults.detach_eve(eve.name)
+        for eve in listened.values():
+            if eve.name not in now:
+                as_before = {"strategy": eve.strategy, "fraction": eve.fraction, "at": f"{eve.at!r} m"}
+                await self._faults.carry_out("attach_eve", {"link": eve.link, "name": eve.name, **as_before})
+            elif not now[eve.name].enabled:
+                await self._faults.attach_eve(eve.name)

@@ -12,12 +12,17 @@ Messages do not overtake each other: one that would arrives together with the on
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, log
+from typing import Final
 
 from nodes.ports import Coin
 from nodes.runtime.coin import make_coin
+
+_FORMER: Final = 64
+"""So many former delays of a channel are remembered, for messages that are on their way when it changes."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,6 +68,7 @@ class Channel:
         self._hops = tuple(hops)
         self._coin = coin
         self._latest = 0.0
+        self._former: deque[tuple[float, float]] = deque(maxlen=_FORMER)
 
     @property
     def hops(self) -> tuple[Hop, ...]:
@@ -74,8 +80,13 @@ class Channel:
         """Return the seconds that every message takes at least."""
         return sum(hop.delay for hop in self._hops)
 
-    def change(self, hops: Sequence[Hop]) -> None:
-        """Let messages pass other links, or the same ones in another state, from now on."""
+    def least(self, sent_at: float) -> float:
+        """Return the seconds that a message which was sent then takes at least, the channel changed since or not."""
+        return min([self.delay, *(delay for until, delay in self._former if sent_at <= until)])
+
+    def change(self, hops: Sequence[Hop], now: float) -> None:
+        """Let messages pass other links, or the same ones in another state, from ``now`` on."""
+        self._former.append((now, self.delay))
         self._hops = tuple(hops)
 
     def no_earlier(self, arrival: float) -> float:

@@ -78,7 +78,8 @@ class Conductor:
     """Runs programs on the ``nodes`` of a lab over ``bus``; ``oracle`` is the referee's view of the quantum world.
 
     ``on_lag`` hears, in real time, how far each node lags behind the lab's clock, ``on_keys`` what it has in store.
-    ``visitors``: the nodes of somebody's own, which act by themselves; ``on_visit`` hears that one has come.
+    ``visitors``: the nodes of somebody's own, which act by themselves; ``on_visit`` hears that it has come,
+    ``on_ready`` that any node has said that it is ready.
     """
 
     def __init__(
@@ -92,7 +93,9 @@ class Conductor:
         on_keys: Callable[[str, dict[str, Any]], None] = lambda node, told: None,
         visitors: Sequence[str] = (),
         on_visit: Callable[[str], None] = lambda node: None,
+        on_ready: Callable[[str], None] = lambda node: None,
     ) -> None:
+        self._on_ready = on_ready
         self._oracle = oracle
         self._route = route
         self._nodes = tuple(nodes)
@@ -167,23 +170,27 @@ class Conductor:
         self._office.note_status(node, "left")
 
     async def reroute(self, orders: Mapping[str, ChangeChannels]) -> set[str]:
-        """Change the classical channels of nodes; return those that have not done so: gone, or silent for 10 s."""
+        """Change the classical channels of nodes; return those that have not done so: not there, or silent for 10 s."""
         self._reroutings += 1
         session = f"rerouting-{self._reroutings}"
-        self._office.begin_run(session, list(orders))
-        silent: set[str] = set()
+        there = [node for node in orders if self._states.get(node) == "ready"]
+        silent = set(orders) - set(there)
+        now = await self._oracle.now()
+        self._office.begin_run(session, there)
         try:
             async with asyncio.TaskGroup() as group:
-                for node, order in orders.items():
-                    group.create_task(self._reroute(session, node, order, silent))
+                for node in there:
+                    group.create_task(self._reroute(session, node, orders[node], now, silent))
         finally:
             self._office.end_run(session)
         return silent
 
-    async def _reroute(self, session: str, node: str, order: ChangeChannels, silent: set[str]) -> None:
+    async def _reroute(
+        self, session: str, node: str, order: ChangeChannels, now: float, silent: set[str]
+    ) -> None:
         kind, body = codec.kind_of(order), codec.fields_of(order)
         try:
-            await self._office.send(node, session, PROTOCOL, kind, body, 0.0, 0.0)
+            await self._office.send(node, session, PROTOCOL, kind, body, now, now)
             await self._office.receive(node, session, "that its channels have changed", _REROUTING_DEADLINE)
         except (PeerGone, DeadlinePassed):
             silent.add(node)
@@ -443,6 +450,8 @@ class Conductor:
         self._state_changed.set()
         if self._hosting is not None:
             self._hosting.note(node, state)
+        if state == "ready":
+            self._on_ready(node)
 
 
 @contextmanager

@@ -182,6 +182,7 @@ class ConnectedNode:
         mine, known = self._own, self._acquaintances.get(other)
         if known is None or not known.is_between(mine, theirs):
             known = self._acquaintances[other] = Acquaintance(self._node.visits, mine, theirs, self.deadline)
+            known.look()  # it may be over already
         return known
 
 

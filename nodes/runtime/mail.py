@@ -61,13 +61,19 @@ class _Mailbox:
 @dataclass(slots=True)
 class _RunMail:
     """The mail of one run. ``members`` are its parties, None while this one has not heard of it, and then ``opener``
-    is who sent the first message."""
+    is who sent the first message.
+
+    ``sent`` and ``delivered`` count by party and session; in the sessions that are ``over``, and those below them, the
+    party that is named says nothing more.
+    """
 
     opener: str
     members: frozenset[str] | None = None
     boxes: dict[tuple[str, str], _Mailbox] = field(default_factory=dict)
     sequencer: Sequencer = field(default_factory=Sequencer)
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)
+    delivered: dict[tuple[str, str], int] = field(default_factory=dict)
+    over: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Timekeeper(Protocol):
@@ -132,7 +138,6 @@ class PostOffice:
         self._timekeeper: Timekeeper | None = None
         self._note: Note | None = None
         self._arrived: dict[tuple[str, str, int], Envelope | None] = {}
-        self._delivered: dict[tuple[str, str], int] = {}
         self._subscribers: dict[str, Subscriber] = {}
         self._standing: dict[str, Callable[[Envelope], None]] = {}
         self.processes: dict[str, str] = {}
@@ -162,7 +167,7 @@ class PostOffice:
         envelope = self._arrived.pop((sender, session, sequence), None)
         mail = self._runs.get(_run_of(session))
         if mail is not None:
-            self._delivered[sender, session] = sequence
+            mail.delivered[sender, session] = sequence
         if envelope is not None and mail is not None:
             self._put(mail, envelope)
 
@@ -342,7 +347,7 @@ class PostOffice:
         try:
             async with asyncio.timeout(deadline):
                 while not box.waiting:
-                    if self._presence.gone(sender):
+                    if self._presence.gone(sender) or _is_over(mail, sender, session):
                         raise PeerGone(sender, awaited)
                     if box.lost is not None:
                         sequence, waited = box.lost
@@ -368,6 +373,25 @@ class PostOffice:
         box = mail.boxes.get((session, sender)) if mail else None
         return box is not None and bool(box.waiting)
 
+    def hang_up(self, sender: str, session: str) -> None:
+        """Let who waits for a sender in a session, or one below it, know that nothing more comes from there.
+
+        What has come is received first. In virtual time it is heard of in this party's turn.
+        """
+        if self._timekeeper is None:
+            self._hang_up(sender, session)
+        else:
+            self._timekeeper.stir(lambda: self._hang_up(sender, session))
+            self._timekeeper.look()
+
+    def _hang_up(self, sender: str, session: str) -> None:
+        if (mail := self._runs.get(_run_of(session))) is None:
+            return
+        mail.over.add((sender, session))
+        for (each, whose), box in mail.boxes.items():
+            if whose == sender and _belongs(each, session):
+                box.changed.set()
+
     def begin_run(self, run: str, members: Collection[str]) -> None:
         """Take part in a run with ``members``: its mail is kept until ``end_run``, nobody else's is accepted."""
         self._runs.setdefault(run, _RunMail(self.name)).members = frozenset(members)
@@ -378,8 +402,9 @@ class PostOffice:
         for key in [key for key in mail.boxes if _belongs(key[0], session)]:
             self._throw_away(mail.boxes.pop(key))
             mail.sequencer.forget(key[0])
-        for sent in [sent for sent in mail.sent if _belongs(sent[1], session)]:
-            del mail.sent[sent]
+        for counts in (mail.sent, mail.delivered):
+            for stream in [stream for stream in counts if _belongs(stream[1], session)]:
+                del counts[stream]
 
     def end_run(self, run: str) -> None:
         """Forget all mail of a run; what still comes for it is dropped."""
@@ -388,8 +413,6 @@ class PostOffice:
         self._ended[run] = None
         for key in [key for key in self._arrived if _run_of(key[1]) == run]:
             del self._arrived[key]
-        for stream in [stream for stream in self._delivered if _run_of(stream[1]) == run]:
-            del self._delivered[stream]
         if len(self._ended) > _ENDED_RUNS:
             del self._ended[next(iter(self._ended))]
 
@@ -410,12 +433,16 @@ class PostOffice:
         if self._timekeeper is not None and envelope.sender not in _OUTSIDE:
             key = (envelope.sender, envelope.session, envelope.sequence)
             if (
-                envelope.sequence > self._delivered.get(key[:2], -1)
+                envelope.sequence > self._last_delivered(*key[:2])
                 and _run_of(envelope.session) not in self._ended
                 and len(self._arrived) < _MOST_ARRIVED
             ):
                 self._arrived.setdefault(key, None)
             self._timekeeper.look()
+
+    def _last_delivered(self, sender: str, session: str) -> int:
+        mail = self._runs.get(_run_of(session))
+        return -1 if mail is None else mail.delivered.get((sender, session), -1)
 
     def _sort_in(self, envelope: Envelope) -> None:
         run, sender = _run_of(envelope.session), envelope.sender
@@ -522,6 +549,10 @@ class PostOffice:
 
 def _run_of(session: str) -> str:
     return session.partition(":")[0]
+
+
+def _is_over(mail: _RunMail, sender: str, session: str) -> bool:
+    return any(sender == whose and _belongs(session, over) for whose, over in mail.over)
 
 
 def _belongs(session: str, round_session: str) -> bool:

@@ -257,7 +257,8 @@ class NetworkStack:
             return
         channel = self._locality.channels.get(envelope.sender)
         # no earlier than light could have brought it, whatever the sender says
-        due = max(envelope.arrives_at, envelope.sent_at + (channel.delay if channel else 0.0))
+        least = channel.least(envelope.sent_at) if channel else 0.0
+        due = max(envelope.arrives_at, envelope.sent_at + least)
         early = self._early[envelope.sender]
         if early or due > self.clock.now():
             early.append((due, envelope))

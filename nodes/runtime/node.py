@@ -118,7 +118,7 @@ class Node:
             self._office.keep_time(self._turns)
         self._office.partition.sever(surroundings.severed)
         self._rerouting = Rerouting(
-            (surroundings.channels, for_keys), self._office, client, self._now, self._turns
+            surroundings.channels, for_keys, self._office, client, self._now, self._turns
         )
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -145,7 +145,8 @@ class Node:
                     case "RunOrder" if envelope.session not in self._parts:
                         await self._begin(self._stage(codec.build(RunOrder, envelope.body)), group)
                     case "ChangeChannels":
-                        await self._rerouting.carry_out(codec.build(ChangeChannels, envelope.body))
+                        order = codec.build(ChangeChannels, envelope.body)
+                        await self._rerouting.carry_out(order, envelope.sent_at)
                         await self._confirm(envelope.session)
                     case "RunOver":
                         group.create_task(self._close(envelope.session, codec.build(RunOver, envelope.body)))
@@ -170,7 +171,12 @@ class Node:
         return guest.reproached
 
     async def emptied(self) -> None:
-        """Wait until everything that was said here has been published."""
+        """Wait until everything that was said here has been published.
+
+        What waits for the end of a partition is lost when this node ends before that: the log says so.
+        """
+        for recipient, messages in self._office.partition.kept().items():
+            self._note("messages.lost", recipient=recipient, messages=messages, cause="partition")
         await self._office.emptied()
 
     async def _begin(self, stage: Stage, group: asyncio.TaskGroup) -> None:

@@ -7,7 +7,8 @@ has healed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Final
 
 from broker.envelope import Envelope
@@ -24,6 +25,7 @@ class Partition:
         self.severed: frozenset[str] = frozenset()
         self.released: asyncio.Queue[Envelope] = asyncio.Queue()
         self._kept: list[tuple[Envelope, int]] = []
+        self._waiting: Counter[str] = Counter()
 
     def sever(self, parties: Collection[str]) -> None:
         """Let these parties be out of reach, and no others."""
@@ -33,23 +35,32 @@ class Partition:
         """Raise ``Partitioned`` unless a message of so many bytes can be sent, or can wait."""
         if recipient not in self.severed:
             return
-        waiting = sum(size for envelope, size in self._kept if envelope.recipient == recipient)
-        if waiting + size > MOST_KEPT:
-            raise Partitioned(recipient, waiting)
+        if self._waiting[recipient] + size > MOST_KEPT:
+            raise Partitioned(recipient, self._waiting[recipient])
 
     def keep(self, envelope: Envelope, size: int) -> bool:
         """Keep a message for a party that is out of reach; tell whether it is."""
         if envelope.recipient not in self.severed:
             return False
         self._kept.append((envelope, size))
+        self._waiting[envelope.recipient] += size
         return True
+
+    def kept(self) -> Counter[str]:
+        """Count the messages that wait, by recipient."""
+        return Counter(envelope.recipient for envelope, _ in self._kept)
 
     def healed(self) -> list[tuple[Envelope, int]]:
         """Take out what is for parties that can be reached again, each with its bytes, in the order of sending."""
-        free = [each for each in self._kept if each[0].recipient not in self.severed]
-        self._kept = [each for each in self._kept if each[0].recipient in self.severed]
-        return free
+        return self._take_out(lambda envelope: envelope.recipient not in self.severed)
 
     def forget(self, run: str) -> None:
         """Drop what belongs to a run that is over: nobody wants it any more."""
-        self._kept = [each for each in self._kept if each[0].session.partition(":")[0] != run]
+        self._take_out(lambda envelope: envelope.session.partition(":")[0] == run)
+
+    def _take_out(self, which: Callable[[Envelope], bool]) -> list[tuple[Envelope, int]]:
+        taken = [each for each in self._kept if which(each[0])]
+        self._kept = [each for each in self._kept if not which(each[0])]
+        for envelope, size in taken:
+            self._waiting[envelope.recipient] -= size
+        return taken

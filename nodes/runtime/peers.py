@@ -67,5 +67,7 @@ class BusPeer:
                 f"node '{self.name}' stamps its message {envelope.sent_at:g} s, far in the future"
             )
         # no earlier than light could have brought it, whatever the sender says
-        await self.clock.until(max(envelope.arrives_at, envelope.sent_at + self.channel.delay))
+        await self.clock.until(
+            max(envelope.arrives_at, envelope.sent_at + self.channel.least(envelope.sent_at))
+        )
         return message

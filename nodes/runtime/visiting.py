@@ -72,7 +72,7 @@ class Acquaintance:
         self._agreed: dict[int, asyncio.Future[_Asked]] = {}
         self._changed = asyncio.Event()
         self._gone: PeerGone | None = None
-        self._listens = False
+        self._listens = self._has_hung_up = False
         self._pairs = self._desk("pairs", mine if self._is_head else theirs)
         self.requests = self._desk("network", mine)
         self.acceptances = self._desk("network", theirs)
@@ -204,6 +204,9 @@ class Acquaintance:
 
         Where time is virtual, who has gone is heard of in its turn.
         """
+        if self.is_over and not self._has_hung_up:
+            self._has_hung_up = True
+            self._mine.office.hang_up(self.name, f"{self._mine.order.run}:{self.run}")
         if self.is_over and self._gone is None and self._mine.clock.deadline(self._deadline) is not None:
             self._mourn()
 

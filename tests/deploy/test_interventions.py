@@ -20,7 +20,7 @@ from shared_state.oracle import OracleClient
 
 ROW = """
 name: row
-nodes: {a: , b: , c: , d: }
+nodes: {a: , b: , c: , d: {external: true}}
 links:
   - {endpoints: [a, b], length: 10 km}
   - {endpoints: [b, c], length: 10 km}
@@ -48,12 +48,20 @@ class Told:
     def __init__(self) -> None:
         self.orders: list[dict[str, tuple[set[str], tuple[str, ...]]]] = []
         self.deaf: set[str] = set()
+        self.hangs: asyncio.Event | None = None
 
     async def reroute(self, orders: Mapping[str, ChangeChannels]) -> set[str]:
         self.orders.append(
             {node: ({way.node for way in order.ways}, order.severed) for node, order in orders.items()}
         )
+        if self.hangs is not None:
+            self.hangs.set()
+            await asyncio.Event().wait()
         return self.deaf & orders.keys()
+
+    def states(self) -> dict[str, str]:
+        """Return that all are there."""
+        return dict.fromkeys("abcd", "ready")
 
 
 class Processes:
@@ -77,7 +85,13 @@ def told() -> Told:
 
 
 @pytest.fixture
-def interventions(planned: Plan, told: Told) -> Interventions:
+def warnings() -> list[str]:
+    """Return what the user is warned of."""
+    return []
+
+
+@pytest.fixture
+def interventions(planned: Plan, told: Told, warnings: list[str]) -> Interventions:
     """Return what is done to a lab of which there is nothing but what nodes are told."""
     nobody: Any = lambda *arguments: None  # noqa: E731 - in place of three callbacks
     return Interventions(
@@ -87,6 +101,7 @@ def interventions(planned: Plan, told: Told) -> Interventions:
         cast(NodeProcesses, Processes()),
         nobody,
         nobody,
+        warnings.append,
     )
 
 
@@ -155,3 +170,40 @@ async def test_an_eavesdropper_has_the_name_that_it_is_given(interventions: Inte
         await interventions.attach_eve("b-c", name="no name")
     await interventions.detach_eve("mallory")
     assert await interventions.eves() == []
+
+
+async def test_of_who_does_not_confirm_the_user_is_warned(
+    interventions: Interventions, told: Told, warnings: list[str]
+) -> None:
+    told.deaf = {"c"}
+    await interventions.partition([["a"]])
+    [warning] = warnings
+    assert warning.startswith("c did not answer what has changed for their messages")
+
+
+async def test_what_was_to_be_told_when_it_was_called_off_is_told_the_next_time(
+    interventions: Interventions, told: Told
+) -> None:
+    told.hangs = asyncio.Event()
+    changing = asyncio.ensure_future(interventions.change_link("a-b", {"length": "20 km"}))
+    await told.hangs.wait()
+    changing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await changing
+    told.hangs = None
+    await interventions.change_link("c-d", {"insertion_loss": "3 dB"})
+    assert told.orders[1]["c"] == ({"a", "b", "d"}, ())
+
+
+async def test_who_comes_is_told_what_it_does_not_know(interventions: Interventions, told: Told) -> None:
+    await interventions.catch_up("d")
+    assert told.orders == [], "it knows the lab file, and so it is"
+    told.deaf = {"a", "d"}
+    await interventions.partition([["a"]])
+    told.deaf = set()
+    await interventions.catch_up("b")
+    assert len(told.orders) == 1
+    await interventions.catch_up("d")
+    assert told.orders[1]["d"][1] == ("a",)
+    await interventions.catch_up("d")
+    assert told.orders[2] == {"d": ({"a", "b", "c"}, ("a",))}, "it is another process, which nobody has told"

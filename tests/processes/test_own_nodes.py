@@ -345,7 +345,7 @@ def test_a_standing_node_plays_parts_until_ctrl_c_and_its_document_is_its_users_
         secrets = set(re.findall(r'"secret": "(\w+)"', document.read_text()))
         assert len(secrets) == 2
         second = bellwire("node", "run", "alice", "-l", "hello")
-        assert second.code == 1
+        assert second.code == 4
         assert "another process is node 'alice'" in second.err
         for each in standing:
             each.send_signal(signal.SIGINT)
@@ -372,7 +372,7 @@ def test_a_node_without_a_lab_is_told_what_to_do(
     bellwire: Bellwire, arguments: tuple[str, ...], complaint: str
 ) -> None:
     done = bellwire("node", "run", *arguments)
-    assert done.code == 1
+    assert done.code == 4
     assert complaint in done.err
 
 
@@ -384,10 +384,44 @@ def test_of_several_labs_one_is_to_be_named(bellwire: Bellwire, tmp_path: Path) 
         assert bellwire("up", EXAMPLE / "hello.yaml", "-d").code == 0
         assert bellwire("up", other, "-d").code == 0
         done = bellwire("node", "run", "alice")
-        assert done.code == 1
+        assert done.code == 4
         assert "several labs wait for a node 'alice': hello, other" in done.err
         done = bellwire("node", "run", "carol", "-l", "other")
         assert "the lab 'other' waits for no node 'carol'; it waits for alice, bob" in done.err
     finally:
         bellwire("down", "hello")
         bellwire("down", "other")
+
+
+@pytest.mark.parametrize("leaving", ["first", "last"])
+async def test_who_comes_in_a_peers_place_is_another_peer(pair: Plan, lab: Lab, leaving: str) -> None:
+    async with lab(pair) as up, joined(up, "alice") as alice:
+        async with asyncio.timeout(15):
+            async with joined(up, "bob") as bob:
+                peer = alice.peer("bob")
+                await bob.peer("alice").send(Note("hello"))
+                assert await peer.receive(Note) == Note("hello")
+                waiting = asyncio.ensure_future(peer.receive(Note)) if leaving == "last" else None
+            async with joined(up, "bob"):
+                with pytest.raises(PeerGone):
+                    await (waiting or peer.receive(Note))
+
+
+async def test_who_connects_during_a_partition_knows_of_it(
+    pair: Plan, lab: Lab, eventually: Eventually
+) -> None:
+    async with lab(pair) as up:
+        await up.partition(["alice"])
+        async with joined(up, "alice") as alice, joined(up, "bob", deadline=0.5) as bob:
+
+            async def is_parted() -> bool:
+                await alice.peer("bob").send(Note("hello"))
+                try:
+                    await bob.peer("alice").receive(Note)
+                except DeadlinePassed:
+                    return True
+                return False
+
+            await eventually(is_parted)
+            await up.heal()
+            assert await bob.peer("alice").receive(Note) == Note("hello")

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from deploy.errors import LabFailed
+from deploy.testing import lab_thread
 from deploy.testing.lab_thread import LabThread
 
 
@@ -109,3 +111,19 @@ async def test_what_has_failed_is_remembered_in_words(story: Story) -> None:
         await thread.do("look", fail())
     assert thread.failures == ["'look' failed: no such thing"]
     thread.close()
+
+
+async def test_what_does_not_end_is_told_after_a_while(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = LabThread(story.lab())
+    thread.open()
+    working = asyncio.ensure_future(thread.do("stare", story.work()))
+    await asyncio.sleep(0)
+    with monkeypatch.context() as patched:
+        patched.setattr(lab_thread, "_WITHIN", 0.05)
+        with pytest.raises(
+            LabFailed, match=r"cleaning has not ended within 0.05 s; still being done: 'stare'"
+        ):
+            thread.wait_for(story.work(), "cleaning")
+    await asyncio.to_thread(thread.close)
+    with pytest.raises(asyncio.CancelledError):
+        await working

@@ -187,3 +187,19 @@ async def test_orders_of_the_control_party_do_not_mix_with_mail() -> None:
         async with asyncio.timeout(5):
             order = await bob.orders.get()
     assert (order.session, order.body) == ("run-1", {"number": 1})
+
+
+async def test_when_a_sender_has_hung_up_what_it_said_is_received_and_then_it_has_gone() -> None:
+    async with asyncio.timeout(5), _offices("alice", "bob") as (alice, bob):
+        for session in ("visit-1:visit-2:peer", "visit-1:visit-3:peer"):
+            await _send(alice, "bob", session, 1)
+        assert await _receive(bob, "alice", "visit-1:visit-3:peer") == 1
+        bob.hang_up("alice", "visit-1:visit-2")
+        assert await _receive(bob, "alice", "visit-1:visit-2:peer") == 1
+        with pytest.raises(PeerGone):
+            await _receive(bob, "alice", "visit-1:visit-2:peer")
+        waiting = asyncio.ensure_future(_receive(bob, "alice", "visit-1:visit-3:peer"))
+        await asyncio.sleep(0)
+        bob.hang_up("alice", "visit-1:visit-3")
+        with pytest.raises(PeerGone):
+            await waiting

@@ -116,6 +116,20 @@ async def test_messages_take_another_way_from_the_moment_of_the_order(chain: Cha
         assert arrived - sent == pytest.approx(DELAY if sent < 0.0105 else 3e-3, abs=1e-12)
 
 
+async def test_a_message_that_is_on_its_way_when_its_way_becomes_longer_arrives_when_it_would_have(
+    chain: Chain, couriers: str
+) -> None:
+    longer = {
+        name: ChangeChannels((Way(other, (Hop(5e-4),)),), ())
+        for name, other in (("alice", "bob"), ("bob", "alice"))
+    }
+    change = 0.003 + DELAY / 2
+    async with in_memory_lab(chain("alice", "bob")) as lab:
+        told = await story(lab, couriers, (change, longer))
+    for sent, arrived in zip(told["sent"], told["times"], strict=True):
+        assert arrived - sent == pytest.approx(DELAY if sent < change else 5e-4, abs=1e-12)
+
+
 async def test_the_same_orders_at_the_same_times_give_the_same_record(
     chain: Chain, couriers: str, tmp_path: Path
 ) -> None:
@@ -204,3 +218,23 @@ def test_what_waits_for_a_run_that_is_over_is_dropped_and_the_rest_keeps_its_ord
     parted.sever([])
     assert [envelope.recipient for envelope, _ in parted.healed()] == ["carol"]
     assert parted.healed() == []
+
+
+def test_room_is_counted_by_recipient_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "MOST_KEPT", 100)
+    parted = Partition()
+    parted.sever(["bob", "carol"])
+    for run, recipient in (("run-1", "bob"), ("run-2", "bob"), ("run-1", "carol")):
+        parted.check_room(recipient, 50)
+        parted.keep(Envelope("lab", "alice", recipient, "test", run, 0, 0.0, 0.0, "Letter", {}), 50)
+    assert parted.kept() == {"bob": 2, "carol": 1}
+    with pytest.raises(Partitioned):
+        parted.check_room("bob", 1)
+    parted.forget("run-1")
+    parted.check_room("bob", 50)
+    with pytest.raises(Partitioned):
+        parted.check_room("bob", 51)
+    parted.sever([])
+    assert [size for _, size in parted.healed()] == [50]
+    parted.sever(["bob"])
+    parted.check_room("bob", 100)
