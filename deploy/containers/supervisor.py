@@ -66,6 +66,12 @@ class Container(Child):
     input: StreamWriter | None = None
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def hang_up(self) -> None:
+        """Let its standard input end, by which it ends; it may still have something to say."""
+        if self.input is not None and not self.input.is_closing():
+            with suppress(OSError):  # it has ended meanwhile
+                self.input.write_eof()
+
     def signal(self, number: signal.Signals) -> bool:
         """Send a signal; tell whether the container was there to get it."""
         if self.ended.is_set() or not self.identity:
@@ -154,8 +160,7 @@ class Containers:
                         group.create_task(self._stop(self.children[name]))
 
     async def _stop(self, child: Container) -> None:
-        if child.input is not None and not child.input.is_closing():
-            child.input.write_eof()  # it may still have something to say
+        child.hang_up()
         if child.identity:
             with suppress(EngineUnusable):  # it has ended meanwhile
                 await self._ask(partial(self._stop_now, child))
@@ -175,7 +180,7 @@ class Containers:
                 raise EngineUnusable("it was stopped before it was started")
             await self._ask(lambda: self._begin(child, errand))
             if child.name in self._stopping:
-                child.input.write_eof()
+                child.hang_up()
             await self._hear(child, reader)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is the end of this container alone
             if child.input is not None:
@@ -332,6 +337,8 @@ class Containers:
             for container in left:
                 with suppress(APIError):  # being removed
                     self._client.remove_container(container["Id"], force=True)
+                with suppress(APIError, OSError):  # until then it is in the networks
+                    self._client.wait(container["Id"], timeout=_STOP_DEADLINE, condition="removed")
             self._remove_networks(self._networks.values())
         if hasattr(self, "_events"):
             self._events.close()

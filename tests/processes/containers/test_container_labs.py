@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.processes.conftest import Program
     from tests.processes.containers.conftest import Engine
 
-pytestmark = [pytest.mark.processes, pytest.mark.containers]
+pytestmark = [pytest.mark.processes, pytest.mark.containers, pytest.mark.timeout(300)]
 
 OWN = """
 from dataclasses import dataclass
@@ -116,6 +116,7 @@ def test_containers_may_do_and_tell_no_more_than_they_must(
         both = {"classical", "quantum"}
         assert planes == {"broker": {"classical"}, "state": {"quantum"}, "north": both, "dc": both}
 
+        bellwire.wait_for(lambda: fetched(bellwire, "vpn-north", "vpn-dc"))
         [key] = bellwire("keys", "get", "vpn-north", "vpn-dc", "--show", "--json").document["keys"]
         same = bellwire("keys", "get", "vpn-dc", "vpn-north", "--id", key["key_id"], "--show", "--json")
         assert same.document["keys"] == [key]
