@@ -32,7 +32,16 @@ TRIED_HERE = {
     "send",
     "version",
 }
-TRIED_ELSEWHERE = {"bench", "controller", "events", "replay", "validate-physics"} | {
+TRIED_ELSEWHERE = {
+    "bench",
+    "controller",
+    "events",
+    "replay",
+    "validate-physics",
+    "doctor",
+    "exec",
+    "serve",
+} | {
     "kill",
     "pause",
     "resume",
@@ -40,7 +49,7 @@ TRIED_ELSEWHERE = {"bench", "controller", "events", "replay", "validate-physics"
     "heal",
     "chaos",
 }
-GROUPS_TRIED_ELSEWHERE = {"keys", "link", "eve"}
+GROUPS_TRIED_ELSEWHERE = {"keys", "link", "eve", "image", "export", "node"}
 
 QKD_FIELDS = {
     "pulses",

@@ -154,7 +154,7 @@ def test_what_is_no_token_for_this_node_now_is_refused_and_is_in_the_log_with_it
             (others["token"], others["join"], "alice", "the token is for another node"),
         ):
             refused = hosts.there.bellwire("node", "run", node, "--join", address, "--token", token)
-            assert refused.code == 1
+            assert refused.code == 4
             assert complaint in refused.err
             assert token not in refused.err
         assert states(hosts.here)["alice"] == "external, connected"
@@ -237,7 +237,7 @@ def test_a_door_that_cannot_be_reached_is_told_with_the_likely_reason(hosts: Hos
         def refused(address: str, token: str = offered["token"]) -> str:
             begun = time.monotonic()
             done = hosts.there.bellwire("node", "run", "alice", "--join", address, "--token", token)
-            assert done.code == 1
+            assert done.code == 4
             assert time.monotonic() - begun < 30
             return done.err
 
