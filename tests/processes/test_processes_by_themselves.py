@@ -80,9 +80,15 @@ async def test_a_lab_of_processes_that_are_told_by_documents_teleports(
         AsyncExitStack() as nodes,
     ):
         where, port = (bus.ready["host"], bus.ready["port"]), state.ready["port"]
+        for node in plan.nodes:
+            (tmp_path / node).mkdir()
         ready = [
             await nodes.enter_async_context(
-                started("nodes", write(credentials.node_config(node, where, port, tmp_path, 0)), *config)
+                started(
+                    "nodes",
+                    write(credentials.node_config(node, where, ("127.0.0.1", port), tmp_path, 0)),
+                    *config,
+                )
             )
             for node in plan.nodes.values()
         ]

@@ -10,7 +10,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from shared_state.config import (
     WernerSource,
     WorldConfig,
 )
+from shared_state.document import write
 from shared_state.oracle import OracleClient
 
 pytestmark = pytest.mark.processes
@@ -82,6 +83,7 @@ class Mortal:
         line = b""
         while not line.startswith(b"{"):
             line = await self._line()
+            assert line, "the server has ended"
         port = int(json.loads(line)["port"])
         self.config = replace(self.config, port=port)
         return port
@@ -97,8 +99,7 @@ class Mortal:
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(asdict(self.config)).encode())
-        self.process.stdin.write_eof()
+        self.process.stdin.write(write(self.config).encode() + b"\n")
 
     async def _line(self) -> bytes:
         assert self.process.stdout is not None
