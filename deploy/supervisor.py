@@ -17,9 +17,10 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Self
 
-from deploy.child import Child, started
+from deploy.child import Child
+from deploy.child_processes import ChildProcesses
 from deploy.children import Part, main
-from deploy.launcher import SERVERS, Place
+from deploy.launcher import Place
 from deploy.main_module import without_main
 
 _LOADED_ONCE = ["deploy.children", "nodes.runtime.kme_http", "networkx"]
@@ -37,17 +38,15 @@ class ForkedChild(Child):
     pipe: Connection
 
 
-class Supervisor:
+class Supervisor(ChildProcesses[ForkedChild]):
     """The processes of one lab. Use as an async context manager: leaving ends them all, and waits until they have."""
 
     def __init__(self, logs: Path, broker: Place = _LOOPBACK, state: Place = _LOOPBACK) -> None:
+        super().__init__()
         self.broker, self.state = broker, state
         self._logs = logs
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_LOADED_ONCE)
-        self.children: dict[str, ForkedChild] = {}
-        self._died: asyncio.Queue[ForkedChild] = asyncio.Queue()
-        self._stopping: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,10 +68,8 @@ class Supervisor:
             process.start()
         its.close()
         assert process.pid is not None
-        former = self.children.get(name)
-        restarts = 0 if former is None else former.restarts + 1
         child = ForkedChild(
-            name=name, pid=process.pid, process=process, pipe=mine, log=log, restarts=restarts
+            name=name, pid=process.pid, process=process, pipe=mine, log=log, restarts=self._restarts(name)
         )
         self.children[name] = child
         loop = asyncio.get_running_loop()
@@ -80,27 +77,8 @@ class Supervisor:
         loop.add_reader(process.sentinel, self._bury, child)
         return child
 
-    async def started(self, *children: Child, within: float | None = None) -> None:
-        """Wait until all are ready; raise ``ProcessDied`` for one that ends first or is not ``within`` so many s."""
-        for child in children:
-            await started(child, _START_DEADLINE if within is None else within)
-
-    async def watch(self) -> None:
-        """Wait until a process ends that was not stopped; raise ``ProcessDied``."""
-        raise (await self._died.get()).died()
-
-    def dead(self) -> list[Child]:
-        """Return the processes that have ended without having been stopped."""
-        return [c for c in self.children.values() if c.ended.is_set() and c.name not in self._stopping]
-
-    async def stop(self, *names: str) -> None:
-        """End processes, the nodes first, all at a time: ask, wait, and kill what does not answer."""
-        self._stopping.update(names)
-        for servers in (False, True):
-            async with asyncio.TaskGroup() as group:
-                for name in names:
-                    if (name in SERVERS) == servers and not self.children[name].ended.is_set():
-                        group.create_task(self._stop(self.children[name]))
+    def _start_deadline(self) -> float:
+        return _START_DEADLINE
 
     async def _stop(self, child: ForkedChild) -> None:
         if child.ended.is_set():

@@ -27,13 +27,14 @@ from docker import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig
 
-from deploy.child import Child, started
+from deploy.child import Child
+from deploy.child_processes import ChildProcesses
 from deploy.children import Part
 from deploy.containers.attachment import relay
 from deploy.containers.engine import asked_to, check_local, connect
 from deploy.containers.parts import BROKER_PORT, STATE_PORT, Errand, Plane, errand_of
 from deploy.errors import EngineUnusable
-from deploy.launcher import SERVERS, Place
+from deploy.launcher import Place
 
 ResultT = TypeVar("ResultT")
 
@@ -83,7 +84,7 @@ class Container(Child):
         return True
 
 
-class Containers:
+class Containers(ChildProcesses[Container]):
     """The containers of one lab, of ``image``. Use as an async context manager: leaving ends and removes them all.
 
     Entering raises ``EngineUnusable`` when there is no engine, or none that has the image.
@@ -93,6 +94,7 @@ class Containers:
     state = Place("0.0.0.0", STATE_PORT, "state")
 
     def __init__(self, lab: str, logs: Path, image: str = "") -> None:
+        super().__init__()
         self._lab = lab
         self._logs = logs
         self._image = image or own_image()
@@ -100,10 +102,7 @@ class Containers:
         self._client = connect()
         check_local(self._client)
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="engine")
-        self.children: dict[str, Container] = {}
         self._by_identity: dict[str, Container] = {}
-        self._died: asyncio.Queue[Container] = asyncio.Queue()
-        self._stopping: set[str] = set()
         self._networks: dict[Plane, str] = {}
 
     async def __aenter__(self) -> Self:
@@ -130,34 +129,19 @@ class Containers:
     def start(self, name: str, part: Part) -> Container:
         """Start a container; return at once."""
         former = self.children.get(name)
-        restarts = 0 if former is None else former.restarts + 1
-        child = Container(name=name, log=self._logs / f"{name}.log", restarts=restarts, client=self._client)
-        child.former = "" if former is None else former.identity
+        child = Container(
+            name=name,
+            log=self._logs / f"{name}.log",
+            restarts=self._restarts(name),
+            client=self._client,
+            former="" if former is None else former.identity,
+        )
         self.children[name] = child
         self._group.create_task(self._live(child, errand_of(part)))
         return child
 
-    async def started(self, *children: Child, within: float | None = None) -> None:
-        """Wait until all are ready; raise ``ProcessDied`` for one that ends first or is not ``within`` so many s."""
-        for child in children:
-            await started(child, _START_DEADLINE if within is None else within)
-
-    async def watch(self) -> None:
-        """Wait until a container ends that was not stopped; raise ``ProcessDied``."""
-        raise (await self._died.get()).died()
-
-    def dead(self) -> list[Child]:
-        """Return the containers that have ended without having been stopped."""
-        return [c for c in self.children.values() if c.ended.is_set() and c.name not in self._stopping]
-
-    async def stop(self, *names: str) -> None:
-        """End containers: the nodes first, all at a time, then the servers, which they say goodbye to."""
-        self._stopping.update(names)
-        for servers in (False, True):
-            async with asyncio.TaskGroup() as group:
-                for name in names:
-                    if (name in SERVERS) == servers and not self.children[name].ended.is_set():
-                        group.create_task(self._stop(self.children[name]))
+    def _start_deadline(self) -> float:
+        return _START_DEADLINE
 
     async def _stop(self, child: Container) -> None:
         child.hang_up()
