@@ -39,11 +39,11 @@ _log = logging.getLogger(__name__)
 
 
 class ControlPlane:
-    """Serves one lab. ``down`` is called when a client asks the lab to end."""
+    """Serves one lab, ``until_down``."""
 
-    def __init__(self, lab: Laboratory, down: Callable[[], None]) -> None:
+    def __init__(self, lab: Laboratory) -> None:
         self._lab = lab
-        self._down = down
+        self._down = asyncio.Event()
         self._serving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -68,6 +68,17 @@ class ControlPlane:
             raise DeployError(f"cannot listen on port {port}: {error.strerror or error}") from error
         async with self._until_left(server):
             yield
+
+    async def until_down(self) -> None:
+        """Wait until a client asks the lab to end; raise what makes it fail before."""
+        async with asyncio.TaskGroup() as group:
+            failing = group.create_task(self._lab.failed())
+            told = group.create_task(self._down.wait())
+            await asyncio.wait([failing, told], return_when=asyncio.FIRST_COMPLETED)
+            told.cancel()
+            failing.cancel()
+        if not failing.cancelled():
+            raise failing.result()
 
     async def _serve_operator(self, reader: StreamReader, writer: StreamWriter) -> None:
         name = party_of(writer.get_extra_info("ssl_object"))
@@ -117,8 +128,8 @@ class ControlPlane:
             await writer.drain()
             writer.close()
             await writer.wait_closed()
-            if request == {"do": "down"}:
-                self._down()
+        if request == {"do": "down"}:
+            self._down.set()
 
     async def _do(self, request: dict[str, Any], writer: StreamWriter) -> Any:
         match request:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from deploy.cli.options import SeedOption, pairs
 from deploy.cli.screen import out
+from deploy.containers.parts import own_image
 from deploy.errors import UsageError
 from deploy.exports import compose, kubernetes
 from deploy.exports.bundle import Bundle, bundle
@@ -117,7 +117,7 @@ def _bundle(
     file = find(lab)
     planned: Plan = plan(load(file), mode=clock, seed=seed)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text, named = file.read_text(encoding="utf-8"), image or f"bellwire:{version('bellwire')}"
+    text, named = file.read_text(encoding="utf-8"), image or own_image()
     return bundle(planned, text, named, directory, host or ["localhost"])
 
 

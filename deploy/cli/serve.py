@@ -40,17 +40,11 @@ async def _serve(source: str) -> None:
 
 
 async def _conduct(config: ControlConfig) -> None:
-    planned, down = config.plan(), asyncio.Event()
+    planned = config.plan()
     with tempfile.TemporaryDirectory(prefix="bellwire-control-") as directory:
         async with (
             Laboratory(planned, Path(directory), caution, premises=Elsewhere(config)) as lab,
-            ControlPlane(lab, down.set).serving_operator(config.port, config.tls),
+            (control := ControlPlane(lab)).serving_operator(config.port, config.tls),
         ):
             say(f"Lab [bold]{planned.lab}[/] is up: {', '.join(planned.nodes)}. Its operator is served.")
-            async with asyncio.TaskGroup() as group:
-                failing, told = group.create_task(lab.failed()), group.create_task(down.wait())
-                await asyncio.wait([failing, told], return_when=asyncio.FIRST_COMPLETED)
-                failing.cancel()
-                told.cancel()
-            if not failing.cancelled():
-                raise failing.result()
+            await control.until_down()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -118,7 +117,6 @@ def _warnings(planned: Plan) -> Iterator[str]:
 
 async def _keep_up(planned: Plan, head: Header, ready: Callable[[Laboratory], None]) -> None:
     """Keep the lab up until it is told to go down; raise what makes it fail."""
-    down = asyncio.Event()
     with Registry().claim(planned.lab) as directory:
         record = directory.path / RECORD if planned.record else None
         if record is not None:
@@ -126,17 +124,10 @@ async def _keep_up(planned: Plan, head: Header, ready: Callable[[Laboratory], No
         directory.write(_record(planned, head.lab_file))
         async with (
             Laboratory(planned, directory.path, caution, record) as laboratory,
-            ControlPlane(laboratory, down.set).serving(directory.socket),
+            (control := ControlPlane(laboratory)).serving(directory.socket),
         ):
             ready(laboratory)
-            async with asyncio.TaskGroup() as group:
-                failing = group.create_task(laboratory.failed())
-                told = group.create_task(down.wait())
-                await asyncio.wait([failing, told], return_when=asyncio.FIRST_COMPLETED)
-                told.cancel()
-                failing.cancel()
-            if not failing.cancelled():
-                raise failing.result()
+            await control.until_down()
 
 
 def _record(planned: Plan, file: str) -> LabRecord:

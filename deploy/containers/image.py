@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from docker import APIClient
+from docker.errors import APIError, ImageNotFound
 
 from deploy.containers.base import Base, base
 from deploy.containers.engine import asked_to, connect
-from deploy.containers.packages import PYTHON, gather
-from deploy.containers.supervisor import own_image
+from deploy.containers.packages import PYTHON, fingerprint, gather
+from deploy.containers.parts import own_image
 from deploy.errors import EngineUnusable
 
+FINGERPRINT_LABEL: Final = "bellwire.fingerprint"
 _DOCKERFILE: Final = Path(__file__).with_name("Dockerfile")
 
 
@@ -46,15 +51,43 @@ def build(
                 machine = client.info()["Architecture"]
             gather(Path(context) / "site", chosen.python, machine, extras)
             shutil.copy(_DOCKERFILE, context)
+            former = _identity(client, name)
             say(f"Building {name} upon {chosen.image} ...")
             with asked_to(f"build {name}"):
                 steps = client.build(
-                    context, tag=name, buildargs={"BASE": chosen.image}, rm=True, forcerm=True, decode=True
+                    context,
+                    tag=name,
+                    buildargs={"BASE": chosen.image},
+                    labels={FINGERPRINT_LABEL: fingerprint()},
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
                 )
                 for step in steps:
                     if "error" in step:
                         raise EngineUnusable(f"the image cannot be built: {step['error'].strip()}")
         with asked_to(f"look at {name}"):
+            _forget(client, former)
             return Image(name, chosen.image, client.inspect_image(name)["Size"])
     finally:
         client.close()
+
+
+def is_current(image: Mapping[str, Any]) -> bool:
+    """Tell whether an image, as the engine describes it, is made of what would go into it now; one that was not built
+    by ``build`` does not say, and is taken as it is."""
+    told = (image["Config"].get("Labels") or {}).get(FINGERPRINT_LABEL)
+    return told is None or told == fingerprint()
+
+
+def _identity(client: APIClient, name: str) -> str:
+    with suppress(ImageNotFound):
+        return str(client.inspect_image(name)["Id"])
+    return ""
+
+
+def _forget(client: APIClient, identity: str) -> None:
+    """Remove an image that has no name any more, unless something still runs from it."""
+    with suppress(APIError):
+        if identity and not client.inspect_image(identity)["RepoTags"]:
+            client.remove_image(identity)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.containers.engine import asked_to, connect
-from deploy.containers.supervisor import DIRECTORY_LABEL, PART_LABEL
+from deploy.containers.lab_engine import DIRECTORY_LABEL, PART_LABEL
 from deploy.errors import NotFound
 
 

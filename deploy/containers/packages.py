@@ -9,7 +9,8 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ PYTHON: Final = "3.11"
 """The Python of the image."""
 _OWN: Final = ("shared_state", "broker", "nodes", "deploy")
 _GLIBC: Final = (17, 24, 26, 27, 28, 31, 34, 36)
+_HOME: Final = Path(__file__).parent.parent.parent
 _NOT_RUN: Final = ("tests", "include", "*.pyi", "*.pxd", "*.h", "*.a")
 
 
@@ -34,6 +36,20 @@ def requirements(extras: Iterable[str] = ()) -> list[str]:
     _collect("bellwire", ["", *extras], found)
     del found["bellwire"]
     return sorted(f"{name}=={version}" for name, version in found.items())
+
+
+def fingerprint() -> str:
+    """Return a digest of all that an image is made of: this program's own files, the versions of what it needs."""
+    digest = sha256("\n".join(requirements()).encode())
+    for file in _own_files():
+        digest.update(f"\n{file.relative_to(_HOME)} ".encode() + sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _own_files() -> Iterator[Path]:
+    for package in _OWN:
+        found = sorted((_HOME / package).rglob("*"))
+        yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
 
 
 def _collect(name: str, extras: Iterable[str], found: dict[str, str]) -> None:
@@ -85,9 +101,8 @@ def gather(site: Path, python: str, machine: str, extras: Iterable[str] = ()) ->
     for pattern in _NOT_RUN:
         for path in sorted(site.rglob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    home = Path(__file__).parent.parent.parent
     for package in _OWN:
-        shutil.copytree(home / package, site / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(_HOME / package, site / package, ignore=shutil.ignore_patterns("__pycache__"))
     metadata = site / "bellwire.dist-info"
     metadata.mkdir()
     version = importlib.metadata.version("bellwire")

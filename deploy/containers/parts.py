@@ -1,7 +1,8 @@
-"""What a container of a lab runs: its command, the line of JSON that it is told, the files of the host that it sees."""
+"""What a container of a lab runs: its image, its command, the line of JSON that it is told, the files that it sees."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,3 +70,8 @@ def errand_of(part: Part) -> Errand:
             planes: tuple[Plane, ...] = ("classical", "quantum")
             return Errand("nodes", write(config), planes, 0, reads, writes, published)
     raise TypeError(f"no container runs a {type(part).__name__}")
+
+
+def own_image() -> str:
+    """Return the name of the image that belongs to this version."""
+    return f"bellwire:{importlib.metadata.version('bellwire')}"

@@ -8,52 +8,32 @@ container's description, in its command or in its environment.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import os
 import signal
-import socket
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from secrets import token_hex
-from threading import Thread
-from typing import Any, Final, Self, TypeVar
-
-from docker import APIClient
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import LogConfig
+from typing import Final, Self, TypeVar
 
 from deploy.child import Child
 from deploy.child_processes import ChildProcesses
 from deploy.children import Part
 from deploy.containers.attachment import relay
-from deploy.containers.engine import asked_to, check_local, connect
-from deploy.containers.parts import BROKER_PORT, STATE_PORT, Errand, Plane, errand_of
+from deploy.containers.lab_engine import STOP_DEADLINE, LabEngine
+from deploy.containers.parts import BROKER_PORT, STATE_PORT, Errand, errand_of, own_image
 from deploy.errors import EngineUnusable
 from deploy.launcher import Place
 
 ResultT = TypeVar("ResultT")
 
-LAB_LABEL: Final = "bellwire.lab"
-DIRECTORY_LABEL: Final = "bellwire.directory"
-PART_LABEL: Final = "bellwire.part"
-_RUN_LABEL: Final = "bellwire.run"
-_HOST_LABEL: Final = "bellwire.host"
-_PLANES: Final[tuple[Plane, ...]] = ("classical", "quantum")
 _START_DEADLINE: Final = 30.0
-_STOP_DEADLINE: Final = 5
 _AT_ONCE: Final = 8
-_HEALTH_EVERY: Final = 15
 _TOLD_WITHIN: Final = 10.0
 """Seconds after the last word of a container in which the engine tells how it has ended."""
-_MEMORY: Final = {"broker": "512m", "shared_state": "4g", "nodes": "1g"}
-_PROCESSES: Final = 128
-_OUTGROWN: Final = "1h"
-"""Networks that are older and empty were left by the supervisor of a lab that has no name to be found by."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +41,7 @@ class Container(Child):
     """A process of the lab in a container, whose ``identity`` the engine has given; ``former`` was that of the one
     before."""
 
-    client: APIClient
+    engine: LabEngine
     identity: str = ""
     former: str = ""
     input: StreamWriter | None = None
@@ -77,11 +57,7 @@ class Container(Child):
         """Send a signal; tell whether the container was there to get it."""
         if self.ended.is_set() or not self.identity:
             return False
-        try:
-            self.client.kill(self.identity, number.name)
-        except (DockerException, OSError):  # its end is news that has not come yet
-            return False
-        return True
+        return self.engine.kill(self.identity, number)
 
 
 class Containers(ChildProcesses[Container]):
@@ -95,21 +71,16 @@ class Containers(ChildProcesses[Container]):
 
     def __init__(self, lab: str, logs: Path, image: str = "") -> None:
         super().__init__()
-        self._lab = lab
         self._logs = logs
-        self._image = image or own_image()
-        self._run = f"{lab}-{token_hex(4)}"
-        self._client = connect()
-        check_local(self._client)
+        self._engine = LabEngine(lab, logs.parent, image or own_image())
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="engine")
         self._by_identity: dict[str, Container] = {}
-        self._networks: dict[Plane, str] = {}
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._group = await asyncio.TaskGroup().__aenter__()
         try:
-            await self._ask(self._prepare)
+            await self._ask(partial(self._engine.prepare, self._hear_of_death))
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -120,11 +91,11 @@ class Containers(ChildProcesses[Container]):
             try:
                 await self.stop(*self.children)
             finally:
-                await self._ask(self._clear)
+                await self._ask(self._engine.clear)
             await self._group.__aexit__(None, None, None)
         finally:
             self._workers.shutdown(wait=False)
-            self._client.close()
+            self._engine.close()
 
     def start(self, name: str, part: Part) -> Container:
         """Start a container; return at once."""
@@ -133,7 +104,7 @@ class Containers(ChildProcesses[Container]):
             name=name,
             log=self._logs / f"{name}.log",
             restarts=self._restarts(name),
-            client=self._client,
+            engine=self._engine,
             former="" if former is None else former.identity,
         )
         self.children[name] = child
@@ -147,9 +118,9 @@ class Containers(ChildProcesses[Container]):
         child.hang_up()
         if child.identity:
             with suppress(EngineUnusable):  # it has ended meanwhile
-                await self._ask(partial(self._stop_now, child))
+                await self._ask(partial(self._engine.stop, child.name, child.identity))
         with suppress(TimeoutError):
-            async with asyncio.timeout(2 * _STOP_DEADLINE):
+            async with asyncio.timeout(2 * STOP_DEADLINE):
                 await child.ended.wait()
         if not child.ended.is_set():  # what is left is removed with the lab's networks
             self._end(child, 128 + signal.SIGKILL)
@@ -157,12 +128,17 @@ class Containers(ChildProcesses[Container]):
     async def _live(self, child: Container, errand: Errand) -> None:
         """Be a container from its creation to its end."""
         try:
-            connection = await self._ask(lambda: self._create(child, errand))
-            reader, child.input = await asyncio.open_connection(sock=connection)
+            made = await self._ask(
+                partial(self._engine.create, child.name, errand, child.restarts, child.former)
+            )
+            child.identity = made.identity
+            self._by_identity[made.identity] = child
+            reader, child.input = await asyncio.open_connection(sock=made.streams)
             child.input.write(errand.document.encode() + b"\n")
             if child.name in self._stopping:
                 raise EngineUnusable("it was stopped before it was started")
-            await self._ask(lambda: self._begin(child, errand))
+            begun = await self._ask(partial(self._engine.begin, child.name, made.identity, errand.port))
+            child.pid, child.port = begun
             if child.name in self._stopping:
                 child.hang_up()
             await self._hear(child, reader)
@@ -188,6 +164,15 @@ class Containers(ChildProcesses[Container]):
             child.failure = "it has ended, and its engine does not say how"
             self._end(child, 125)
 
+    def _hear_of_death(self, identity: str, code: int) -> None:
+        """Take in, from a thread of the engine's, that a container has ended."""
+        self._loop.call_soon_threadsafe(self._note_death, identity, code)
+
+    def _note_death(self, identity: str, code: int) -> None:
+        child = self._by_identity.get(identity)
+        if child is not None and not child.ended.is_set():
+            self._group.create_task(self._note_end(child, code))
+
     async def _note_end(self, child: Container, code: int) -> None:
         await child.heard.wait()
         self._end(child, code)
@@ -209,162 +194,3 @@ class Containers(ChildProcesses[Container]):
         except asyncio.CancelledError:
             await asyncio.wait([asked])  # what has begun is done, and can then be undone
             raise
-
-    # what follows blocks, and runs in the workers
-
-    def _prepare(self) -> None:
-        with asked_to("make the lab's networks"):
-            self._sweep()
-            try:
-                self._client.inspect_image(self._image)
-            except ImageNotFound:
-                raise EngineUnusable(
-                    f"the engine has no image '{self._image}': make it with 'bellwire image build'"
-                ) from None
-            for plane in _PLANES:
-                made = self._client.create_network(
-                    f"bellwire-{self._run}-{plane}", driver="bridge", labels=self._labels(plane)
-                )
-                self._networks[plane] = made["Id"]
-        self._events = self._client.events(
-            filters={"label": f"{_RUN_LABEL}={self._run}", "event": "die"}, decode=True
-        )
-        Thread(target=self._follow, name="engine events", daemon=True).start()
-
-    def _sweep(self) -> None:
-        """Remove what a killed supervisor has left: of the lab with this directory, which is ours now, or long ago."""
-        left_here = {"label": f"{DIRECTORY_LABEL}={self._logs.parent}"}
-        for container in self._client.containers(all=True, filters=left_here):
-            with suppress(APIError):  # being removed
-                self._client.remove_container(container["Id"], force=True)
-        self._remove_networks(network["Id"] for network in self._client.networks(filters=left_here))
-        gone = [
-            network["Id"]
-            for network in self._client.networks(filters={"label": f"{_HOST_LABEL}={socket.gethostname()}"})
-            if not Path(network["Labels"].get(DIRECTORY_LABEL, "/")).exists()
-        ]
-        self._remove_networks(gone)
-        self._client.prune_networks({"label": LAB_LABEL, "until": _OUTGROWN})
-
-    def _remove_networks(self, networks: Iterable[str]) -> None:
-        """Remove networks; one that somebody else has put something into is left to him."""
-        for network in networks:
-            with suppress(APIError):
-                self._client.remove_network(network)
-
-    def _stop_now(self, child: Container) -> None:
-        with asked_to(f"stop the container of '{child.name}'"):
-            self._client.stop(child.identity, timeout=_STOP_DEADLINE)
-
-    def _follow(self) -> None:
-        """Tell of the ends of containers, in a thread of its own, until the stream is closed."""
-        with suppress(Exception):  # however the library says that it was closed under it
-            for event in self._events:
-                attributes = event["Actor"]["Attributes"]
-                self._loop.call_soon_threadsafe(
-                    self._note_death, event["Actor"]["ID"], int(attributes["exitCode"])
-                )
-
-    def _note_death(self, identity: str, code: int) -> None:
-        child = self._by_identity.get(identity)
-        if child is not None and not child.ended.is_set():
-            self._group.create_task(self._note_end(child, code))
-
-    def _create(self, child: Container, errand: Errand) -> Any:
-        """Make the container and attach to it; return the connection."""
-        with asked_to(f"make the container of '{child.name}'"):
-            if child.former:  # which has the ports still until it is gone
-                with suppress(NotFound):
-                    self._client.wait(child.former, timeout=_STOP_DEADLINE, condition="removed")
-            made = self._client.create_container(
-                self._image,
-                command=errand.command("-"),
-                name=f"bellwire-{self._run}-{child.name}" + (f"-{child.restarts}" if child.restarts else ""),
-                hostname=child.name,
-                user=f"{os.getuid()}:{os.getgid()}",
-                stdin_open=True,
-                healthcheck={"test": ["CMD-SHELL", errand.health], "interval": _HEALTH_EVERY * 10**9},
-                labels=self._labels(child.name),
-                ports=[errand.port] * bool(errand.port) + list(errand.publishes),
-                networking_config=self._client.create_networking_config(
-                    {self._networks[errand.planes[0]]: self._endpoint(child)}
-                ),
-                host_config=self._client.create_host_config(**_confinement(errand)),
-            )
-            child.identity = made["Id"]
-            self._by_identity[child.identity] = child
-            for plane in errand.planes[1:]:
-                self._client.connect_container_to_network(
-                    child.identity, self._networks[plane], aliases=[child.name]
-                )
-            streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            attached = self._client.attach_socket(child.identity, streams)
-            connection = attached._sock.dup()  # the library's own stays open as long as anything remembers it
-            attached._response.close()
-            connection.setblocking(False)
-            return connection
-
-    def _begin(self, child: Container, errand: Errand) -> None:
-        with asked_to(f"start the container of '{child.name}'"):
-            self._client.start(child.identity)
-            with suppress(NotFound):  # it has ended, and is gone
-                found = self._client.inspect_container(child.identity)
-                child.pid = found["State"]["Pid"]
-                bound = (found["NetworkSettings"]["Ports"] or {}).get(f"{errand.port}/tcp")
-                if bound:
-                    child.port = int(bound[0]["HostPort"])
-
-    def _clear(self) -> None:
-        """Remove the networks, and what the engine has not yet removed by itself."""
-        with asked_to("remove the lab's containers and networks"):
-            left = self._client.containers(all=True, filters={"label": f"{_RUN_LABEL}={self._run}"})
-            for container in left:
-                with suppress(APIError):  # being removed
-                    self._client.remove_container(container["Id"], force=True)
-                with suppress(APIError, OSError):  # until then it is in the networks
-                    self._client.wait(container["Id"], timeout=_STOP_DEADLINE, condition="removed")
-            self._remove_networks(self._networks.values())
-        if hasattr(self, "_events"):
-            self._events.close()
-
-    def _endpoint(self, child: Container) -> dict[str, Any]:
-        config: dict[str, Any] = self._client.create_endpoint_config(aliases=[child.name])
-        return config
-
-    def _labels(self, what: str) -> dict[str, str]:
-        return {
-            LAB_LABEL: self._lab,
-            _RUN_LABEL: self._run,
-            DIRECTORY_LABEL: str(self._logs.parent),
-            _HOST_LABEL: socket.gethostname(),
-            PART_LABEL: what,
-        }
-
-
-def own_image() -> str:
-    """Return the image that belongs to this version."""
-    return f"bellwire:{importlib.metadata.version('bellwire')}"
-
-
-def _confinement(errand: Errand) -> dict[str, Any]:
-    """Return what a container may do and use: nothing that its errand does not need."""
-    local = [errand.port] * bool(errand.port)
-    return {
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "mem_limit": _MEMORY[errand.module],
-        "pids_limit": _PROCESSES,
-        "tmpfs": {"/tmp": "rw,nosuid,nodev,size=256m,mode=1777"},
-        "binds": dict(_binds(errand)),
-        "port_bindings": dict.fromkeys(local, ("127.0.0.1",))
-        | {port: ("127.0.0.1", port) for port in errand.publishes},
-        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "4m"}),
-        "auto_remove": True,
-    }
-
-
-def _binds(errand: Errand) -> Iterator[tuple[str, dict[str, str]]]:
-    for paths, mode in ((errand.reads, "ro"), (errand.writes, "rw")):
-        for path in paths:
-            yield str(path.resolve()), {"bind": str(path), "mode": mode}

@@ -10,6 +10,7 @@ import sys
 from typing import Final
 
 from broker.programs.choose import find_mosquitto
+from deploy.containers.parts import own_image
 from deploy.doctor.finding import Finding
 from deploy.errors import EngineUnusable
 
@@ -36,7 +37,7 @@ def engine() -> Finding:
     subject = "containers"
     try:
         from deploy.containers.engine import asked_to, connect
-        from deploy.containers.supervisor import own_image
+        from deploy.containers.image import is_current
     except EngineUnusable as missing:  # the extra is not there, so no engine is asked
         return Finding(subject, "missing", "not looked for: the extra docker is not installed", str(missing))
     try:
@@ -47,6 +48,7 @@ def engine() -> Finding:
     try:
         with asked_to("tell its version and its images"):
             known = [tag for image in client.images() for tag in image.get("RepoTags") or ()]
+            current = own_image() in known and is_current(client.inspect_image(own_image()))
             release = client.version().get("Version", "?")
     except EngineUnusable as error:
         return Finding(subject, "trouble", str(error), "restart the engine")
@@ -55,6 +57,9 @@ def engine() -> Finding:
     if own_image() not in known:
         found = f"an engine ({release}) without the image {own_image()}"
         return Finding(subject, "missing", found, "bellwire image build")
+    if not current:
+        found = f"an engine ({release}) with an image {own_image()} of other sources than this program's"
+        return Finding(subject, "trouble", found, "bellwire image build")
     return Finding(subject, "ok", f"an engine ({release}) with the image {own_image()}")
 
 

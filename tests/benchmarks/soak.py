@@ -201,7 +201,7 @@ def left_over(launcher: LauncherName, directory: Path) -> list[str]:
     ]
     if launcher == "docker":
         from deploy.containers.engine import connect
-        from deploy.containers.supervisor import DIRECTORY_LABEL
+        from deploy.containers.lab_engine import DIRECTORY_LABEL
 
         client, of_lab = connect(), {"label": f"{DIRECTORY_LABEL}={directory}"}
         found += [f"container {each['Id']} is left" for each in client.containers(all=True, filters=of_lab)]

@@ -65,6 +65,13 @@ class FakeLab:
             self.links[arguments["name"]] = arguments["up"]
         return self.told.get(what)
 
+    async def failed(self) -> Exception:
+        """Return the error, once there is one."""
+        if self.error is None:
+            await asyncio.Event().wait()
+        assert self.error is not None
+        return self.error
+
     def status(self) -> list[ProcessStatus]:
         """Return one process."""
         return [ProcessStatus("alice", 7, "ready", 0), ProcessStatus("bob", 8, "ready", 0, lag=LATE)]
@@ -78,11 +85,9 @@ def socket() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def serving(
-    lab: FakeLab, socket: Path, down: Callable[[], None] = lambda: None
-) -> AsyncIterator[RemoteLab]:
+async def serving(lab: FakeLab, socket: Path) -> AsyncIterator[RemoteLab]:
     """Serve a lab and give the command's view of it."""
-    async with asyncio.timeout(5), ControlPlane(cast(Laboratory, lab), down).serving(socket):
+    async with asyncio.timeout(5), ControlPlane(cast(Laboratory, lab)).serving(socket):
         yield RemoteLab(socket)
 
 
@@ -172,10 +177,19 @@ async def test_every_fault_gets_through_and_its_outcome_comes_back(socket: Path)
 
 
 async def test_a_lab_is_told_to_go_down(socket: Path) -> None:
-    told = asyncio.Event()
-    async with serving(FakeLab(), socket, told.set) as remote:
-        await remote.down()
-        assert told.is_set()
+    control = ControlPlane(cast(Laboratory, FakeLab()))
+    async with asyncio.timeout(5), control.serving(socket):
+        await RemoteLab(socket).down()
+        await control.until_down()
+
+
+async def test_a_lab_that_fails_is_not_waited_for(socket: Path) -> None:
+    lab = FakeLab()
+    lab.error = ProcessDied("bob", "was ended by signal 9", [])
+    control = ControlPlane(cast(Laboratory, lab))
+    async with asyncio.timeout(5), control.serving(socket):
+        with pytest.raises(ProcessDied, match="process 'bob'"):
+            await control.until_down()
 
 
 async def test_the_run_of_a_client_that_goes_away_ends(socket: Path) -> None:

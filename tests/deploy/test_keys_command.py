@@ -82,7 +82,7 @@ class UpLab:
         addresses = {}
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(
-                ControlPlane(cast(Laboratory, self.lab), lambda: None).serving(self.directory.socket)
+                ControlPlane(cast(Laboratory, self.lab)).serving(self.directory.socket)
             )
             for sae, node in SAES.items():
                 own = certificates.kme(node)

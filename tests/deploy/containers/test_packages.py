@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy.containers import packages
-from deploy.containers.packages import gather, requirements
+from deploy.containers.image import FINGERPRINT_LABEL, is_current
+from deploy.containers.packages import fingerprint, gather, requirements
 from deploy.errors import LabFailed, UsageError
 
 
@@ -46,3 +47,34 @@ def test_a_package_that_cannot_be_had_is_said(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(packages, "requirements", lambda extras: ["./no-such-package.whl"])
     with pytest.raises(LabFailed, match="the packages for the image cannot be had: ERROR"):
         gather(tmp_path / "site", "3.11", "x86_64")
+
+
+def test_an_image_is_current_until_a_file_or_a_package_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("shared_state", "broker", "nodes", "deploy"):
+        (tmp_path / package).mkdir()
+    file = tmp_path / "nodes" / "ports.py"
+    file.write_text("a")
+    monkeypatch.setattr(packages, "_HOME", tmp_path)
+    built = {"Config": {"Labels": {FINGERPRINT_LABEL: fingerprint()}}}
+    assert is_current(built)
+    (tmp_path / "nodes" / "__pycache__").mkdir()
+    (tmp_path / "nodes" / "__pycache__" / "ports.pyc").write_text("compiled")
+    assert is_current(built)
+    file.write_text("b")
+    assert not is_current(built)
+    file.write_text("a")
+    file.rename(file.with_name("port.py"))
+    assert not is_current(built)
+    file.with_name("port.py").rename(file)
+    assert is_current(built)
+    monkeypatch.setattr(packages, "requirements", lambda: ["numpy==1.0"])
+    assert not is_current(built)
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"maintainer": "nobody"}])
+def test_an_image_that_does_not_say_what_it_is_made_of_is_taken_as_it_is(
+    labels: dict[str, str] | None,
+) -> None:
+    assert is_current({"Config": {"Labels": labels}})

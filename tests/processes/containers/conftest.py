@@ -15,7 +15,7 @@ from docker.errors import APIError, NotFound
 
 from deploy.containers.engine import connect
 from deploy.containers.image import build
-from deploy.containers.supervisor import DIRECTORY_LABEL, LAB_LABEL, PART_LABEL
+from deploy.containers.lab_engine import DIRECTORY_LABEL, LAB_LABEL, PART_LABEL
 from deploy.errors import EngineUnusable
 
 _HOMES = str(Path(tempfile.gettempdir()) / "bw-")

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from docker.errors import ImageNotFound
 
+from deploy.containers import image as images
+from deploy.containers import packages
+from deploy.doctor import software
+from deploy.errors import EngineUnusable
+from deploy.laboratory import Laboratory
+from deploy.plan import plan
+from deploy.topology import find, load
 from tests.processes.conftest import Bellwire
 
 if TYPE_CHECKING:
@@ -184,6 +192,42 @@ def test_an_image_that_is_not_there_and_an_engine_that_is_not_there_are_said(
     assert refused.code == 1
     assert "no engine of containers answers at unix:///nowhere.sock" in refused.err
     assert "--launcher process" in refused.err
+
+
+async def test_an_image_of_other_sources_is_refused(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "requirements", lambda: ["numpy==1.0"])
+    planned = plan(load(find("alice-bob")), launcher="docker")
+    with pytest.raises(EngineUnusable, match=r"is of other sources .* 'bellwire image build'"):
+        async with Laboratory(planned, tmp_path):
+            pass
+    finding = software.engine()
+    assert (finding.state, finding.fix) == ("trouble", "bellwire image build")
+
+
+def test_an_image_that_is_built_anew_leaves_none_without_a_name(
+    engine: Engine, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing_but(word: str) -> None:
+        def gather(site: Path, *rest: object) -> None:
+            site.mkdir()
+            (site / "word").write_text(word)
+
+        monkeypatch.setattr(images, "gather", gather)
+
+    client, name = engine.client, "bellwire-tests:small"
+    try:
+        identities = []
+        for word in ("one", "two"):
+            nothing_but(word)
+            images.build(name, image)
+            identities.append(client.inspect_image(name)["Id"])
+        assert identities[0] != identities[1]
+        with pytest.raises(ImageNotFound):
+            client.inspect_image(identities[0])
+    finally:
+        client.remove_image(name)
 
 
 def test_the_image_is_small(engine: Engine, image: str) -> None:
