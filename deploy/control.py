@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from asyncio import StreamReader, StreamWriter
+from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
@@ -34,6 +34,7 @@ from nodes.runtime.conductor import RunResult
 from nodes.runtime.programs import source_of
 from shared_state.errors import SharedStateError
 from shared_state.tls import TlsIdentity, party_of
+from shared_state.tls_door import TlsDoor
 
 _log = logging.getLogger(__name__)
 
@@ -60,14 +61,16 @@ class ControlPlane:
     @asynccontextmanager
     async def serving_operator(self, port: int, tls: TlsIdentity) -> AsyncIterator[None]:
         """Listen on a port of all addresses inside the block, to the lab's operator alone."""
+        door = TlsDoor(tls.server_context(), self._operators_conversation)
         try:
-            server = await asyncio.start_server(
-                self._serve_operator, None, port, ssl=tls.server_context(), limit=LONGEST_LINE
-            )
+            await door.listen("0.0.0.0", port)
         except OSError as error:
             raise DeployError(f"cannot listen on port {port}: {error.strerror or error}") from error
-        async with self._until_left(server):
-            yield
+        try:
+            async with self._until_left(door):
+                yield
+        finally:
+            await door.wait_closed()
 
     async def until_down(self) -> None:
         """Wait until a client asks the lab to end; raise what makes it fail before."""
@@ -80,6 +83,9 @@ class ControlPlane:
         if not failing.cancelled():
             raise failing.result()
 
+    def _operators_conversation(self) -> asyncio.Protocol:
+        return StreamReaderProtocol(StreamReader(limit=LONGEST_LINE), self._serve_operator)
+
     async def _serve_operator(self, reader: StreamReader, writer: StreamWriter) -> None:
         name = party_of(writer.get_extra_info("ssl_object"))
         if name == OPERATOR:
@@ -90,7 +96,7 @@ class ControlPlane:
         writer.close()
 
     @asynccontextmanager
-    async def _until_left(self, server: asyncio.Server) -> AsyncIterator[None]:
+    async def _until_left(self, server: asyncio.Server | TlsDoor) -> AsyncIterator[None]:
         try:
             yield
         finally:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from broker.errors import BrokerError
 from broker.mqtt import MqttBus
 from deploy.carried_files import carried
 from deploy.child import Child
 from deploy.controller_access import write_access
 from deploy.credentials import MONITOR
+from deploy.deaths import Deaths
 from deploy.errors import (
     DeadlineExceeded,
-    DeployError,
     LabFailed,
     NotConnected,
     NoWay,
-    ProcessDied,
     RecordIncomplete,
     ResourceLimit,
     RunUnsuccessful,
@@ -43,8 +40,9 @@ from deploy.launching import launcher_for
 from deploy.moments import Halt
 from deploy.node_processes import NodeProcesses
 from deploy.plan import Plan
-from deploy.premises import BROKER, STATE, OwnPremises, Premises
+from deploy.premises import OwnPremises, Premises
 from deploy.recording import check_complete
+from deploy.trouble import Trouble
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
@@ -53,15 +51,10 @@ from nodes.runtime.controller import RoutingController
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from nodes.runtime.survey import topology, tunes
-from shared_state.errors import SharedStateError
 from shared_state.oracle import Census, OracleClient
-
-ResultT = TypeVar("ResultT")
 
 _READY_DEADLINE, _READY_PER_NODE = 20.0, 1.0
 _REST_DEADLINE = 20.0
-MAX_DEATHS, DEATHS_WITHIN = 5, 60.0
-"""A process that dies more often within so many seconds is not started again."""
 _UNSUCCESSFUL: dict[str, type[RunUnsuccessful]] = {
     "DeadlinePassed": DeadlineExceeded,
     "Deadlock": DeadlineExceeded,
@@ -117,17 +110,15 @@ class Laboratory(Faults):
         self._record = record
         self.premises = premises or OwnPremises(plan, directory, launcher_for(plan, directory), record)
         self._resources = AsyncExitStack()
-        self._deaths: defaultdict[str, list[float]] = defaultdict(list)
         self._warn = warn
         self._lags: dict[str, LagFigures] = {}
         self._levels = KeyLevels()
         self._routing: RoutingController | None = None
         self._external = ExternalNodes(plan.external, self.premises.invitation, directory)
         self._door: JoinDoor | None = None
-        self._trouble: asyncio.Future[BaseException]
 
     async def __aenter__(self) -> Self:
-        self._trouble = asyncio.get_running_loop().create_future()
+        self._trouble = Trouble(lambda: self._conductor.abandon())
         try:
             await self._bring_up()
         except BaseException:
@@ -152,7 +143,7 @@ class Laboratory(Faults):
         try:
             async with self._interventions.eavesdroppers.tapped(job.tap):
                 with self._reached(request) as reached:
-                    return await self._unless_trouble(self._conductor.run(reached, progress, begun))
+                    return await self._trouble.unless(self._conductor.run(reached, progress, begun))
         except RunFailed as failure:
             for child in self.premises.dead():
                 if failure.cause == "PeerGone" and f"'{child.name}'" in str(failure):
@@ -166,7 +157,7 @@ class Laboratory(Faults):
 
     async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
         """Break or mend what is asked for, by the name of a method of ``Faults``."""
-        return await self._unless_trouble(self._interventions.carry_out(what, arguments))
+        return await self._trouble.unless(self._interventions.carry_out(what, arguments))
 
     @property
     def oracle(self) -> OracleClient:
@@ -183,21 +174,21 @@ class Laboratory(Faults):
 
     async def census(self) -> Census:
         """Count what the quantum world holds."""
-        return await self._unless_trouble(self._conductor.census())
+        return await self._trouble.unless(self._conductor.census())
 
     async def close_record(self) -> None:
         """End the record when nothing more happens by itself. Raise ``RecordIncomplete``."""
         assert self._record is not None
         try:
             async with asyncio.timeout(_REST_DEADLINE):
-                count, failure = await self._unless_trouble(self._oracle.close_record())
+                count, failure = await self._trouble.unless(self._oracle.close_record())
         except TimeoutError:
             raise RecordIncomplete(f"the lab did not come to rest within {_REST_DEADLINE:g} s") from None
         check_complete(self._record, count, failure)
 
     async def failed(self) -> BaseException:
         """Wait until the lab can no longer work; return why."""
-        return await asyncio.shield(self._trouble)
+        return await self._trouble.come()
 
     def status(self) -> list[ProcessStatus]:
         """Return the state of every process: what a node last announced, or how the process ended."""
@@ -253,10 +244,10 @@ class Laboratory(Faults):
         self._key_links = KeyLinks(
             self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
         )
-        attend(self._note_trouble(self._conductor.serve))
-        attend(self._note_trouble(self._interventions.serve))
+        attend(self._trouble.noting(self._conductor.serve))
+        attend(self._trouble.noting(self._interventions.serve))
         if (routing := await self._take_routing()) is not None:
-            attend(self._note_trouble(routing))
+            attend(self._trouble.noting(routing))
         for node in self.plan.nodes.values():
             if node.external:
                 self._external.invite(node.name)
@@ -264,11 +255,14 @@ class Laboratory(Faults):
                 self._start_node(node.name)
                 await asyncio.sleep(0)  # each takes a moment, in which nobody else gets on with anything
         await self._open_door()
-        await self._unless_trouble(self._nodes_ready())
-        attend(self._note_trouble(self._guard))
+        await self._trouble.unless(self._nodes_ready())
+        deaths = Deaths(
+            self.plan, self.premises, self._conductor, self._processes, self._start_again, self._warn
+        )
+        attend(self._trouble.noting(deaths.watch))
         # their runs are called off first, while nodes and broker are there to hear it
         keep = await self._resources.enter_async_context(attendants())
-        keep(self._note_trouble(self._key_links.serve))
+        keep(self._trouble.noting(self._key_links.serve))
 
     def _start_node(self, name: str) -> None:
         channels, severed = self._interventions.channels(name)
@@ -364,47 +358,6 @@ class Laboratory(Faults):
         except BaseExceptionGroup as group_error:
             raise root_cause(group_error) from None
 
-    async def _guard(self) -> None:
-        """Wait for the end of a process that the lab cannot do without; raise ``ProcessDied``. A node is mourned."""
-        while True:
-            try:
-                await self.premises.watch()
-            except ProcessDied as death:
-                if death.name == STATE and self.plan.journal:
-                    await self._revive(death)
-                elif death.name in (BROKER, STATE):
-                    raise
-                else:
-                    self._bury(death)
-
-    def _bury(self, death: ProcessDied) -> None:
-        """Call off the runs of a node that has died; where keys are made as long as the lab is up, start it again."""
-        self._conductor.mourn(death.name)
-        if self._processes.buried(death.name) or not self.plan.key_links:
-            return
-        if self._may_return(death.name):
-            self._start_again(death.name)
-        else:
-            self._warn(f"{death}; it has died too often to be started again")
-
-    async def _revive(self, death: ProcessDied) -> None:
-        """Start the shared-state server again; its clients come back by themselves. Raise when it dies too often."""
-        if not self._may_return(STATE):
-            raise death
-        try:
-            await self.premises.revive()
-        except ProcessDied:
-            # a death while it starts is the supervisor's next news, and counts like any other
-            if not self.premises.children[STATE].ended.is_set():
-                raise
-
-    def _may_return(self, name: str) -> bool:
-        """Note a death; tell whether the process has not died too often of late."""
-        now = asyncio.get_running_loop().time()
-        lately = [time for time in self._deaths[name] if now - time < DEATHS_WITHIN]
-        self._deaths[name] = [*lately, now]
-        return len(lately) < MAX_DEATHS
-
     async def keys(self) -> list[KeyPool]:
         """Tell what every node has in store with every other one, as far as it has told."""
         return pools(self.plan, self._levels.told, self._key_links.status(), self.premises.kme_addresses())
@@ -415,7 +368,7 @@ class Laboratory(Faults):
 
     async def key_links_changed(self) -> None:
         """Wait until a link has made a block, or failed, or begun again."""
-        await self._unless_trouble(self._key_links.change())
+        await self._trouble.unless(self._key_links.change())
 
     def _note_keys(self, node: str, told: dict[str, Any]) -> None:
         self._levels.note(node, told)
@@ -431,27 +384,3 @@ class Laboratory(Faults):
                 f"{self.plan.shortest_delay * 1e3:.3g} ms: what happens depends on this machine. "
                 "Lower runtime.clock.scale, or use virtual time."
             )
-
-    async def _note_trouble(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            await work()
-        except (BaseExceptionGroup, BrokerError, SharedStateError, DeployError) as error:
-            self._conductor.abandon()
-            if not self._trouble.done():
-                self._trouble.set_result(root_cause(error))
-
-    async def _unless_trouble(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Do the work; when the lab fails first, cancel it and raise why."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                task = group.create_task(work)
-                either: list[asyncio.Future[Any]] = [task, self._trouble]
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-                if not task.done():
-                    task.cancel()
-        except BaseExceptionGroup as group_error:
-            error = root_cause(group_error)
-            raise (self._trouble.result() if self._trouble.done() else error) from error
-        if task.cancelled():
-            raise self._trouble.result()
-        return task.result()

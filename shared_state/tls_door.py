@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -12,6 +13,10 @@ from typing import Final
 from shared_state.keepalive import keep_alive
 
 HANDSHAKE_WITHIN: Final = 5.0
+_BACKLOG: Final = 100
+_RELIEF: Final = 1.0
+"""Seconds in which a process that has no descriptor or memory left for a connection may get some."""
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 _log = logging.getLogger(__name__)
 
@@ -33,22 +38,16 @@ class TlsDoor:
         self._make = make
         self._tell = tell
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._opens_again: asyncio.TimerHandle | None = None
 
     async def listen(self, host: str, port: int) -> int:
         """Listen; return the port. Raises OSError."""
         loop = asyncio.get_running_loop()
-        (family, kind, protocol, _, address), *_ = await loop.getaddrinfo(
+        (family, _, _, _, address), *_ = await loop.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        self._listener = socket.socket(family, kind, protocol)
-        try:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind(address)
-            self._listener.listen(100)
-            self._listener.setblocking(False)
-        except OSError:
-            self._listener.close()
-            raise
+        self._listener = socket.create_server(address, family=family, backlog=_BACKLOG)
+        self._listener.setblocking(False)
         loop.add_reader(self._listener, self._accept)
         bound: int = self._listener.getsockname()[1]
         return bound
@@ -56,6 +55,8 @@ class TlsDoor:
     def close(self) -> None:
         """Listen no more, and break off the handshakes that are under way."""
         asyncio.get_running_loop().remove_reader(self._listener)
+        if self._opens_again is not None:
+            self._opens_again.cancel()
         self._listener.close()
         for handshake in self._handshakes:
             handshake.cancel()
@@ -67,12 +68,21 @@ class TlsDoor:
     def _accept(self) -> None:
         try:
             connection, address = self._listener.accept()
-        except OSError:
-            return  # it has gone again, or there are too many
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self._shut_for_a_while(error)
+            return  # it has gone again
         connection.setblocking(False)
         handshake = asyncio.get_running_loop().create_task(self._shake_hands(connection, str(address[0])))
         self._handshakes.add(handshake)
         handshake.add_done_callback(self._handshakes.discard)
+
+    def _shut_for_a_while(self, error: OSError) -> None:
+        """Leave who stands outside there for a moment: asking for him again at once would fail again at once."""
+        loop = asyncio.get_running_loop()
+        self._tell(f"accepts nobody for {_RELIEF:g} s: {error.strerror}")
+        loop.remove_reader(self._listener)
+        self._opens_again = loop.call_later(_RELIEF, loop.add_reader, self._listener, self._accept)
 
     async def _shake_hands(self, connection: socket.socket, where: str) -> None:
         loop = asyncio.get_running_loop()

@@ -55,7 +55,7 @@ def to_compose(
     """
     made = _bundle(lab, directory, host, image, seed, clock)
     _write(directory, made, "compose.yaml", compose.render(made, "compose"))
-    _say(directory, f"docker compose -f {directory}/compose.yaml up")
+    _say(directory, made, f"docker compose -f {directory}/compose.yaml up")
 
 
 def to_swarm(
@@ -83,7 +83,7 @@ def to_swarm(
     if strange := [name for name in places if name not in names]:
         raise UsageError(f"--place {strange[0]}: {unknown('container', strange[0], names)}")
     _write(directory, made, "stack.yaml", compose.render(made, "swarm", places))
-    _say(directory, f"docker stack deploy --resolve-image never -c {directory}/stack.yaml {made.lab}")
+    _say(directory, made, f"docker stack deploy --resolve-image never -c {directory}/stack.yaml {made.lab}")
 
 
 def to_kubernetes(
@@ -103,6 +103,7 @@ def to_kubernetes(
     _operator(directory, made)
     _say(
         directory,
+        made,
         f"kubectl apply -f {directory}/k8s.yaml; kubectl -n {made.lab} port-forward service/control "
         f"{made.operator.port}",
     )
@@ -135,6 +136,9 @@ def _operator(directory: Path, made: Bundle) -> None:
     write_whole(directory / "operator.json", write(made.operator), mode=0o600)
 
 
-def _say(directory: Path, start: str) -> None:
+def _say(directory: Path, made: Bundle, start: str) -> None:
     out.print(f"Start it:  {start}", soft_wrap=True)
     out.print(f"Use it:    bellwire run teleport -l {directory}/operator.json", soft_wrap=True)
+    out.print(
+        f"Its certificates are valid until {made.until:%Y-%m-%d}; then export it again.", soft_wrap=True
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,8 @@ from shared_state.document import write
 SECRETS: Final = Path("/run/secrets")
 """Where a container finds what it is told."""
 LONGEST_SECRET: Final = 500_000
+LIFETIME: Final = timedelta(days=365)
+"""How long the certificates of a lab are valid that others keep up."""
 _HOME: Final = Path("/tmp")
 _ANYWHERE: Final = "0.0.0.0"
 _BROKER: Final = ("broker", BROKER_PORT)
@@ -54,12 +56,13 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A whole lab, and how its operator reaches its control plane."""
+    """A whole lab, how its operator reaches its control plane, and until when its certificates are valid."""
 
     lab: str
     image: str
     services: tuple[Service, ...]
     operator: OperatorDocument
+    until: datetime
 
 
 def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[str]) -> Bundle:
@@ -84,7 +87,7 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
         )
     plan = replace(plan, launcher="docker", broker="mosquitto", journal=False, host="")
     broker, state = Place(_ANYWHERE, BROKER_PORT, _BROKER[0]), Place(_ANYWHERE, STATE_PORT, _STATE[0])
-    authority = Authority(plan.lab, datetime.now(UTC))
+    authority = Authority(plan.lab, datetime.now(UTC), LIFETIME)
     credentials = Credentials(plan, broker, state, authority)
     credentials.issue_certificates(directory, hosts)
     nodes = [
@@ -114,6 +117,7 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
             Service(CONTROL, control, {CONTROL: control.document}),
         ),
         operator=OperatorDocument(plan.lab, hosts[0], CONTROL_PORT, authority.identify(OPERATOR)),
+        until=authority.valid[1],
     )
     _check_sizes(made)
     return made
