@@ -72,25 +72,11 @@ def kme_name(lab: str, node: str) -> str:
     return f"urn:bellwire:{lab}:kme:{node}"
 
 
-def issue(
-    directory: Path,
-    lab: str,
-    kmes: Iterable[str],
-    saes: Iterable[str],
-    now: datetime,
-    lifetime: timedelta = LIFETIME,
-    algorithm: Algorithm = "ecdsa-p256",
-) -> Certificates:
-    """Issue certificates for the KMEs of some nodes and for some SAEs, valid from ``now`` for ``lifetime``.
-
-    Each file appears complete or not at all, private keys with mode 0600. What is there is replaced. Raise ``OSError``
-    where the directory does not allow it.
-    """
-    return Authority(lab, now, lifetime, algorithm).issue(directory, kmes, saes)
-
-
 class Authority:
-    """Signs the certificates of one lab, for as long as it is in memory. ``valid``: from when to when these are."""
+    """Signs the certificates of one lab, for as long as it is in memory.
+
+    They are valid from ``now`` for ``lifetime``; ``valid`` says from when to when that is.
+    """
 
     def __init__(
         self, lab: str, now: datetime, lifetime: timedelta = LIFETIME, algorithm: Algorithm = "ecdsa-p256"
@@ -111,7 +97,11 @@ class Authority:
     def issue(
         self, directory: Path, kmes: Iterable[str], saes: Iterable[str], hosts: Sequence[str] = ()
     ) -> Certificates:
-        """Issue what a lab needs; see the function of this name. KMEs are found at ``hosts``, besides."""
+        """Issue certificates for the KMEs of some nodes, which are found at ``hosts``, too, and for some SAEs.
+
+        Each file appears complete or not at all, private keys with mode 0600. What is there is replaced. Raise
+        ``OSError`` where the directory does not allow it.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = Certificates(directory)
         write_whole(files.authority, _pem(self.certificate), mode=0o644)

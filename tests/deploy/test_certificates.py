@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from deploy.certificates import Algorithm, Certificates, Credential, issue
+from deploy.certificates import Algorithm, Authority, Certificates, Credential
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -20,7 +20,9 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 @pytest.fixture(params=["ecdsa-p256", "ml-dsa-65"])
 def certificates(request: pytest.FixtureRequest, tmp_path: Path) -> Certificates:
     algorithm: Algorithm = request.param
-    return issue(tmp_path / "certificates", "metro", ["north", "dc"], ["vpn-north"], NOW, algorithm=algorithm)
+    return Authority("metro", NOW, algorithm=algorithm).issue(
+        tmp_path / "certificates", ["north", "dc"], ["vpn-north"]
+    )
 
 
 def read(file: Path) -> x509.Certificate:
@@ -91,7 +93,7 @@ def test_each_has_the_key_identifiers_and_usages_that_strict_readers_ask_for(
 
 def test_the_verifier_of_another_library_accepts_each_for_its_purpose(tmp_path: Path) -> None:
     """Rust's, by way of ``cryptography``, which is stricter than OpenSSL."""
-    certificates = issue(tmp_path, "metro", ["north"], ["vpn-north"], NOW)
+    certificates = Authority("metro", NOW).issue(tmp_path, ["north"], ["vpn-north"])
     builder = PolicyBuilder().store(Store([read(certificates.authority)])).time(NOW + timedelta(days=1))
     server = builder.build_server_verifier(x509.DNSName("localhost"))
     server.verify(read(certificates.kme("north").certificate), [])
@@ -123,9 +125,9 @@ def test_private_keys_are_for_their_owner_alone_and_the_authority_keeps_none(
 
 
 def test_issuing_again_replaces_everything(tmp_path: Path) -> None:
-    first = issue(tmp_path, "metro", ["north"], [], NOW)
+    first = Authority("metro", NOW).issue(tmp_path, ["north"], [])
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    issue(tmp_path, "metro", ["north"], [], NOW)
+    Authority("metro", NOW).issue(tmp_path, ["north"], [])
     after = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert before.keys() == after.keys()
     assert all(before[name] != after[name] for name in before)
@@ -134,7 +136,7 @@ def test_issuing_again_replaces_everything(tmp_path: Path) -> None:
 
 def test_a_name_longer_than_a_common_name_may_be_is_whole_where_it_counts(tmp_path: Path) -> None:
     long = "x" * 63
-    certificates = issue(tmp_path, "l" * 63, [long], [long], NOW)
+    certificates = Authority("l" * 63, NOW).issue(tmp_path, [long], [long])
     names = read(certificates.sae(long).certificate).extensions.get_extension_for_class(
         x509.SubjectAlternativeName
     )

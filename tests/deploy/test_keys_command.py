@@ -21,7 +21,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from deploy.certificates import issue
+from deploy.certificates import Authority
 from deploy.cli.app import app
 from deploy.cli.key_tables import remarks, tables
 from deploy.control import ControlPlane
@@ -78,7 +78,7 @@ class UpLab:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         self._stopping = lambda: loop.call_soon_threadsafe(stop.set)
         path = self.directory.path
-        certificates = issue(path / "certificates", "metro", SAES.values(), SAES, datetime.now(UTC))
+        certificates = Authority("metro", datetime.now(UTC)).issue(path / "certificates", SAES.values(), SAES)
         addresses = {}
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(
@@ -263,7 +263,7 @@ def test_a_lab_without_key_delivery_says_what_to_write(home: Path) -> None:
 
 def test_a_kme_that_does_not_answer_is_told(home: Path) -> None:
     with Registry().claim("metro") as directory:
-        issue(directory.path / "certificates", "metro", ["north"], ["vpn-north"], datetime.now(UTC))
+        Authority("metro", datetime.now(UTC)).issue(directory.path / "certificates", ["north"], ["vpn-north"])
         addresses = {"north": KmeAddress(1, "north", ("vpn-north",)), "dc": KmeAddress(2, "dc", ("vpn-dc",))}
         write_addresses(directory.path, addresses)
         result = run("get", "vpn-north", "vpn-dc")

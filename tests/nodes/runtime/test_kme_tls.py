@@ -15,7 +15,7 @@ from aiohttp import ClientError
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from deploy.certificates import Credential, issue
+from deploy.certificates import Authority, Credential
 from nodes.runtime.kme_config import KmeTls
 from tests.nodes.keys.drawn_keys import DrawnKeys
 from tests.nodes.runtime.kme_lab import LAB, KmeLab, client_tls, document_of, kme_lab
@@ -85,7 +85,7 @@ async def test_without_a_certificate_there_is_no_connection(kme: KmeLab) -> None
 
 
 async def test_a_certificate_of_another_authority_is_not_accepted(kme: KmeLab, tmp_path: Path) -> None:
-    other = issue(tmp_path / "other", LAB, [], ["vpn-north"], datetime.now(UTC))
+    other = Authority(LAB, datetime.now(UTC)).issue(tmp_path / "other", [], ["vpn-north"])
     with pytest.raises(ClientError):
         async with (
             kme.client(credential=other.sae("vpn-north")) as stranger,

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientError
 from OpenSSL import SSL
 
-from deploy.certificates import Algorithm, Certificates, issue
+from deploy.certificates import Algorithm, Authority, Certificates
 from nodes.runtime import pq_tls
 from tests.nodes.keys.drawn_keys import DrawnKeys
 from tests.nodes.runtime.kme_lab import KmeLab, kme_lab
@@ -97,7 +97,7 @@ async def test_several_calls_go_over_one_connection_and_several_connections_side
 
 
 async def test_who_has_no_certificate_or_a_foreign_one_is_not_let_in(tmp_path: Path) -> None:
-    other = issue(tmp_path / "other", "metro", [], ["vpn-north"], datetime.now(UTC))
+    other = Authority("metro", datetime.now(UTC)).issue(tmp_path / "other", [], ["vpn-north"])
     async with kme_lab(tmp_path, tls="post-quantum") as kme:
         for credential in (other.sae("vpn-north"), kme.certificates.kme("north")):
             with pytest.raises(ClientError):
