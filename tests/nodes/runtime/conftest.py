@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,30 @@ from shared_state.config import (
 )
 
 Chain = Callable[..., WorldConfig]
+
+_COURIERS = """
+from __future__ import annotations
+from nodes.ports import Clock, Peer
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Letter:
+    number: int
+    sent_at: float
+
+async def alice(bob: Peer, clock: Clock, letters: int = 20, pause: float = 0.001):
+    for number in range(letters):
+        await bob.send(Letter(number, clock.now()))
+        await clock.sleep(pause)
+
+async def bob(alice: Peer, clock: Clock, letters: int = 20, pause: float = 0.001):
+    received = [(await alice.receive(Letter), clock.now()) for _ in range(letters)]
+    return {
+        "numbers": [letter.number for letter, _ in received],
+        "times": [now for _, now in received],
+        "sent": [letter.sent_at for letter, _ in received],
+    }
+"""
 
 
 @pytest.fixture
@@ -50,3 +75,11 @@ def chain() -> Chain:
         )
 
     return make
+
+
+@pytest.fixture
+def couriers(tmp_path: Path) -> str:
+    """Write a program in which Alice sends letters to Bob, one every ``pause`` seconds; return its file."""
+    file = tmp_path / "couriers.py"
+    file.write_text(_COURIERS)
+    return str(file)

@@ -16,8 +16,6 @@ from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.nodes.runtime.conftest import Chain
 
 MESSAGES = 10_000
@@ -27,29 +25,6 @@ HOPS = st.builds(
     jitter=st.floats(0.0, 10.0),
     loss=st.floats(0.0, 0.99),
 )
-
-COURIERS = """
-from nodes.ports import Clock, Peer
-from dataclasses import dataclass
-
-@dataclass(frozen=True)
-class Letter:
-    number: int
-    sent_at: float
-
-async def alice(bob: Peer, clock: Clock, letters: int = 20, pause: float = 0.0):
-    for number in range(letters):
-        await bob.send(Letter(number, clock.now()))
-        await clock.sleep(pause)
-
-async def bob(alice: Peer, clock: Clock, letters: int = 20, pause: float = 0.0):
-    received = [(await alice.receive(Letter), clock.now()) for _ in range(letters)]
-    return {
-        "numbers": [letter.number for letter, _ in received],
-        "times": [now for _, now in received],
-        "sent": [letter.sent_at for letter, _ in received],
-    }
-"""
 
 
 @pytest.mark.parametrize("delay", [0.0, 5e-6, 1e-3])
@@ -129,13 +104,11 @@ def test_a_loss_is_a_probability_below_one(loss: float) -> None:
 
 @pytest.mark.parametrize("mode", ["virtual", "real-time"])
 async def test_letters_over_a_bad_channel_come_in_order_and_not_before_their_time(
-    chain: Chain, tmp_path: Path, mode: str
+    chain: Chain, couriers: str, mode: str
 ) -> None:
-    program = tmp_path / "couriers.py"
-    program.write_text(COURIERS)
     hop = Hop(2e-3, jitter=20e-3, loss=0.3)
     async with in_memory_lab(chain("alice", "bob", mode=mode), classical={"alice-bob": hop}) as lab:
-        run = await lab.run(RunRequest(str(program), {"alice": "alice", "bob": "bob"}))
+        run = await lab.run(RunRequest(couriers, {"alice": "alice", "bob": "bob"}))
     told = run.returned[0]["bob"]
     assert told["numbers"] == list(range(20))
     assert told["times"] == sorted(told["times"])
@@ -143,13 +116,11 @@ async def test_letters_over_a_bad_channel_come_in_order_and_not_before_their_tim
 
 
 async def test_in_virtual_time_every_letter_arrives_at_the_time_that_was_drawn(
-    chain: Chain, tmp_path: Path
+    chain: Chain, couriers: str
 ) -> None:
-    program = tmp_path / "couriers.py"
-    program.write_text(COURIERS)
     hop = Hop(1e-3, jitter=5e-3, loss=0.2)
     request = RunRequest(
-        str(program), {"alice": "alice", "bob": "charlie"}, parameters={"letters": 200, "pause": 1.0}
+        couriers, {"alice": "alice", "bob": "charlie"}, parameters={"letters": 200, "pause": 1.0}
     )
     async with in_memory_lab(
         chain("alice", "bob", "charlie", seed=11), classical={"alice-bob": hop, "bob-charlie": hop}

@@ -22,41 +22,11 @@ if TYPE_CHECKING:
 
     from tests.nodes.runtime.conftest import Chain
 
-COURIERS = """
-from nodes.ports import Clock, Peer
-from dataclasses import dataclass
-
-@dataclass(frozen=True)
-class Letter:
-    number: int
-    sent_at: float
-
-async def alice(bob: Peer, clock: Clock, letters: int = 20, pause: float = 0.001):
-    for number in range(letters):
-        await bob.send(Letter(number, clock.now()))
-        await clock.sleep(pause)
-
-async def bob(alice: Peer, clock: Clock, letters: int = 20, pause: float = 0.001):
-    received = [(await alice.receive(Letter), clock.now()) for _ in range(letters)]
-    return {
-        "numbers": [letter.number for letter, _ in received],
-        "times": [now for _, now in received],
-        "sent": [letter.sent_at for letter, _ in received],
-    }
-"""
 DELAY = 5e-5
 """Seconds of 10 km."""
 ROLES = {"alice": "alice", "bob": "bob"}
 PARTED = {name: ChangeChannels((), (other,)) for name, other in (("alice", "bob"), ("bob", "alice"))}
 WHOLE = {name: ChangeChannels((), ()) for name in ("alice", "bob")}
-
-
-@pytest.fixture
-def couriers(tmp_path: Path) -> str:
-    """Alice writes to Bob every millisecond."""
-    file = tmp_path / "couriers.py"
-    file.write_text("from __future__ import annotations\n" + COURIERS)
-    return str(file)
 
 
 async def story(lab: Conductor, program: str, *orders: tuple[float, Mapping[str, ChangeChannels]]) -> Any:
