@@ -302,7 +302,9 @@ class ServerConfig(InRange):
     ``credentials`` maps a node's name to its token, ``oracle_token`` opens the oracle role. ``lease`` is the
     wall time in seconds for which the qubits of a disconnected session are kept for its return. ``journal``: the file
     in which every operation is written down before it is acknowledged, empty for none. ``record``: the file to which
-    every event is added, empty for none. With ``tls`` parties come in by certificate, besides.
+    every event is added, empty for none. ``events_kept``: bytes of the latest events that are kept in memory for who
+    asks, 0 for none, and none beside a record, or a journal, which does not know who has asked. With ``tls`` parties
+    come in by certificate, besides.
     """
 
     lab: str
@@ -314,4 +316,13 @@ class ServerConfig(InRange):
     lease: float = 2.0
     journal: str = ""
     record: str = ""
+    events_kept: int = 0
     tls: TlsIdentity | None = None
+
+    def __post_init__(self) -> None:
+        InRange.__post_init__(self)
+        files = [name for name in ("record", "journal") if getattr(self, name)]
+        require(
+            not (self.events_kept and files),
+            f"events_kept is for a server without a {' and a '.join(files)}.",
+        )

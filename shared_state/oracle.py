@@ -41,10 +41,32 @@ class Census:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How many events a server has told of so far; ``record`` is another one for every server, which counts from 0."""
+
+    record: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Some events of a record in their order, a line of JSON each; ``first`` is the number of the first one."""
+
+    first: int
+    lines: list[str]
+
+    @property
+    def end(self) -> int:
+        """Return the number of the event that comes next."""
+        return self.first + len(self.lines)
+
+
 class OracleClient(Party):
     """The view from outside that no node has: true states and the whole inventory."""
 
     role: Literal["node", "oracle"] = "oracle"
+    _more: asyncio.Future[Message] | None = None
 
     @classmethod
     async def local(cls, service: Service, *, name: str = "control") -> Self:
@@ -80,6 +102,31 @@ class OracleClient(Party):
         """
         count, failure = fields(await self._line.ask("close_record"))
         return integer(count), str(failure)
+
+    async def told(self) -> Told:
+        """Return how many events there have been. Raises BadRequest where the server keeps none for who asks."""
+        record, count = fields(await self._line.ask("told", -1))
+        return Told(str(record), integer(count))
+
+    async def events(self, after: int) -> Passage:
+        """Wait for events from number ``after`` on, which counts from 0; return the next ones.
+
+        They begin later where those that were asked for are not kept any more. Raises BadRequest where the server keeps
+        none for who asks.
+        """
+        while True:
+            first, written = fields(await self._line.ask("events", after))
+            passage = Passage(integer(first), binary(written).decode().split("\n")[:-1])
+            if passage.lines or passage.first > after:
+                return passage
+            await asyncio.shield(self._told_beyond(passage.first))
+
+    def _told_beyond(self, count: int) -> asyncio.Future[Message]:
+        """Ask for more events, once for all who wait for them here: so who gives up leaves nothing behind."""
+        if self._more is None or self._more.done():
+            self._more = self._line.request("told", count)
+            self._more.add_done_callback(lambda more: more.cancelled() or more.exception())
+        return self._more
 
     async def fidelity(self, qubits: Sequence[int], target: NDArray[np.complex128]) -> float:
         """Return <psi|rho|psi> of the qubits with the normalised vector ``target``."""

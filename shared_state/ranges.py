@@ -44,7 +44,7 @@ RANGES: Final[Mapping[str, Range]] = {
         (
             "count", "single_duration", "two_duration", "readout_duration", "initialisation_duration", "length",
             "attenuation_db_per_km", "insertion_loss_db", "phase_deviation", "midpoint", "dead_time", "intensities",
-            "position", "lease",
+            "position", "lease", "events_kept",
         ),
         NOT_NEGATIVE,
     ),

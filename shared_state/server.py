@@ -15,6 +15,7 @@ from shared_state.config import ServerConfig
 from shared_state.connection import Connection
 from shared_state.engine.kernels import COMPILED_FROM, compiled
 from shared_state.journal import Journal
+from shared_state.recent_events import RecentEvents
 from shared_state.record_file import RecordFile
 from shared_state.service import Service
 from shared_state.tls import TlsIdentity, party_of
@@ -191,7 +192,11 @@ async def serve(config: ServerConfig) -> Server:
     journal = None
     if config.journal:
         journal = Journal(Path(config.journal), config, datetime.now(UTC).timestamp())
-    record = RecordFile(Path(config.record)) if config.record else None
+    record: RecordFile | RecentEvents | None = None
+    if config.record:
+        record = RecordFile(Path(config.record))
+    elif config.events_kept:
+        record = RecentEvents(config.events_kept)
     server = Server(Service(config, time.monotonic, journal, record))
     await server.listen(config.host, config.port, config.tls)
     return server

@@ -18,6 +18,7 @@ from secrets import token_hex
 from typing import Final
 
 from shared_state.admission import Hello, admit
+from shared_state.audience import ASKED, Audience
 from shared_state.clock import lab_clock
 from shared_state.config import ServerConfig
 from shared_state.connection import Connection
@@ -34,6 +35,7 @@ from shared_state.errors import (
 from shared_state.journal import Journal
 from shared_state.patience import Patience
 from shared_state.picture import paint
+from shared_state.recent_events import RecentEvents
 from shared_state.record_file import RecordFile
 from shared_state.recovery import recovered
 from shared_state.session import MAX_KEPT, Session
@@ -58,6 +60,8 @@ class Service:
     With a ``journal`` everything accepted is written down before anything is answered, and a service that opens a
     journal goes on where the last one ended. ``on_failure`` is called when that is not possible any more.
 
+    Whoever may ask for ``record``, where that is in memory, is answered without the quantum world having heard of it.
+
     What is asked of a large cluster of qubits is done bit by bit: each call of ``on_work`` asks for one of ``work``, in
     a later turn of the shell's loop.
     """
@@ -67,7 +71,7 @@ class Service:
         config: ServerConfig,
         monotonic: Callable[[], float],
         journal: Journal | None = None,
-        record: RecordFile | None = None,
+        record: RecordFile | RecentEvents | None = None,
     ) -> None:
         self.config = config
         self.on_failure: Callable[[JournalFailed], None] = _raise
@@ -79,6 +83,7 @@ class Service:
         self._standing = Standing(config.world, self._clock, Dice(seed, secret=config.world.seed is None))
         self._standing.record.on = record is not None
         self._record = record
+        self._audience = Audience(record) if isinstance(record, RecentEvents) else None
         self._connections: dict[Connection, Session | None] = {}
         self._outbox: dict[Connection, None] = {}
         self._journal: Journal | None = None
@@ -256,14 +261,18 @@ class Service:
     def _request(self, session: Session, message: Message) -> None:
         match message:
             case [int(number), int(received), str(word), list(arguments)]:
-                if session.accept(number):
-                    told = self._standing.believed(word, arguments)
-                    self._note("ask", session.role, session.name, number, received, word, told)
-                    if word != "mark":  # a client asks for one by itself, whatever its node does
-                        self._patience.heard(session.name)
-                    began = self._monotonic()
-                    self._standing.take(session, number, received, word, told)
-                    self._note_work(began)
+                if not session.accept(number):
+                    return
+                if self._audience is not None and word in ASKED:
+                    self._audience.hear(session, number, received, word, arguments)
+                    return
+                told = self._standing.believed(word, arguments)
+                self._note("ask", session.role, session.name, number, received, word, told)
+                if word != "mark":  # a client asks for one by itself, whatever its node does
+                    self._patience.heard(session.name)
+                began = self._monotonic()
+                self._standing.take(session, number, received, word, told)
+                self._note_work(began)
             case _:
                 raise WireError("a request is [id, received, operation, arguments].")
 
@@ -353,6 +362,8 @@ class Service:
         self._patience.note()
         self._keep()
         self._write_record()
+        if self._audience is not None:
+            self._audience.answer(self._standing.sessions)
         self._hand_out()
         self._take_picture()
         if self.has_work and not self._work_awaited:

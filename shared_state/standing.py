@@ -156,6 +156,10 @@ class Standing:
             session.answer(number, self._census())
         elif word == "turn":
             self._end_turn(request, values)
+        elif word in ("told", "events"):
+            raise BadRequest(
+                "this server keeps no events for who asks: 'events_kept' in its configuration is 0."
+            )
         elif word == "loss":
             self._awaiting_loss.append(request)
         elif word == "close_record":

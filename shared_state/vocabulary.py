@@ -132,6 +132,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "halt": Operation({"until": time_or_none, "who": name}, role="oracle"),
     "go_on": Operation({"who": name}, role="oracle"),
     "close_record": Operation({}, role="oracle"),
+    "told": Operation({"beyond": qubit}, role="oracle"),
+    "events": Operation({"after": qubit}, role="oracle"),
     "loss": Operation({}, role="oracle"),
 }
 
