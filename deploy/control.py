@@ -5,6 +5,11 @@
                                    <---     {"progress": 12}            as often as rounds are judged
                                    <---     {"result": {...}}           or {"error": {"exit_code", "message"}}
 
+    {"do": "events", "record": "5f0c", "after": 12, "until": null}
+                                   --->
+                                   <---     {"events": {"first": 12, "lines": [...]}}      as they come
+                                   <---     {"result": null}            when the lab goes down, or at ``until``
+
 One request a connection. A client that goes away in the middle of a run ends that run.
 """
 
@@ -14,15 +19,16 @@ import asyncio
 import json
 import logging
 from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from broker.errors import BrokerError
 from deploy.control_address import LONGEST_LINE, OPERATOR, ControlAddress, SocketAddress
 from deploy.errors import ControlUnreachable, DeployError, Reported
+from deploy.event_stream import stream
 from deploy.faults import Faults
 from deploy.jobs import Job
 from deploy.join_door import JoinOffer
@@ -33,8 +39,12 @@ from nodes.runtime.causes import root_cause
 from nodes.runtime.conductor import RunResult
 from nodes.runtime.programs import source_of
 from shared_state.errors import SharedStateError
+from shared_state.oracle import Passage, Told
 from shared_state.tls import TlsIdentity, party_of
 from shared_state.tls_door import TlsDoor
+
+_LAST_WORDS_WITHIN: Final = 2.0
+"""Seconds in which a client has to read that the lab goes down: one that reads nothing is not waited for."""
 
 _log = logging.getLogger(__name__)
 
@@ -111,12 +121,13 @@ class ControlPlane:
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
         request: Any = None
+        within: float | None = None
         with suppress(ConnectionError):
             try:
                 request = json.loads(await reader.readline())
                 answer = {"result": await self._unless_left(reader, self._do(request, writer))}
             except asyncio.CancelledError:
-                answer = {"error": {"exit_code": 1, "message": "the lab is going down"}}
+                answer, within = _last_words(request), _LAST_WORDS_WITHIN
             except (
                 DeployError,
                 NodeError,
@@ -131,9 +142,13 @@ class ControlPlane:
                 _log.exception("a request has failed")
                 answer = {"error": {"exit_code": 1, "message": f"{type(error).__name__}: {error}"}}
             writer.write(json.dumps(answer).encode() + b"\n")
-            await writer.drain()
-            writer.close()
-            await writer.wait_closed()
+            try:
+                async with asyncio.timeout(within):
+                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
+            except TimeoutError:
+                writer.transport.abort()
         if request == {"do": "down"}:
             self._down.set()
 
@@ -153,6 +168,19 @@ class ControlPlane:
                 return asdict(self._lab.offer(node))
             case {"do": "keys"}:
                 return [asdict(pool) for pool in await self._lab.keys()]
+            case {"do": "told"}:
+                return asdict(await self._lab.told())
+            case {
+                "do": "events",
+                "record": str(record),
+                "after": int(after),
+                "until": int() | None as until,
+            }:
+                async with aclosing(stream(self._lab, record, after, until)) as passages:
+                    async for passage in passages:
+                        _send(writer, {"events": asdict(passage)})
+                        await writer.drain()
+                return None
             case {"do": "down"}:
                 return None  # the answer goes first, see _serve
         raise DeployError(f"the control plane does not know this request: {request}")
@@ -200,6 +228,23 @@ class RemoteLab(Faults):
         """Ask how somebody on another host becomes ``node``; see ``Laboratory.offer``."""
         return JoinOffer(**await self._ask({"do": "token", "node": node}))
 
+    async def told(self) -> Told:
+        """Return how many events there have been; see ``Laboratory.told``."""
+        return Told(**await self._ask({"do": "told"}))
+
+    async def events(
+        self, record: str, after: int = 0, until: int | None = None
+    ) -> AsyncGenerator[Passage, None]:
+        """Yield the events of ``record``, which ``told`` has named, from number ``after`` on, as they come.
+
+        They end at number ``until``, or when the lab goes down. Raise ``Reported`` when another record has begun.
+        """
+        request = {"do": "events", "record": record, "after": after, "until": until}
+        async with aclosing(self._replies(request)) as replies:
+            async for reply in replies:
+                if "events" in reply:
+                    yield Passage(**reply["events"])
+
     async def down(self) -> None:
         """Ask the lab to end."""
         await self._ask({"do": "down"})
@@ -207,6 +252,14 @@ class RemoteLab(Faults):
     async def _ask(
         self, request: dict[str, Any], progress: Callable[[int], None] = lambda judged: None
     ) -> Any:
+        async with aclosing(self._replies(request)) as replies:
+            async for reply in replies:
+                if "progress" in reply:
+                    progress(reply["progress"])
+        return reply["result"]
+
+    async def _replies(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield what is said to a request; the last one has its result. Raise ``Reported`` for an error."""
         try:
             reader, writer = await self._address.dial()
         except (OSError, TimeoutError) as error:
@@ -216,18 +269,24 @@ class RemoteLab(Faults):
         try:
             _send(writer, request)
             while line := await reader.readline():
-                match json.loads(line):
-                    case {"progress": int(judged)}:
-                        progress(judged)
-                    case {"result": result}:
-                        return result
-                    case {"error": {"exit_code": int(code), "message": str(message)}}:
-                        raise Reported(message, code)
-        except ConnectionError as error:
-            raise ControlUnreachable(f"the lab went down meanwhile: {error}") from error
+                reply: dict[str, Any] = json.loads(line)
+                if "error" in reply:
+                    raise Reported(reply["error"]["message"], reply["error"]["exit_code"])
+                yield reply
+                if "result" in reply:
+                    return
+        except OSError as error:
+            raise ControlUnreachable(f"the lab went down meanwhile, or is cut off: {error}") from error
         finally:
             writer.close()
         raise ControlUnreachable("the lab went down meanwhile")
+
+
+def _last_words(request: Any) -> dict[str, Any]:
+    """Return what is said to a client when the lab goes down: events end with it, all else is cut short."""
+    if isinstance(request, dict) and request.get("do") == "events":
+        return {"result": None}
+    return {"error": {"exit_code": 1, "message": "the lab is going down"}}
 
 
 def _carrying(job: Job) -> Job:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from deploy.errors import NotFound
 from shared_state.document import read
 from shared_state.errors import DocumentInvalid
+from shared_state.keepalive import keep_alive
 from shared_state.tls import TlsIdentity
 
 LAB_VARIABLE: Final = "BELLWIRE_LAB"
@@ -55,9 +56,11 @@ class OperatorDocument:
     async def dial(self) -> tuple[StreamReader, StreamWriter]:
         """Connect. Raise ``OSError``, also when this is not the lab's server, or this not its operator."""
         async with asyncio.timeout(_CONNECT_WITHIN):
-            return await asyncio.open_connection(
+            reader, writer = await asyncio.open_connection(
                 self.host, self.port, ssl=self.tls.client_context(), limit=LONGEST_LINE
             )
+        keep_alive(writer.get_extra_info("socket"))
+        return reader, writer
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

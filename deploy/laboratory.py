@@ -20,12 +20,14 @@ from deploy.errors import (
     DeadlineExceeded,
     LabFailed,
     NotConnected,
+    NotFound,
     NoWay,
     RecordIncomplete,
     ResourceLimit,
     RunUnsuccessful,
     UsageError,
 )
+from deploy.event_stream import keeps_none
 from deploy.external_nodes import CONNECTED, ExternalNodes
 from deploy.faults import Faults
 from deploy.floors import mqtt_rate
@@ -51,7 +53,7 @@ from nodes.runtime.controller import RoutingController
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from nodes.runtime.survey import topology, tunes
-from shared_state.oracle import Census, OracleClient
+from shared_state.oracle import Census, OracleClient, Passage, Told
 
 _READY_DEADLINE, _READY_PER_NODE = 20.0, 1.0
 _REST_DEADLINE = 20.0
@@ -175,6 +177,18 @@ class Laboratory(Faults):
     async def census(self) -> Census:
         """Count what the quantum world holds."""
         return await self._trouble.unless(self._conductor.census())
+
+    async def told(self) -> Told:
+        """Return how many events there have been. Raise ``NotFound`` where none are kept for who asks."""
+        if not self.plan.record:
+            raise keeps_none(self.plan.lab)
+        if self._record is not None:
+            raise NotFound(f"the events of lab '{self.plan.lab}' are in a file on its host: {self._record}")
+        return await self._trouble.unless(self._oracle.told())
+
+    async def events(self, after: int) -> Passage:
+        """Wait for events from number ``after`` on; return the next ones that are kept: see ``OracleClient.events``."""
+        return await self._trouble.unless(self._oracle.events(after))
 
     async def close_record(self) -> None:
         """End the record when nothing more happens by itself. Raise ``RecordIncomplete``."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deploy.cli.following import follow
-from deploy.cli.screen import out, say
+from deploy.cli.screen import caution, out, say
 from deploy.cli.session import finish
-from deploy.errors import NotFound
+from deploy.control import RemoteLab
+from deploy.control_address import OperatorDocument
+from deploy.event_stream import keeps_none
 from deploy.recording import RECORD
 from deploy.registry import Registry
 
@@ -30,24 +35,44 @@ def command(
 ) -> None:
     """Print the events of a lab that is up: a line each on a terminal, JSON Lines elsewhere.
 
+    Of a lab on other hosts, which -l names by its operator.json, those that its shared-state server still keeps.
+
     Example: bellwire events --node alice --event qubit
+    Example: bellwire events -l lab/operator.json -f --event key
     """
-    directory = Registry().here(running)
-    record = directory.path / RECORD
-    if not record.is_file():
-        raise NotFound(f"lab '{directory.name}' keeps no record: 'record: off' stands in its file")
+    place, show = Registry().find(running), partial(_show, node=node, event=event)
+    if isinstance(place, OperatorDocument):
+        finish(_ask(place, go_on, show))
+    else:
+        record = place.path / RECORD
+        if not record.is_file():
+            raise keeps_none(place.name)
+        if not go_on:
+            _show_all(record, show)
+            return
+        finish(follow(place, [record], lambda _, line: show(line)))
     if go_on:
-        finish(follow(directory, [record], lambda _, line: _show(line, node, event)))
-        say(f"Lab [bold]{directory.name}[/] is down.")
-        return
-    _show_all(record, node, event)
+        say(f"Lab [bold]{place.name}[/] is down.")
 
 
-def _show_all(record: Path, node: str | None, event: str | None) -> None:
+async def _ask(place: OperatorDocument, go_on: bool, show: Callable[[str], None]) -> None:
+    """Show the events of a lab on other hosts that are still kept, and then each as it comes, until it is down."""
+    lab, number = RemoteLab(place), 0
+    told = await lab.told()
+    async with aclosing(lab.events(told.record, until=None if go_on else told.count)) as passages:
+        async for passage in passages:
+            if (missing := passage.first - number) > 0:
+                caution(f"{missing} {'older ' if number == 0 else ''}events are no longer kept")
+            for line in passage.lines:
+                show(line)
+            number = passage.end
+
+
+def _show_all(record: Path, show: Callable[[str], None]) -> None:
     with record.open(encoding="utf-8") as lines:
         for line in lines:
             if line.endswith("\n"):
-                _show(line.rstrip("\n"), node, event)
+                show(line.rstrip("\n"))
 
 
 def _show(line: str, node: str | None, event: str | None) -> None:

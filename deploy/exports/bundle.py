@@ -34,6 +34,8 @@ SECRETS: Final = Path("/run/secrets")
 LONGEST_SECRET: Final = 500_000
 LIFETIME: Final = timedelta(days=365)
 """How long the certificates of a lab are valid that others keep up."""
+EVENTS_KEPT: Final = 16 << 20
+"""Bytes of its latest events that the shared-state server keeps in memory, for it has no file that lasts."""
 _HOME: Final = Path("/tmp")
 _ANYWHERE: Final = "0.0.0.0"
 _BROKER: Final = ("broker", BROKER_PORT)
@@ -94,6 +96,9 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
         _node_service(credentials.node_config(node, _BROKER, _STATE, _HOME, 0))
         for node in plan.nodes.values()
     ]
+    state_config = replace(
+        credentials.server_config(None, None), events_kept=EVENTS_KEPT if plan.record else 0
+    )
     parties = (CONTROL, CONTROLLER, MONITOR)
     config = ControlConfig(
         lab=plan.lab,
@@ -111,7 +116,7 @@ def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[s
         lab=plan.lab,
         image=image,
         services=(
-            _service("state", StatePart(credentials.server_config(None, None))),
+            _service("state", StatePart(state_config)),
             _service("broker", BrokerPart(credentials.broker_config(_HOME / "broker"), "mosquitto")),
             *nodes,
             Service(CONTROL, control, {CONTROL: control.document}),

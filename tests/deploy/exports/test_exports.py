@@ -14,10 +14,11 @@ from deploy.control_address import OperatorDocument
 from deploy.elsewhere import ControlConfig
 from deploy.errors import LabFileInvalid, UsageError
 from deploy.exports import compose, kubernetes
-from deploy.exports.bundle import Bundle, bundle
+from deploy.exports.bundle import EVENTS_KEPT, Bundle, bundle
 from deploy.plan import plan
 from deploy.topology import find, load, read
 from nodes.runtime.config import NodeConfig
+from shared_state.config import ServerConfig
 from shared_state.document import read as read_document
 from shared_state.document import write
 
@@ -49,6 +50,20 @@ def test_every_party_is_told_what_it_is(made: Bundle) -> None:
         if node.keys.kme is not None:
             files = {str(getattr(node.keys.kme, part)) for part in ("authority", "certificate", "key")}
             assert files == {f"/run/secrets/{secret}" for secret in services[name].secrets if secret != name}
+
+
+@pytest.mark.parametrize(("record", "kept"), [("on", EVENTS_KEPT), ("off", 0)])
+def test_events_are_kept_for_who_asks_unless_the_file_wants_no_record(
+    tmp_path: Path, record: str, kept: int
+) -> None:
+    text = (
+        f"nodes: {{a: , b: }}\nlinks: [{{endpoints: [a, b], length: 1 km}}]\nruntime: {{record: {record}}}\n"
+    )
+    made = bundle(plan(read(text, tmp_path / "lab.yaml")), text, "bellwire:1", tmp_path, ["here"])
+    secrets = {service.name: service.secrets[service.name] for service in made.services}
+    state = read_document(ServerConfig, secrets["state"])
+    assert (state.events_kept, state.record, state.journal) == (kept, "", "")
+    assert read_document(ControlConfig, secrets["control"]).plan().record == (record == "on")
 
 
 def test_two_exports_have_no_secret_in_common(tmp_path: Path) -> None:
