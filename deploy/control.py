@@ -278,7 +278,9 @@ class RemoteLab(Faults):
         except OSError as error:
             raise ControlUnreachable(f"the lab went down meanwhile, or is cut off: {error}") from error
         finally:
-            writer.close()
+            writer.transport.abort()  # all is said; TLS would wait for the other side to say so, too
+            with suppress(OSError):
+                await writer.wait_closed()
         raise ControlUnreachable("the lab went down meanwhile")
 
 

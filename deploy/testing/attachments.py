@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
+from deploy.errors import DeployError
 from deploy.logbook import last_lines
 from deploy.testing.event_record import events_in
 from deploy.testing.own_lab import OwnLab
@@ -29,6 +31,8 @@ def attachments(lab: StandingLab) -> Iterator[tuple[str, str]]:
             if lines := last_lines(log, _LINES):
                 yield f"lab {lab.name}: log of {log.stem}", "\n".join(lines)
     if lab.record is not None and lab.record.is_file():
+        with suppress(DeployError):  # of a lab that does not answer, those that have come
+            lab.catch_up()
         last = deque(events_in(lab.record), maxlen=_EVENTS)
         yield f"lab {lab.name}: the last {len(last)} events", "\n".join(map(str, last))
 

@@ -41,7 +41,11 @@ class Doing:
     ) -> ResultT:
         """Do something to the lab. ``undo`` undoes it, also what was cut short of it, and it ``undoes`` others."""
         __tracebackhide__ = True
-        self.begin()
+        try:
+            self.begin()
+        except BaseException:
+            work.close()  # nobody will await it
+            raise
         try:
             result = await self.lab.thread.do(what, work)
         except BaseException as error:

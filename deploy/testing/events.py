@@ -25,16 +25,21 @@ class Events:
 
     def __init__(self, lab: StandingLab) -> None:
         self._lab = lab
-        self._begin = self._mark = end_of(lab.record) if lab.record else 0
+        self._begin = self.mark()
 
     def mark(self) -> int:
         """Go on from here, and return where that is: what comes after it can be waited for."""
-        self._mark = end_of(self._lab.record) if self._lab.record else 0
+        self._mark = 0
+        if self._lab.record is not None:
+            self._lab.catch_up()
+            self._mark = end_of(self._lab.record)
         return self._mark
 
     def so_far(self, name: str = "", *, node: str | None = None, **fields: Any) -> list[LabEvent]:
         """Return the events that have been written down since the test began: of this name, node and fields."""
-        return [event for event in events_in(self._file(), self._begin) if event.fits(name, node, fields)]
+        file = self._file()
+        self._lab.catch_up()
+        return [event for event in events_in(file, self._begin) if event.fits(name, node, fields)]
 
     async def wait_for(
         self,
@@ -72,15 +77,16 @@ class Events:
             wanted = " ".join([name, *(f"{key}={value}" for key, value in stated.items())])
             story = _story(wanted, within, list(others))
             meanwhile = self._lab.thread.failures[failures:-1]  # the last one is this wait
+            if hindrance := self._lab.hindrance():
+                meanwhile.append(hindrance)
             raise EventMissing("; meanwhile ".join([story, *meanwhile])) from None
         self._mark = max(self._mark, found.end)
         return found
 
     def _file(self) -> Path:
         if self._lab.record is None:
-            raise NotOfThisLab(
-                f"lab '{self._lab.name}' tells no events: its file says 'record: off', or it is on another host"
-            )
+            off = f"lab '{self._lab.name}' tells no events: its file says 'record: off'"
+            raise NotOfThisLab(self._lab.silence or off)
         return self._lab.record
 
 

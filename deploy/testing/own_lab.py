@@ -23,14 +23,13 @@ ResultT = TypeVar("ResultT")
 class OwnLab(StandingLab):
     """The lab of a plan, in ``directory``: all its nodes are ready. Raises what ``Laboratory`` raises."""
 
-    owned = True
-
     def __init__(self, planned: Planned, directory: Path) -> None:
         self.planned = planned
         self.name = planned.plan.lab
         self.nodes = list(planned.plan.nodes)
         self.links = list(planned.plan.world.links)
         self.directory: Path = directory
+        self.own_files: Path = directory
         self.record = record = directory / RECORD if planned.plan.record else None
         self.warnings: list[str] = []
         (directory / "lab.yaml").write_text(planned.text, encoding="utf-8")

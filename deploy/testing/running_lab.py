@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from deploy.control import RemoteLab
 from deploy.control_address import OperatorDocument, document_at
-from deploy.errors import ControlUnreachable
+from deploy.errors import ControlUnreachable, Reported
 from deploy.laboratory import ProcessStatus
 from deploy.recording import RECORD
 from deploy.registry import LabDirectory, Registry
 from deploy.testing.errors import NotOfThisLab
 from deploy.testing.lab_thread import LabThread
 from deploy.testing.mark import Wanted
+from deploy.testing.mirror import Mirror
 from deploy.testing.planned import lab_of
 from deploy.testing.standing import Controls, StandingLab
+from nodes.runtime.attendants import attendants
 from nodes.runtime.lag import LagFigures
 from shared_state.oracle import OracleClient
 
@@ -26,18 +28,23 @@ ResultT = TypeVar("ResultT")
 
 class RunningLab(StandingLab):
     """The lab at ``url``: the name of one that is up on this machine, or the path of its control plane's socket, or the
-    operator's document of one on other hosts, whose files are there.
+    operator's document of one on other hosts, whose files are there; its events come to a record in a directory that
+    ``new_directory`` makes.
 
     Raises ``NotFound`` and ``ControlUnreachable``.
     """
 
-    owned = False
     oracle: OracleClient | None = None
     """Nobody looks into the quantum world of somebody else's lab."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, new_directory: Callable[[], Path]) -> None:
         place = place_of(url)
         self._remote = RemoteLab(place.socket)
+        self.record: Path | None = None
+        self._mirror: Mirror | None = None
+        if isinstance(place, OperatorDocument):
+            self.own_files = new_directory()
+            self._mirror = Mirror(self._remote, self.own_files / RECORD)
         self.controls: Controls = self._remote
         self.thread: LabThread[dict[str, Any]] = LabThread(self._reached())
         told = self.thread.open()
@@ -46,8 +53,8 @@ class RunningLab(StandingLab):
         self.nodes: list[str] = told["nodes"]
         self.links = None
         self.directory: Path | None = place.path if isinstance(place, LabDirectory) else None
-        record = None if self.directory is None else self.directory / RECORD
-        self.record = record if record is not None and record.is_file() else None
+        record = (self.directory or self.own_files or Path()) / RECORD
+        self.record = record if record.is_file() else None
         self.warnings: list[str] = []
 
     def check(self, wanted: Wanted) -> None:
@@ -59,6 +66,15 @@ class RunningLab(StandingLab):
             raise NotOfThisLab(f"wants a seed or overrides of its own; lab '{self.name}' is up as it is")
         if wanted.clock not in (None, self.clock):
             raise NotOfThisLab(f"wants time to be {wanted.clock}; in lab '{self.name}' it is {self.clock}")
+
+    def catch_up(self) -> None:
+        """Return when all is in the record that has happened so far. Raise ``ControlUnreachable``."""
+        if self._mirror is not None and self.record is not None:
+            self.thread.wait_for(self._mirror.catch_up(), "fetching events")
+
+    def hindrance(self) -> str:
+        """Say why events may be missing in the record; nothing where none are."""
+        return "" if self._mirror is None else self._mirror.hindrance()
 
     async def status(self) -> list[ProcessStatus]:
         """Return the state of every process."""
@@ -83,7 +99,15 @@ class RunningLab(StandingLab):
 
     @asynccontextmanager
     async def _reached(self) -> AsyncIterator[dict[str, Any]]:
-        yield await self._remote.describe()
+        told = await self._remote.describe()
+        async with attendants() as attend:
+            if self._mirror is not None:
+                try:
+                    await self._mirror.begin(told["name"])
+                    attend(self._mirror.keep())
+                except Reported as reason:
+                    self.silence = str(reason)
+            yield told
 
 
 def place_of(url: str) -> LabDirectory | OperatorDocument:

@@ -92,12 +92,12 @@ def _source(
     request: pytest.FixtureRequest, want: Wanted, url: str | None, shelf: Shelf
 ) -> tuple[Wanted, Callable[[], StandingLab]]:
     """Return by what the lab is found on its shelf, and how it gets there."""
+    directories: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     if url is not None:
-        return Wanted(url, Path()), lambda: RunningLab(url)
+        return Wanted(url, Path()), lambda: RunningLab(url, lambda: directories.mktemp("lab-elsewhere"))
 
     def bring_up() -> StandingLab:
         plan = planned(want, request.config.getoption("lab_launcher"))
-        directories: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
         directory = directories.mktemp(f"lab-{plan.plan.lab}")
         try:
             return OwnLab(plan, directory)

@@ -54,8 +54,8 @@ class Shelf:
         try:
             shelved.lab.close()
         finally:
-            if shelved.lab.owned and shelved.lab.directory is not None:
-                self.put_away(shelved.lab.directory, shelved.failed)
+            if shelved.lab.own_files is not None:
+                self.put_away(shelved.lab.own_files, shelved.failed)
 
     def put_away(self, directory: Path, failed: Collection[str]) -> None:
         """Keep of a lab that is down what is worth reading, or nothing; ``failed`` are the tests that are to blame."""

@@ -22,21 +22,29 @@ Controls: TypeAlias = Laboratory | RemoteLab
 class StandingLab(ABC):
     """A lab that is up. All coroutines in it are to be awaited on its ``thread``.
 
-    ``owned``: it was brought up for tests. ``links`` is None where they are not known, ``directory`` and ``record``
-    where they are on another host, ``oracle`` where a test may not look into the quantum world. ``warnings`` are
-    what its user would have seen.
+    ``links`` is None where they are not known, ``directory`` where it is on another host, ``oracle`` where a test may
+    not look into the quantum world, ``record`` where nobody keeps one; ``silence`` says why, where that is known.
+    ``own_files`` go when the tests are over, but for what is kept. ``warnings`` are what its user would have seen.
     """
 
     name: str
-    owned: bool
     thread: LabThread[Any]
     controls: Controls
     nodes: Collection[str]
     links: Collection[str] | None
     directory: Path | None
     record: Path | None
+    own_files: Path | None = None
+    silence: str = ""
     oracle: OracleClient | None
     warnings: list[str]
+
+    def catch_up(self) -> None:  # noqa: B027 - most labs have nothing to do for it
+        """Return when all is in the record that has happened so far: at once where the lab itself writes it."""
+
+    def hindrance(self) -> str:
+        """Say why events may be missing in the record; nothing where none are."""
+        return ""
 
     @abstractmethod
     async def status(self) -> list[ProcessStatus]:

@@ -17,14 +17,12 @@ from deploy.testing.standing import StandingLab
 class ALab(StandingLab):
     """A lab that is nothing but its directory."""
 
-    owned = True
-
     def __init__(self, directory: Path) -> None:
         (directory / "logs").mkdir(parents=True)
         (directory / "keys").mkdir()
         for name in ("record.jsonl", "lab.yaml", "controller.json", "logs/alice.log", "keys/north.sqlite"):
             (directory / name).write_text(name)
-        self.directory = directory
+        self.directory = self.own_files = directory
         self.up, self.stubborn = True, False
 
     async def status(self) -> list[ProcessStatus]:
