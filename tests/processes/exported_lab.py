@@ -1,0 +1,137 @@
+"""An exported lab whose parties are processes on this host: each is told what its container would be told.
+
+Of that nothing is changed but where a party is found, and where it keeps its files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.elsewhere import ControlConfig
+from deploy.exports.bundle import Service, bundle
+from deploy.plan import plan
+from deploy.topology import read
+from nodes.runtime.config import Access, NodeConfig
+from shared_state.config import ClockMode, ServerConfig
+from shared_state.document import read as read_document
+from shared_state.document import write
+
+if TYPE_CHECKING:
+    from tests.processes.conftest import Bellwire
+
+_HERE = "127.0.0.1"
+_SERVERS = ("broker", "state")
+
+
+class ExportedLab:
+    """The lab of a lab file's text, in a directory of its own. ``operator`` is the path of its operator's document."""
+
+    def __init__(self, text: str, directory: Path, bellwire: Bellwire, mode: ClockMode = "real-time") -> None:
+        self._directory = directory
+        self._bellwire = bellwire
+        self._ports = dict(zip((*_SERVERS, "control"), _free_ports(3), strict=True))
+        made = bundle(
+            plan(read(text, directory / "pair.yaml"), mode=mode), text, "bellwire", directory, [_HERE]
+        )
+        self._services = {service.name: service for service in made.services}
+        self.operator = directory / "operator.json"
+        self.operator.write_text(write(replace(made.operator, port=self._ports["control"])))
+        self._running: dict[str, subprocess.Popen[str]] = {}
+
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """Run it inside the block, in which it can be used."""
+        with ExitStack() as running:
+            running.callback(self._end)
+            for name in _SERVERS:
+                self._start(name)
+                assert (said := self._running[name].stdout) is not None
+                assert said.readline(), f"{name} does not get ready"
+            for name in self._services:
+                if name not in (*_SERVERS, "control"):
+                    self._start(name)
+            self.start_control()
+            yield
+
+    def start_control(self) -> None:
+        """Start the control party, and wait until it serves the operator."""
+        self._start("control")
+        self._bellwire.wait_for(lambda: self._bellwire("ps", self.operator).code == 0, within=60)
+
+    def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:
+        """End a party; return its exit code."""
+        process = self._running.pop(name)
+        process.send_signal(how)
+        try:
+            return process.wait(20)
+        finally:
+            process.kill()
+            process.communicate()
+
+    def _end(self) -> None:
+        for name in reversed(list(self._running)):
+            self.end(name)
+
+    def _start(self, name: str) -> None:
+        document = self._directory / f"{name}.json"
+        document.write_text(self._told(self._services[name]))
+        log = (self._directory / f"{name}.log").open("a")
+        with log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, *self._services[name].errand.command(str(document))],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=os.environ | {"BELLWIRE_HOME": str(self._bellwire.home), "OPENBLAS_NUM_THREADS": "1"},
+            )
+
+    def _told(self, service: Service) -> str:
+        told = service.secrets[service.name]
+        match service.name:
+            case "broker":
+                here = {
+                    "host": _HERE,
+                    "port": self._ports["broker"],
+                    "directory": str(self._folder("broker")),
+                }
+                return json.dumps(json.loads(told) | here)
+            case "state":
+                return write(
+                    replace(read_document(ServerConfig, told), host=_HERE, port=self._ports["state"])
+                )
+            case "control":
+                config = read_document(ControlConfig, told)
+                broker = {party: self._found(access, "broker") for party, access in config.broker.items()}
+                state, port = self._found(config.state, "state"), self._ports["control"]
+                return write(replace(config, broker=broker, state=state, port=port))
+        node = read_document(NodeConfig, told)
+        keys = replace(node.keys, store=str(self._folder(node.name) / "store.sqlite"))
+        broker_access, state_access = (
+            self._found(node.broker, "broker"),
+            self._found(node.shared_state, "state"),
+        )
+        return write(replace(node, broker=broker_access, shared_state=state_access, keys=keys))
+
+    def _found(self, access: Access, server: str) -> Access:
+        return replace(access, host=_HERE, port=self._ports[server])
+
+    def _folder(self, name: str) -> Path:
+        folder = self._directory / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as taken:
+        return [taken.enter_context(socket.create_server((_HERE, 0))).getsockname()[1] for _ in range(count)]
