@@ -66,7 +66,11 @@ class OracleClient(Party):
     """The view from outside that no node has: true states and the whole inventory."""
 
     role: Literal["node", "oracle"] = "oracle"
-    _more: asyncio.Future[Message] | None = None
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(line)
+        self._more: asyncio.Future[Message] | None = None
+        self._reading = asyncio.Lock()
 
     @classmethod
     async def local(cls, service: Service, *, name: str = "control") -> Self:
@@ -115,7 +119,8 @@ class OracleClient(Party):
         none for who asks.
         """
         while True:
-            first, written = fields(await self._line.ask("events", after))
+            async with self._reading:  # what many ask for at a time would be too much for one session
+                first, written = fields(await self._line.ask("events", after))
             passage = Passage(integer(first), binary(written).decode().split("\n")[:-1])
             if passage.lines or passage.first > after:
                 return passage

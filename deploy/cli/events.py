@@ -25,7 +25,12 @@ NAME = "events"
 
 
 def command(
-    running: Annotated[str | None, typer.Option("-l", "--running", metavar="NAME", help="The lab.")] = None,
+    running: Annotated[
+        str | None,
+        typer.Option(
+            "-l", "--running", metavar="NAME", help="The lab, or the operator.json of one on other hosts."
+        ),
+    ] = None,
     go_on: Annotated[bool, typer.Option("-f", "--follow", help="Go on printing what happens.")] = False,
     node: Annotated[str | None, typer.Option("--node", metavar="NODE", help="Of this node only.")] = None,
     event: Annotated[

@@ -20,7 +20,7 @@ from shared_state.recent_events import AT_ONCE, OVERHEAD, RecentEvents
 from shared_state.record_file import RecordFile
 from shared_state.server import serve
 from shared_state.service import Service
-from shared_state.session import MAX_WAITING
+from shared_state.session import MAX_KEPT, MAX_WAITING
 from tests.shared_state.test_broken_connections import FaultyDialler
 
 PLENTY = 2**20
@@ -47,7 +47,7 @@ async def eventually(done: asyncio.Task[Any]) -> Any:
 
 
 async def turns_of_the_loop() -> None:
-    for _ in range(10):
+    for _ in range(50):
         await asyncio.sleep(0)
 
 
@@ -133,6 +133,17 @@ async def test_several_ask_at_a_time_each_from_a_place_of_its_own(
     passages = [await eventually(task) for task in asking]
     assert [(passage.first, len(passage.lines)) for passage in passages] == [(0, 1), (1, 1)] * 3
     await other.close()
+
+
+async def test_many_who_have_much_to_catch_up_with_do_not_cost_the_session(
+    oracle: OracleClient, kept: RecentEvents
+) -> None:
+    kept._most = 2 * AT_ONCE
+    kept.write(["x" * 1000] * (AT_ONCE // 1001))
+    askers = 10 + MAX_KEPT // AT_ONCE
+    passages = await asyncio.gather(*(oracle.events(0) for _ in range(askers)))
+    assert {(passage.first, passage.end) for passage in passages} == {(0, kept.lines)}
+    assert (await oracle.told()).count == kept.lines
 
 
 async def test_who_gives_up_leaves_nothing_behind_and_others_get_theirs(

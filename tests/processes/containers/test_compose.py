@@ -62,6 +62,12 @@ def test_compose_starts_a_lab_that_its_operator_uses(
         assert cut.code != 0
         assert "alice-charlie" in cut.err
         assert bellwire("link", "up", "alice-charlie", "-l", operator).code == 0
+        told = bellwire("events", "-l", operator, "--event", "link.set")
+        assert [json.loads(line)["up"] for line in told.out.splitlines()] == [False, True]
+        following = bellwire.start("events", "-l", operator, "-f", "--event", "tap", "--node", "control")
+        assert bellwire("eve", "attach", "charlie-bob", "-l", operator).code == 0
+        assert following.stdout is not None
+        assert json.loads(following.stdout.readline())["event"] == "tap.attached"
         assert "run by others" in bellwire("kill", "alice", "-l", operator).err
         assert "other hosts" in bellwire("logs", "-l", operator).err
 
@@ -72,4 +78,6 @@ def test_compose_starts_a_lab_that_its_operator_uses(
         told["tls"] |= {"certificate": stranger.certificate, "key": stranger.key}
         forged.write_text(json.dumps(told))
         assert bellwire("ps", forged).code == 8
+        assert bellwire("events", "-l", forged).code == 8
+    assert following.wait(20) in (0, 8)  # told that the lab goes down, or cut off by its end
     assert bellwire("ps", operator).code == 8

@@ -112,6 +112,8 @@ def test_a_lab_over_two_hosts_does_what_a_lab_does_and_a_cut_wire_is_overcome(
         assert made["secret_bits"] > 0
         sent = file_sent(ask)
         assert sent["sha256"]
+        played = ask("events", "--event", "part.played", "--node", "bob").out.splitlines()
+        assert {json.loads(line)["session"] for line in played} >= {"run-1", "run-3"}
 
         hosts.cut()
         began = time.monotonic()
