@@ -20,7 +20,7 @@ from deploy.errors import ControlUnreachable, DeployError
 from deploy.recording import FORMAT
 from shared_state.oracle import Passage, Told
 
-_WITHIN: Final = 10.0
+_WITHIN: Final = 12.0
 """Wall seconds in which events that have happened are to be here."""
 _AGAIN_AFTER: Final = 0.2
 
@@ -56,15 +56,16 @@ class Mirror:
 
     async def catch_up(self) -> None:
         """Return when all is in the file that has happened so far. Raise ``ControlUnreachable`` when that is not."""
-        told = await self._lab.told()
+        awaited = "how many events have happened was not told"
         try:
-            async with asyncio.timeout(_WITHIN), self._changed:
-                await self._changed.wait_for(lambda: self._has(told))
+            async with asyncio.timeout(_WITHIN):
+                told = await self._lab.told()
+                awaited = f"{told.count} events have happened, and not all of them have come"
+                async with self._changed:
+                    await self._changed.wait_for(lambda: self._has(told))
         except TimeoutError:
-            raise ControlUnreachable(
-                f"{told.count} events have happened, and not all of them have come within {_WITHIN:g} s"
-                + (f": {self._trouble}" if self._trouble else "")
-            ) from None
+            why = f": {self._trouble}" if self._trouble else ""
+            raise ControlUnreachable(f"{awaited} within {_WITHIN:g} s{why}") from None
 
     def hindrance(self) -> str:
         """Say why events may be missing; nothing where none are."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from deploy.control import RemoteLab
 from deploy.control_address import OperatorDocument, document_at
-from deploy.errors import ControlUnreachable, Reported
+from deploy.errors import ControlUnreachable, DeployError, Reported
 from deploy.laboratory import ProcessStatus
 from deploy.recording import RECORD
 from deploy.registry import LabDirectory, Registry
@@ -74,7 +74,13 @@ class RunningLab(StandingLab):
 
     def hindrance(self) -> str:
         """Say why events may be missing in the record; nothing where none are."""
-        return "" if self._mirror is None else self._mirror.hindrance()
+        if self._mirror is None or self.record is None:
+            return ""
+        try:
+            self.catch_up()  # a wire that is cut may not be known to be
+        except DeployError as error:
+            return f"events may be missing: {error}"
+        return self._mirror.hindrance()
 
     async def status(self) -> list[ProcessStatus]:
         """Return the state of every process."""

@@ -193,6 +193,18 @@ async def test_events_that_do_not_come_in_time_are_an_error(
             await mirror.catch_up()
 
 
+async def test_a_control_plane_that_says_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.testing.mirror._WITHIN", 0.05)
+    async with mirrored(tmp_path / "record.jsonl") as (far, mirror):
+        monkeypatch.setattr(far, "told", asyncio.Event().wait)
+        with pytest.raises(
+            ControlUnreachable, match=r"how many events have happened was not told within 0\.05 s"
+        ):
+            await mirror.catch_up()
+
+
 class Planned(ALab):
     """A lab that says what it is, and may keep no events."""
 
@@ -296,7 +308,9 @@ async def test_who_waits_on_a_lab_that_has_gone_is_told_and_nothing_more_is_done
     events = Events(lab)
     doing = Doing(lab, events)
     elsewhere.thread.wait_for(gone(elsewhere))
-    with pytest.raises(EventMissing, match=r"instead; meanwhile no events come now: the lab"):
+    with pytest.raises(
+        EventMissing, match=r"instead; meanwhile events may be missing: the lab's control plane"
+    ):
         await events.wait_for("key.made", within=1.0)
     done = list[str]()
 
