@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.containers,
-    pytest.mark.xdist_group("engine"),
     pytest.mark.timeout(300),
 ]
 
