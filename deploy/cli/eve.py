@@ -11,12 +11,11 @@ import typer
 
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, print_table, quantity, say
-from deploy.control import RemoteLab
 from deploy.errors import UsageError, ValueInvalid
 from deploy.registry import Registry
+from deploy.remote_lab import RemoteLab
 from deploy.units import FRACTION
 
-NAME: Final = "eve"
 HELP: Final = "The eavesdroppers of a lab that is up: list, attach and detach them."
 
 

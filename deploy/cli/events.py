@@ -9,14 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.following import follow
 from deploy.cli.screen import out, say
-from deploy.cli.session import finish
 from deploy.errors import NotFound
 from deploy.recording import RECORD
 from deploy.registry import Registry
-
-NAME = "events"
 
 
 def command(
