@@ -237,6 +237,7 @@ class PostOffice:
         for envelope, size in self.partition.healed():
             stamped = replace(envelope, arrives_at=arrival(envelope))
             if ":" in stamped.session or stamped.protocol not in self._standing:
+                self.last_arrival = max(self.last_arrival, stamped.arrives_at)
                 self._state(stamped, size)
             self.partition.released.put_nowait(stamped)
 
@@ -411,15 +412,18 @@ class PostOffice:
             for stream in [stream for stream in counts if _belongs(stream[1], session)]:
                 del counts[stream]
 
-    def end_run(self, run: str) -> None:
-        """Forget all mail of a run; what still comes for it is dropped."""
+    def end_run(self, run: str) -> Counter[str]:
+        """Forget all mail of a run; what still comes for it is dropped.
+
+        Count, by recipient, what has waited here for the end of a partition and is lost.
+        """
         self._forget(run)
-        self.partition.forget(run)
         self._ended[run] = None
         for key in [key for key in self._arrived if _run_of(key[1]) == run]:
             self._throw_away(self._arrived.pop(key))
         if len(self._ended) > _ENDED_RUNS:
             del self._ended[next(iter(self._ended))]
+        return self.partition.forget(run)
 
     def greet(self, run: str, party: str) -> None:
         """Count what a party says and is told in a run from the beginning: another process has taken its place."""
