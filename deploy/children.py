@@ -47,7 +47,7 @@ class BrokerPart:
         """Serve until cancelled."""
         from deploy import serving
 
-        await serving.broker(self, ready)
+        await serving.broker(self.config, self.choice, ready)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class StatePart:
         """Serve until cancelled."""
         from deploy import serving
 
-        await serving.state(self, ready)
+        await serving.state(self.config, ready)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class NodePart:
         """Serve until cancelled."""
         from deploy import serving
 
-        await serving.node(self, ready)
+        await serving.node(self.config, ready)
 
 
 class Part(Protocol):

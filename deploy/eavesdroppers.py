@@ -47,8 +47,8 @@ class Eavesdroppers:
             yield
         finally:
             self._users[tap] -= 1
-            if not self._users[tap]:
-                await self._oracle.set_tap(tap, tap in self._enabled)
+            if not self._users[tap] and tap not in self._enabled:
+                await self._oracle.set_tap(tap, False)
 
     async def attach(
         self,

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import cast
 
 from broker.programs.choose import Choice, choose
+from broker.programs.program import BrokerConfig
 from broker.telemetry import JsonLinesSink
+from nodes.runtime.config import NodeConfig
 from nodes.runtime.process import serve as serve_node
+from shared_state.config import ServerConfig
 from shared_state.server import serve as serve_state
 
-if TYPE_CHECKING:
-    from deploy.children import BrokerPart, NodePart, Ready, StatePart
 
-
-async def broker(part: BrokerPart, ready: Ready) -> None:
+async def broker(config: BrokerConfig, choice: str, ready: Callable[[int], None]) -> None:
     """Run a broker program until cancelled."""
-    log = _write_line if part.config.tls is not None else None
-    async with choose(part.config, cast(Choice, part.choice), log) as running:
+    log = _write_line if config.tls is not None else None
+    async with choose(config, cast(Choice, choice), log) as running:
         ready(running.port)
         await running.watch()
 
 
-async def state(part: StatePart, ready: Ready) -> None:
+async def state(config: ServerConfig, ready: Callable[[int], None]) -> None:
     """Run a shared-state server until cancelled."""
-    async with await serve_state(part.config) as server:
+    async with await serve_state(config) as server:
         ready(server.port)
         await server.watch()
 
 
-async def node(part: NodePart, ready: Ready) -> None:
+async def node(config: NodeConfig, ready: Callable[[int], None]) -> None:
     """Run a node until cancelled."""
     ready(0)
-    await serve_node(part.config, JsonLinesSink(sys.stderr))
+    await serve_node(config, JsonLinesSink(sys.stderr))
 
 
 def _write_line(line: str) -> None:
