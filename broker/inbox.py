@@ -61,6 +61,10 @@ class Sequencer:
         stream = self._streams.get((sender, session))
         return stream.due if stream and stream.early else None
 
+    def sessions(self) -> set[str]:
+        """Return the sessions of which something is remembered and that have not ended."""
+        return {session for _, session in self._streams}
+
     def forget_sender(self, sender: str) -> None:
         """Count what a sender says from the beginning: another process has taken its place."""
         for key in [key for key in self._streams if key[0] == sender]:

@@ -19,30 +19,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 from broker.errors import BrokerError
-from broker.programs.choose import Choice, choose
 from broker.programs.program import BrokerConfig
-from broker.telemetry import JsonLinesSink
 from nodes.errors import NodeError
 from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
-from nodes.runtime.process import event_loop
-from nodes.runtime.process import serve as serve_node
 from shared_state.config import ServerConfig
 from shared_state.errors import SharedStateError
-from shared_state.server import serve as serve_state
 
 Ready = Callable[[int], None]
 """Tells the launcher that the child serves, on this port (0 where it listens on none)."""
 
 _GRACE = 3.0
 _SELF_EXPLANATORY = (BrokerError, NodeError, SharedStateError)
-
-
-def _write_line(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - it is the log of this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +45,9 @@ class BrokerPart:
 
     async def serve(self, ready: Ready) -> None:
         """Serve until cancelled."""
-        log = _write_line if self.config.tls is not None else None
-        async with choose(self.config, cast(Choice, self.choice), log) as broker:
-            ready(broker.port)
-            await broker.watch()
+        from deploy import serving
+
+        await serving.broker(self.config, self.choice, ready)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +58,9 @@ class StatePart:
 
     async def serve(self, ready: Ready) -> None:
         """Serve until cancelled."""
-        async with await serve_state(self.config) as server:
-            ready(server.port)
-            await server.watch()
+        from deploy import serving
+
+        await serving.state(self.config, ready)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +71,9 @@ class NodePart:
 
     async def serve(self, ready: Ready) -> None:
         """Serve until cancelled."""
-        ready(0)
-        await serve_node(self.config, JsonLinesSink(sys.stderr))
+        from deploy import serving
+
+        await serving.node(self.config, ready)
 
 
 class Part(Protocol):
@@ -149,6 +140,8 @@ def _write_to(log: Path) -> None:
 def _loop_factory(part: Part) -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return uvloop's loop where the extra ``fast`` is installed, but for nodes, which need a loop of their own."""
     if isinstance(part, NodePart):
+        from nodes.runtime.process import event_loop
+
         return event_loop
     if importlib.util.find_spec("uvloop") is None:
         return None

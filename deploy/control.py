@@ -19,27 +19,21 @@ import asyncio
 import json
 import logging
 from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from broker.errors import BrokerError
-from deploy.control_address import LONGEST_LINE, OPERATOR, ControlAddress, SocketAddress
-from deploy.errors import ControlUnreachable, DeployError, Reported
+from deploy.control_address import LONGEST_LINE, OPERATOR
+from deploy.errors import DeployError
 from deploy.event_stream import stream
-from deploy.faults import Faults
 from deploy.jobs import Job
-from deploy.join_door import JoinOffer
-from deploy.key_pools import KeyPool
 from deploy.laboratory import Laboratory
 from nodes.errors import NodeError
 from nodes.runtime.causes import root_cause
-from nodes.runtime.conductor import RunResult
-from nodes.runtime.programs import source_of
 from shared_state.errors import SharedStateError
-from shared_state.oracle import Passage, Told
 from shared_state.tls import TlsIdentity, party_of
 from shared_state.tls_door import TlsDoor
 
@@ -196,105 +190,11 @@ class ControlPlane:
         return task.result()
 
 
-class RemoteLab(Faults):
-    """A lab that is up, seen through its control plane."""
-
-    def __init__(self, socket: Path | ControlAddress) -> None:
-        self._address = SocketAddress(socket) if isinstance(socket, Path) else socket
-
-    async def run(self, job: Job, progress: Callable[[int], None] = lambda judged: None) -> RunResult:
-        """Do a job there; see ``Laboratory.run``. Raise ``Reported`` with what was said there."""
-        return RunResult(**await self._ask({"do": "run", "job": asdict(_carrying(job))}, progress))
-
-    async def describe(self) -> dict[str, Any]:
-        """Return the lab's ``name``, its ``clock`` and its ``nodes``."""
-        described: dict[str, Any] = await self._ask({"do": "describe"})
-        return described
-
-    async def status(self) -> list[dict[str, Any]]:
-        """Return the state of every process."""
-        status: list[dict[str, Any]] = await self._ask({"do": "status"})
-        return status
-
-    async def carry_out(self, what: str, arguments: Mapping[str, Any]) -> Any:
-        """Let something be broken or mended there. Raise ``Reported`` with what was said there."""
-        return await self._ask({"do": "fault", "what": what, "arguments": dict(arguments)})
-
-    async def keys(self) -> list[KeyPool]:
-        """Return what the nodes have in store; see ``Laboratory.keys``."""
-        return [KeyPool(**pool) for pool in await self._ask({"do": "keys"})]
-
-    async def offer(self, node: str) -> JoinOffer:
-        """Ask how somebody on another host becomes ``node``; see ``Laboratory.offer``."""
-        return JoinOffer(**await self._ask({"do": "token", "node": node}))
-
-    async def told(self) -> Told:
-        """Return how many events there have been; see ``Laboratory.told``."""
-        return Told(**await self._ask({"do": "told"}))
-
-    async def events(
-        self, record: str, after: int = 0, until: int | None = None
-    ) -> AsyncGenerator[Passage, None]:
-        """Yield the events of ``record``, which ``told`` has named, from number ``after`` on, as they come.
-
-        They end at number ``until``, or when the lab goes down. Raise ``Reported`` when another record has begun.
-        """
-        request = {"do": "events", "record": record, "after": after, "until": until}
-        async with aclosing(self._replies(request)) as replies:
-            async for reply in replies:
-                if "events" in reply:
-                    yield Passage(**reply["events"])
-
-    async def down(self) -> None:
-        """Ask the lab to end."""
-        await self._ask({"do": "down"})
-
-    async def _ask(
-        self, request: dict[str, Any], progress: Callable[[int], None] = lambda judged: None
-    ) -> Any:
-        async with aclosing(self._replies(request)) as replies:
-            async for reply in replies:
-                if "progress" in reply:
-                    progress(reply["progress"])
-        return reply["result"]
-
-    async def _replies(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield what is said to a request; the last one has its result. Raise ``Reported`` for an error."""
-        try:
-            reader, writer = await self._address.dial()
-        except (OSError, TimeoutError) as error:
-            raise ControlUnreachable(
-                f"the lab's control plane at {self._address} does not answer: {str(error) or 'not in time'}"
-            ) from error
-        try:
-            _send(writer, request)
-            while line := await reader.readline():
-                reply: dict[str, Any] = json.loads(line)
-                if "error" in reply:
-                    raise Reported(reply["error"]["message"], reply["error"]["exit_code"])
-                yield reply
-                if "result" in reply:
-                    return
-        except OSError as error:
-            raise ControlUnreachable(f"the lab went down meanwhile, or is cut off: {error}") from error
-        finally:
-            writer.transport.abort()  # all is said; TLS would wait for the other side to say so, too
-            with suppress(OSError):
-                await writer.wait_closed()
-        raise ControlUnreachable("the lab went down meanwhile")
-
-
 def _last_words(request: Any) -> dict[str, Any]:
     """Return what is said to a client when the lab goes down: events end with it, all else is cut short."""
     if isinstance(request, dict) and request.get("do") == "events":
         return {"result": None}
     return {"error": {"exit_code": 1, "message": "the lab is going down"}}
-
-
-def _carrying(job: Job) -> Job:
-    """Return a job with the text of its program's file, if that can be read here: the lab may be elsewhere."""
-    readable = job.app.endswith(".py") and Path(job.app).is_file()
-    return replace(job, source=source_of(job.app)) if readable else job
 
 
 def _send(writer: StreamWriter, message: object) -> None:

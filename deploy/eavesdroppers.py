@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import count
 from typing import Any, Final, get_args, get_type_hints
 
 from deploy.errors import NotFound, UsageError, ValueInvalid
+from deploy.eve import Eve
 from deploy.fields import NAME_PATTERN
 from deploy.lab import Link
 from deploy.moments import Moments
@@ -21,22 +22,6 @@ from shared_state.errors import SharedStateError
 from shared_state.oracle import OracleClient
 
 STRATEGIES: Final[tuple[str, ...]] = get_args(get_type_hints(TapConfig)["strategy"])
-
-
-@dataclass(frozen=True, slots=True)
-class Eve:
-    """An eavesdropper now, ``at`` so many metres from the first endpoint of its link.
-
-    ``report``: pulses that came by, photons kept, pulses sent on in place of what was measured.
-    """
-
-    name: str
-    link: str
-    strategy: str
-    fraction: float
-    at: float
-    enabled: bool
-    report: dict[str, int]
 
 
 class Eavesdroppers:
@@ -62,8 +47,8 @@ class Eavesdroppers:
             yield
         finally:
             self._users[tap] -= 1
-            if not self._users[tap]:
-                await self._oracle.set_tap(tap, tap in self._enabled)
+            if not self._users[tap] and tap not in self._enabled:
+                await self._oracle.set_tap(tap, False)
 
     async def attach(
         self,

@@ -20,8 +20,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from deploy.eavesdroppers import Eve
-from deploy.live_links import LinkState
+from deploy.eve import Eve
+from deploy.link_state import LinkState
 from deploy.partition import Planes
 
 

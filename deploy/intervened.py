@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from deploy.errors import RecordInvalid
 from deploy.interventions import REPEATABLE
+from shared_state.clock import MAX_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def interventions(record: Path) -> Interventions:
 
 def _time(record: Path, number: int, line: bytes) -> float:
     try:
-        return float(json.loads(line)["at"])
+        return _moment(json.loads(line)["at"])
     except (ValueError, KeyError, TypeError) as error:
         raise RecordInvalid(f"{record}:{number}: no event can be read here ({error})") from error
 
@@ -55,7 +56,7 @@ def _time(record: Path, number: int, line: bytes) -> float:
 def _read(record: Path, number: int, line: bytes) -> Intervention:
     try:
         told = json.loads(line)
-        done = Intervention(float(told["at"]), str(told["what"]), dict(json.loads(told["arguments"])))
+        done = Intervention(_moment(told["at"]), str(told["what"]), dict(json.loads(told["arguments"])))
     except (ValueError, KeyError, TypeError) as error:
         raise RecordInvalid(f"{record}:{number}: no intervention can be read here ({error})") from error
     if done.what not in REPEATABLE:
@@ -63,3 +64,10 @@ def _read(record: Path, number: int, line: bytes) -> Intervention:
             f"{record}:{number}: {done.what} was done to a process, which happens on the wall: no run with that repeats"
         )
     return done
+
+
+def _moment(at: Any) -> float:
+    """Read an emulated time. Raise ``ValueError`` for what is none."""
+    if not 0 <= (time := float(at)) <= MAX_TIME:
+        raise ValueError(f"{time:g} s is no time of a lab")
+    return time

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy.errors import NotFound, UsageError
-from deploy.plan import Plan
 from deploy.wording import unknown
 from nodes.errors import ProgramInvalid
 from nodes.runtime.conductor import RunRequest, swap_paths
 from nodes.runtime.programs import PROGRAMS, Program, load, numbered, parse_parameters
+
+if TYPE_CHECKING:
+    from deploy.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from deploy.errors import NotFound
 from deploy.lab import Link
 from deploy.link_changes import changes_between
+from deploy.link_state import LinkState
 from deploy.plan import Plan
 from deploy.routes import shortest_paths
 from deploy.wording import unknown
@@ -17,17 +16,6 @@ from nodes.runtime.channel import Hop
 
 Channels = Mapping[str, tuple[Hop, ...]]
 """What messages pass on their way to each other node."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkState:
-    """A link now. ``settings``: as the lab file would say it; ``changed``: the keys that say something else there."""
-
-    name: str
-    endpoints: tuple[str, str]
-    up: bool
-    settings: dict[str, Any]
-    changed: tuple[str, ...]
 
 
 class LiveLinks:

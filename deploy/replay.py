@@ -19,6 +19,7 @@ from deploy.moments import Halt
 from deploy.plan import plan
 from deploy.recording import Header, begin, header_of, read_header
 from deploy.topology import read
+from nodes.runtime.programs import load
 from shared_state.errors import RequestError
 
 _DESTINATION: Final = "destination"
@@ -67,7 +68,12 @@ async def replay(
     job = header.job()
     if _DESTINATION in job.parameters:
         job = replace(job, parameters={**job.parameters, _DESTINATION: str(directory / _DESTINATION)})
-    request_for(job, planned)
+    request = request_for(job, planned)
+    if planned.controller == "external" and load(request.program).cast(request.roles).asks_network:
+        raise RecordInvalid(
+            f"{recorded} is of a run whose ways a routing controller of somebody else's has found: what that answers "
+            "is not in it, and cannot be had again"
+        )
     again = directory / "replayed.jsonl"
     new = replace(header_of(lab, planned, job), lab_text=header.lab_text)
     begin(again, new)

@@ -23,7 +23,7 @@ from deploy.children import Part, main
 from deploy.launcher import Place
 from deploy.main_module import without_main
 
-_LOADED_ONCE = ["deploy.children", "nodes.runtime.kme_http", "networkx"]
+_LOADED_ONCE = ["deploy.children", "deploy.serving", "nodes.runtime.kme_http", "networkx"]
 """What children are made of, and what some of them load only where it is wanted: shared by all."""
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 5.0

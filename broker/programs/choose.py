@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from broker.errors import ProgramMissing
-from broker.programs.embedded import EmbeddedBroker
 from broker.programs.mosquitto import MosquittoBroker
 from broker.programs.program import BrokerConfig, BrokerProgram
 
@@ -41,4 +40,6 @@ def choose(
         raise ProgramMissing(
             "There is no mosquitto on this machine: install it, or use the broker 'embedded'."
         )
+    from broker.programs.embedded import EmbeddedBroker  # with amqtt, which takes its time to load
+
     return EmbeddedBroker(config)

@@ -1,59 +1,109 @@
-"""The command ``bellwire``: one verb per file, errors and exit codes in one place."""
+"""The command ``bellwire``: one verb per file.
+
+A file is imported when its verb is asked for, so that ``bellwire ps`` need not wait for all that ``bellwire up`` needs.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import functools
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
-from broker.errors import BrokerError
-from deploy.cli import (
-    bench,
-    chaos,
-    controller,
-    demo,
-    doctor,
-    down,
-    entangle,
-    eve,
-    events,
-    exec,
-    export,
-    heal,
-    image,
-    inspect,
-    keys,
-    kill,
-    link,
-    logs,
-    ls,
-    node,
-    partition,
-    pause,
-    ps,
-    qkd,
-    replay,
-    resume,
-    run,
-    send,
-    serve,
-    up,
-    validate,
-    validate_physics,
-    version,
+VERBS: Final = (
+    "demo",
+    "doctor",
+    "up",
+    "ps",
+    "logs",
+    "events",
+    "exec",
+    "kill",
+    "pause",
+    "resume",
+    "partition",
+    "heal",
+    "chaos",
+    "down",
+    "ls",
+    "validate",
+    "inspect",
+    "run",
+    "entangle",
+    "qkd",
+    "send",
+    "replay",
+    "controller",
+    "serve",
+    "bench",
+    "validate-physics",
+    "version",
+    "keys",
+    "link",
+    "eve",
+    "image",
+    "export",
+    "node",
 )
-from deploy.cli.screen import complain, emit_json, say
-from deploy.errors import CheckFailed, DeployError
-from nodes.errors import NodeError
-from nodes.runtime.causes import root_cause
-from shared_state.errors import SharedStateError
+"""In the order in which the help lists them. The file of ``validate-physics`` is ``validate_physics.py``."""
+
+
+Verb: TypeAlias = Any
+"""A command, or a group of commands, of the click that typer has in it."""
+
+
+class Verbs(Mapping[str, Verb]):
+    """The verbs by their names. A file has a ``command``, or ``VERBS`` of its own with a ``HELP`` for all of them."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+    def __getitem__(self, name: str) -> Verb:
+        if name not in VERBS:
+            raise KeyError(name)
+        module = import_module(f"deploy.cli.{name.replace('-', '_')}")
+        return _group(name, module) if hasattr(module, "VERBS") else _single(name, module)
+
+
+class Bellwire(TyperGroup):
+    """The command above all verbs."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Verbs()  # type: ignore[assignment]  # which is only read
+
+    def list_commands(self, ctx: object) -> list[str]:
+        """Return the names of all verbs."""
+        return list(self.commands)
+
+
+def _single(name: str, module: ModuleType) -> Verb:
+    from deploy.cli.reporting import reporting  # knows the errors of all packages
+
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(reporting(module.command))
+    return get_command(alone)
+
+
+def _group(name: str, module: ModuleType) -> Verb:
+    from deploy.cli.reporting import reporting
+
+    group = typer.Typer(name=name, help=module.HELP, no_args_is_help=True, add_completion=False)
+    for each, command in module.VERBS.items():
+        group.command(each)(reporting(command))
+    return get_group(group)
+
 
 app = typer.Typer(
     name="bellwire",
+    cls=Bellwire,
     help="A quantum internet you can run: every node a process, real MQTT between them, one density matrix underneath.",
     epilog="First: bellwire demo. Then: bellwire run teleport --lab alice-bob --rounds 100",
     no_args_is_help=True,
@@ -61,73 +111,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_OURS = (DeployError, NodeError, BrokerError, SharedStateError)
-
-
-def reporting(verb: Callable[..., None]) -> Callable[..., None]:
-    """Turn this project's errors into a sentence on stderr and an exit code; others show their traceback."""
-
-    @functools.wraps(verb)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            verb(*args, **kwargs)
-        except KeyboardInterrupt:
-            say("Interrupted; everything that this command started has been ended.")
-            raise typer.Exit(130) from None
-        except asyncio.CancelledError:
-            say("Ended by SIGTERM; everything that this command started has been ended.")
-            raise typer.Exit(143) from None
-        except (*_OURS, BaseExceptionGroup) as error:
-            cause = root_cause(error)
-            if not isinstance(cause, _OURS):
-                raise
-            code = getattr(cause, "exit_code", 1)
-            complain(str(cause))
-            if kwargs.get("json") and not isinstance(cause, CheckFailed):  # that one comes after the document
-                problems = [asdict(problem) for problem in getattr(cause, "problems", ())]
-                emit_json("error", {"error": str(cause), "exit_code": code, "problems": problems})
-            raise typer.Exit(code) from None
-
-    return wrapped
-
-
-for _module in (
-    demo,
-    doctor,
-    up,
-    ps,
-    logs,
-    events,
-    exec,
-    kill,
-    pause,
-    resume,
-    partition,
-    heal,
-    chaos,
-    down,
-    ls,
-    validate,
-    inspect,
-    run,
-    entangle,
-    qkd,
-    send,
-    replay,
-    controller,
-    serve,
-    bench,
-    validate_physics,
-    version,
-):
-    app.command(_module.NAME)(reporting(_module.command))
-
-for _group in (keys, link, eve, image, export, node):
-    _verbs = typer.Typer(name=_group.NAME, help=_group.HELP, no_args_is_help=True)
-    for _name, _verb in _group.VERBS.items():
-        _verbs.command(_name)(reporting(_verb))
-    app.add_typer(_verbs, name=_group.NAME)
 
 
 @app.callback()
@@ -137,5 +120,7 @@ def _options(
     ] = False,
 ) -> None:
     if shown:
+        from deploy.cli import version
+
         version.command()
         raise typer.Exit

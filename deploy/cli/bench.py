@@ -11,11 +11,9 @@ from deploy.bench import measure, real_time_lag
 from deploy.bench_keys import link_figures, stage_figures
 from deploy.bench_network import network_rates
 from deploy.bench_state import state_rates
+from deploy.cli.finishing import finish
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, out, print_table, quantity, say
-from deploy.cli.session import finish
-
-NAME = "bench"
 
 
 def command(

@@ -12,19 +12,17 @@ from typing import Annotated, cast
 import typer
 
 from deploy.chaos import Step, Taken, schedule, unleash
+from deploy.cli.finishing import finish
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import caution, say
-from deploy.cli.session import finish
-from deploy.control import RemoteLab
 from deploy.errors import UsageError, ValueInvalid
 from deploy.plan import plan
 from deploy.registry import Registry
+from deploy.remote_lab import RemoteLab
 from deploy.topology import load
 from deploy.units import TIME
 from deploy.wording import flow
 from shared_state.config import ClockMode
-
-NAME = "chaos"
 
 
 def command(

@@ -7,8 +7,6 @@ from deploy.cli.screen import emit_json, out
 from deploy.controller_access import read_access
 from deploy.registry import Registry
 
-NAME = "controller"
-
 
 def command(running: RunningOption = None, json: JsonOption = False) -> None:
     """Show how a routing controller of your own connects to a lab that is up.

@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deploy.cli.finishing import finish
 from deploy.cli.qkd import summed
 from deploy.cli.screen import counting, figure, out, print_table
-from deploy.cli.session import finish
 from deploy.errors import CheckFailed
 from deploy.jobs import Job
 from deploy.laboratory import Laboratory
@@ -20,7 +20,6 @@ from deploy.registry import Registry
 from deploy.topology import find, load
 from nodes.runtime.conductor import RunResult
 
-NAME = "demo"
 LAB = "alice-charlie-bob"
 FILE_BYTES = 1 << 20
 

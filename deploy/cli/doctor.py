@@ -9,16 +9,15 @@ from typing import Annotated, Final
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, out, print_table, quantity, say
-from deploy.cli.session import finish
 from deploy.doctor.finding import Finding
 from deploy.doctor.machine import machine
 from deploy.doctor.software import software
 from deploy.doctor.ways import PORTS, Way, answering, ask
 from deploy.errors import CheckFailed, UsageError
 
-NAME = "doctor"
 _WHAT: Final = {8883: "broker", 7083: "shared-state server", 7085: "where nodes join", 7084: "control plane"}
 
 

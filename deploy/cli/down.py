@@ -11,11 +11,9 @@ from typing import Annotated
 import typer
 
 from deploy.cli.screen import say
-from deploy.control import RemoteLab
 from deploy.errors import ControlUnreachable, DeployError, LabFailed, NotFound
 from deploy.registry import LabDirectory, Registry
-
-NAME = "down"
+from deploy.remote_lab import RemoteLab
 
 _DEADLINE, _PER_NODE = 30.0, 1.0
 """Wall seconds that a lab has to end, and those that it has for each node: processes end one after the other."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.options import (
     ClockOption,
     DeadlineOption,
@@ -18,7 +19,7 @@ from deploy.cli.options import (
 )
 from deploy.cli.run import run_job
 from deploy.cli.screen import emit_json, figure, out, quantity
-from deploy.cli.session import LabChoice, finish
+from deploy.cli.session import LabChoice
 from deploy.errors import UsageError, ValueInvalid
 from deploy.jobs import Job
 from deploy.units import TIME
@@ -27,8 +28,6 @@ from nodes.errors import ProgramInvalid
 from nodes.requests import Terms
 from nodes.runtime.conductor import RunResult
 from nodes.runtime.desk import distillations
-
-NAME = "entangle"
 
 
 def command(

@@ -11,12 +11,11 @@ import typer
 
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, print_table, quantity, say
-from deploy.control import RemoteLab
 from deploy.errors import UsageError, ValueInvalid
 from deploy.registry import Registry
+from deploy.remote_lab import RemoteLab
 from deploy.units import FRACTION
 
-NAME: Final = "eve"
 HELP: Final = "The eavesdroppers of a lab that is up: list, attach and detach them."
 
 
@@ -92,16 +91,26 @@ def detach(
     running: RunningOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let an eavesdropper go.
+    """Let an eavesdropper go. A run that has asked for her with --tap keeps her until it is over.
 
     Example: bellwire eve detach eve
     """
     directory = Registry().find(running)
-    asyncio.run(RemoteLab(directory.socket).detach_eve(name))
+    lab = RemoteLab(directory.socket)
+
+    async def detached() -> bool:
+        await lab.detach_eve(name)
+        return not any(eve.enabled for eve in await lab.eves() if eve.name == name)
+
+    gone = asyncio.run(detached())
     if json:
-        emit_json("eve", {"lab": directory.name, "eve": name, "attached": False})
-        return
-    say(f"Eavesdropper [bold]{name}[/] has left lab [bold]{directory.name}[/].")
+        emit_json("eve", {"lab": directory.name, "eve": name, "attached": not gone})
+    elif gone:
+        say(f"Eavesdropper [bold]{name}[/] has left lab [bold]{directory.name}[/].")
+    else:
+        say(
+            f"Eavesdropper [bold]{name}[/] leaves lab [bold]{directory.name}[/] when the run with --tap is over."
+        )
 
 
 VERBS: Final[dict[str, Callable[..., None]]] = {"ls": ls, "attach": attach, "detach": detach}

@@ -12,16 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.following import follow
 from deploy.cli.screen import caution, out, say
-from deploy.cli.session import finish
-from deploy.control import RemoteLab
 from deploy.control_address import OperatorDocument
 from deploy.event_stream import keeps_none
 from deploy.recording import RECORD
 from deploy.registry import Registry
-
-NAME = "events"
+from deploy.remote_lab import RemoteLab
 
 
 def command(

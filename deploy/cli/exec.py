@@ -12,8 +12,6 @@ from deploy.cli.options import RunningOption
 from deploy.launching import executor
 from deploy.registry import Registry
 
-NAME = "exec"
-
 
 def command(
     node: Annotated[str, typer.Argument(help="A node, or broker, or state.")],

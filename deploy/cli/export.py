@@ -20,7 +20,6 @@ from deploy.wording import unknown
 from shared_state.config import ClockMode
 from shared_state.document import write
 
-NAME = "export"
 HELP = "Write a lab as files from which others start it: Docker Compose, a swarm, Kubernetes."
 
 LabArgument = Annotated[str, typer.Argument(metavar="LAB", help="A lab file, or the name of a ready lab.")]

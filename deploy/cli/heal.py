@@ -6,10 +6,8 @@ import asyncio
 
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, say
-from deploy.control import RemoteLab
 from deploy.registry import Registry
-
-NAME = "heal"
+from deploy.remote_lab import RemoteLab
 
 
 def command(running: RunningOption = None, json: JsonOption = False) -> None:

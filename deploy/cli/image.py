@@ -10,7 +10,6 @@ from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, out, say
 from deploy.launching import image_builder
 
-NAME = "image"
 HELP = "The image of labs whose parties are containers (--launcher docker)."
 
 

@@ -14,8 +14,6 @@ from deploy.figures import click_figures, fibre_figures, pair_figures
 from deploy.lab import Lab, Link, Node
 from deploy.topology import find, load
 
-NAME = "inspect"
-
 
 def command(
     lab: Annotated[

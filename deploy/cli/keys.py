@@ -18,17 +18,16 @@ import typer
 from rich.live import Live
 from rich.markup import escape
 
+from deploy.cli.finishing import finish
 from deploy.cli.key_tables import Changes, print_tables, remarks, tables
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, out, say
-from deploy.cli.session import finish
-from deploy.control import RemoteLab
 from deploy.errors import ControlUnreachable, UsageError
 from deploy.key_access import KeyAccess
 from deploy.key_pools import KeyPool
 from deploy.registry import LabDirectory, Registry
+from deploy.remote_lab import RemoteLab
 
-NAME: Final = "keys"
 HELP: Final = "Keys in store at the nodes of a lab that is up, and their delivery by ETSI GS QKD 014."
 
 Form = Literal["base64", "hex", "raw"]

@@ -9,15 +9,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.options import JsonOption, RunningOption, pairs
 from deploy.cli.screen import emit_json, print_table, say
-from deploy.cli.session import finish
-from deploy.control import RemoteLab
-from deploy.live_links import LinkState
+from deploy.link_state import LinkState
 from deploy.registry import Registry
+from deploy.remote_lab import RemoteLab
 from deploy.wording import flow
 
-NAME: Final = "link"
 HELP: Final = "The links of a lab that is up: what they are now; cut, mend, change, reset and flap them."
 
 LinkArgument = Annotated[str, typer.Argument(metavar="LINK", help="The link, as the lab file names it.")]

@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.following import follow
 from deploy.cli.screen import out, say
-from deploy.cli.session import finish
 from deploy.errors import NotFound
 from deploy.logbook import readable
 from deploy.registry import Registry
 from deploy.wording import unknown
-
-NAME = "logs"
 
 
 def command(

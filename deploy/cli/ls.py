@@ -9,8 +9,6 @@ from deploy.cli.screen import emit_json, out, print_table
 from deploy.registry import Registry
 from deploy.topology import shipped
 
-NAME = "ls"
-
 
 def command(json: JsonOption = False) -> None:
     """List the labs that are up, and the ready labs that come with Bellwire.

@@ -15,12 +15,12 @@ import typer
 
 from broker.errors import BrokerError
 from broker.telemetry import JsonLinesSink
+from deploy.cli.finishing import finish
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, out, say
-from deploy.cli.session import finish
-from deploy.control import RemoteLab
 from deploy.errors import ControlUnreachable, NotFound, UsageError
 from deploy.registry import Registry
+from deploy.remote_lab import RemoteLab
 from nodes.errors import JoinRefused
 from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
@@ -31,7 +31,6 @@ from nodes.runtime.joining import told
 from nodes.runtime.process import event_loop, opened
 from shared_state.errors import AdmissionError, ServerLost
 
-NAME = "node"
 HELP = "Be a node of a lab whose file says 'nodes: {NAME: {external: true}}'."
 
 

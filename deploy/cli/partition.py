@@ -9,13 +9,11 @@ import typer
 
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, say
-from deploy.control import RemoteLab
 from deploy.errors import UsageError
 from deploy.partition import PLANES, Planes
 from deploy.registry import Registry
+from deploy.remote_lab import RemoteLab
 from deploy.wording import unknown
-
-NAME = "partition"
 
 
 def command(

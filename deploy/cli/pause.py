@@ -9,10 +9,8 @@ import typer
 
 from deploy.cli.options import JsonOption, RunningOption
 from deploy.cli.screen import emit_json, say
-from deploy.control import RemoteLab
 from deploy.registry import Registry
-
-NAME = "pause"
+from deploy.remote_lab import RemoteLab
 
 
 def command(

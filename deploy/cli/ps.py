@@ -9,11 +9,9 @@ import typer
 
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, print_table, quantity
-from deploy.control import RemoteLab
 from deploy.registry import Registry
+from deploy.remote_lab import RemoteLab
 from nodes.runtime.lag import LagFigures
-
-NAME = "ps"
 
 
 def command(

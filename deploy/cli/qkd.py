@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.options import (
     ClockOption,
     DeadlineOption,
@@ -20,14 +21,12 @@ from deploy.cli.options import (
     TapOption,
 )
 from deploy.cli.screen import counting, emit_json, out, quantity
-from deploy.cli.session import LabChoice, finish, open_lab
+from deploy.cli.session import LabChoice, open_lab
 from deploy.errors import CheckFailed, UsageError, ValueInvalid
 from deploy.jobs import Job
 from deploy.units import TIME
 from nodes.agreement import LARGEST_BLOCK, PROTOCOLS, RECONCILIATIONS
 from nodes.runtime.conductor import RunResult
-
-NAME = "qkd"
 
 
 def command(

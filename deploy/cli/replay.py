@@ -8,15 +8,13 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import counting, emit_json, out
-from deploy.cli.session import finish
 from deploy.errors import CheckFailed
 from deploy.recording import read_header
 from deploy.registry import Registry
 from deploy.replay import Replayed, replay
-
-NAME = "replay"
 
 
 def command(

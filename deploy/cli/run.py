@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.options import (
     ClockOption,
     DeadlineOption,
@@ -23,11 +24,10 @@ from deploy.cli.options import (
     pairs,
 )
 from deploy.cli.screen import counting, emit_json, figure, out, quantity
-from deploy.cli.session import LabChoice, finish, open_lab
+from deploy.cli.session import LabChoice, open_lab
 from deploy.jobs import Job
 from nodes.runtime.conductor import RunResult
 
-NAME = "run"
 _SHOWN = 20
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.options import (
     ClockOption,
     DeadlineOption,
@@ -23,11 +24,9 @@ from deploy.cli.options import (
 from deploy.cli.qkd import summed
 from deploy.cli.run import run_job
 from deploy.cli.screen import emit_json, out
-from deploy.cli.session import LabChoice, finish
+from deploy.cli.session import LabChoice
 from deploy.errors import CheckFailed, NotFound, UsageError
 from deploy.jobs import Job
-
-NAME = "send"
 
 
 def command(

@@ -16,8 +16,6 @@ from deploy.laboratory import Laboratory
 from shared_state.document import read
 from shared_state.lifeline import document, until_the_end
 
-NAME = "serve"
-
 
 def command(
     config: Annotated[

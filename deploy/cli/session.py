@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from deploy.cli.screen import caution, err, say
-from deploy.control import RemoteLab
 from deploy.errors import RunUnsuccessful, UsageError
 from deploy.jobs import Job, request_for
 from deploy.lab import LauncherName
@@ -20,6 +17,7 @@ from deploy.logbook import printed
 from deploy.plan import plan
 from deploy.recording import begin, header_of, seeded
 from deploy.registry import Registry
+from deploy.remote_lab import RemoteLab
 from deploy.topology import find, load
 from nodes.runtime.conductor import RunResult
 from shared_state.config import ClockMode
@@ -103,15 +101,3 @@ async def open_lab(job: Job, choice: LabChoice) -> AsyncIterator[LabHandle]:
             for name in planned.nodes:
                 for line in printed(directory / "logs" / f"{name}.log"):
                     err.print(f"{name}: {line}", markup=False, soft_wrap=True)
-
-
-def finish(work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run a command's work to its end; Ctrl-C and SIGTERM cancel it, and it cleans up."""
-
-    async def cancellable() -> ResultT:
-        task = asyncio.current_task()
-        assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await work
-
-    return asyncio.run(cancellable())

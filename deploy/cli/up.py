@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.finishing import finish
 from deploy.cli.joining import show_offers
 from deploy.cli.options import ClockOption, HostOption, LauncherOption, SeedOption
 from deploy.cli.screen import caution, say
-from deploy.cli.session import finish
-from deploy.control import ControlPlane, RemoteLab
+from deploy.control import ControlPlane
 from deploy.daemon import in_background
 from deploy.join_door import JoinOffer
 from deploy.laboratory import Laboratory
@@ -21,9 +21,8 @@ from deploy.plan import Plan, plan
 from deploy.reach import host_of, places
 from deploy.recording import RECORD, Header, begin, header_of
 from deploy.registry import LabRecord, Registry
+from deploy.remote_lab import RemoteLab
 from deploy.topology import find, load
-
-NAME = "up"
 
 
 def command(

@@ -14,8 +14,6 @@ from deploy.lab import Lab
 from deploy.topology import find, load
 from shared_state.world.fibre import transmission
 
-NAME = "validate"
-
 
 def command(
     lab: Annotated[str, typer.Argument(metavar="LAB", help="A lab file, or the name of a ready lab.")],

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from deploy import field_systems
+from deploy.cli.finishing import finish
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, print_table, say
-from deploy.cli.session import finish
 from deploy.errors import CheckFailed, UsageError
 from nodes.validation.sections import KEY_SECTIONS
 from shared_state.validation.comparison import Comparison
@@ -21,7 +21,6 @@ from shared_state.validation.findings import Findings
 from shared_state.validation.sections import SECTIONS as WORLD_SECTIONS
 from shared_state.validation.summary import Summary, summaries
 
-NAME = "validate-physics"
 SECTIONS = {**WORLD_SECTIONS, **KEY_SECTIONS, field_systems.NAME: field_systems.compare}
 
 
@@ -80,7 +79,7 @@ def _show(comparisons: list[Comparison], seed: int, *, json: bool) -> None:
             "passed": all(comparison.passed for comparison in comparisons),
             "comparisons": [_document(comparison) for comparison in comparisons],
         }
-        emit_json(NAME, document)
+        emit_json("validate-physics", document)
         return
     rows = [
         [s.furthest.section, s.furthest.name, str(len(s.comparisons)), s.distance, "✓" if s.passed else "✗"]

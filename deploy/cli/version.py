@@ -9,11 +9,12 @@ from broker.programs.choose import find_mosquitto
 from deploy.cli.options import JsonOption
 from deploy.cli.screen import emit_json, out
 
-NAME = "version"
-
 
 def command(json: JsonOption = False) -> None:
-    """Print the versions of Bellwire, of Python and of the brokers at hand."""
+    """Print the versions of Bellwire, of Python and of the brokers at hand.
+
+    Example: bellwire version --json
+    """
     facts = {
         "bellwire": version("bellwire"),
         "python": platform.python_version(),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
-from deploy.eavesdroppers import Eve
-from deploy.live_links import LinkState
+from deploy.eve import Eve
+from deploy.link_state import LinkState
 from deploy.testing.doing import Doing
 
 

@@ -15,9 +15,9 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from deploy.control import RemoteLab
 from deploy.errors import ControlUnreachable, DeployError
 from deploy.recording import FORMAT
+from deploy.remote_lab import RemoteLab
 from shared_state.oracle import Passage, Told
 
 _WITHIN: Final = 12.0

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deploy.control import RemoteLab
 from deploy.control_address import OperatorDocument, document_at
 from deploy.errors import ControlUnreachable, DeployError, Reported
 from deploy.laboratory import ProcessStatus
 from deploy.recording import RECORD
 from deploy.registry import LabDirectory, Registry
+from deploy.remote_lab import RemoteLab
 from deploy.testing.errors import NotOfThisLab
 from deploy.testing.lab_thread import LabThread
 from deploy.testing.mark import Wanted

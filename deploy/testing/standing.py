@@ -7,8 +7,8 @@ from collections.abc import Collection, Coroutine
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from deploy.control import RemoteLab
 from deploy.laboratory import Laboratory, ProcessStatus
+from deploy.remote_lab import RemoteLab
 from deploy.testing.lab_thread import LabThread
 from shared_state.oracle import OracleClient
 

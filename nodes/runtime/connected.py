@@ -124,14 +124,19 @@ class ConnectedNode:
             self._attend(_reproach(reproached))
 
     async def leave(self) -> None:
-        """Give up all qubits; return when what was said has been published, or after a few seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PARTING):
-                await self._give_up()
-                if (own := self._node.visits.of(self.name)) is not None:
-                    # where time is virtual, who leaves is gone at once, and what it has said comes at its time
-                    await own.clock.until(nextafter(own.office.last_arrival, inf))
-                await self._node.emptied()
+        """Give up all qubits; return when what was said has been published, or after a few seconds.
+
+        What waits for the end of a partition is lost: the log says so.
+        """
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PARTING):
+                    await self._give_up()
+                    if (own := self._node.visits.of(self.name)) is not None:
+                        await _arrived(own)
+                    await self._node.emptied()
+        finally:
+            self._node.forsake()
 
     async def _give_up(self) -> None:
         if (own := self._node.visits.of(self.name)) is not None:
@@ -211,6 +216,17 @@ async def acting(
         finally:
             if not over.is_set():
                 await me.leave()
+
+
+async def _arrived(own: Stage) -> None:
+    """Wait until all that was said has arrived: where time is virtual, who leaves is gone at once.
+
+    What sets off meanwhile, for a partition has healed, arrives later.
+    """
+    last = -inf
+    while last < own.office.last_arrival:
+        last = own.office.last_arrival
+        await own.clock.until(nextafter(last, inf))
 
 
 async def _reproach(reproached: asyncio.Future[Exception]) -> None:

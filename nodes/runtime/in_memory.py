@@ -18,7 +18,7 @@ from typing import Any
 
 from broker.bus import Bus
 from broker.memory import MemoryBroker
-from broker.telemetry import ListSink
+from broker.telemetry import ListSink, Sink
 from nodes.agreement import LinkAgreement
 from nodes.errors import ProgramInvalid
 from nodes.identity import SEED_BYTES, Identity
@@ -58,6 +58,7 @@ async def in_memory_lab(
     agreements: Mapping[str, LinkAgreement] | None = None,
     stores: Mapping[str, KeyStore] | None = None,
     programs: Mapping[str, OwnProgram] | None = None,
+    log: Sink | None = None,
 ) -> AsyncIterator[Conductor]:
     """Run the nodes of ``world`` inside the block and give their conductor.
 
@@ -67,7 +68,7 @@ async def in_memory_lab(
     ``record``: the file to which the lab's events are added, after its first line. ``agreements``: how keys are made
     on links, by name; where nothing is said the transmitter decides, as in a lab file. ``stores``: where nodes keep
     their keys, by node; others have a store of their own. ``programs``: what the nodes of one's own do, by node; they
-    come when the others are ready.
+    come when the others are ready. ``log``: where the nodes' logs go.
     """
     own = programs or {}
     lab = "in-memory"
@@ -106,7 +107,7 @@ async def in_memory_lab(
                 await NodeClient.local(service, name=name) as client,
                 wrap(broker.bus(name, lab, announcements=True)) as bus,
             ):
-                yield Node(surroundings, lab, client, bus, world.seed, ListSink(), calm)
+                yield Node(surroundings, lab, client, bus, world.seed, log or ListSink(), calm)
 
         async def act(name: str, program: OwnProgram) -> None:
             async with opened(name) as node, acting(node, name, lab, tuple(own)) as me:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from broker.envelope import Envelope
 from broker.errors import EnvelopeError
 from nodes import codec
-from nodes.errors import NodeError, ProtocolViolation
+from nodes.errors import NodeError, Partitioned, ProtocolViolation
 from nodes.keys.errors import PeerUnreachable
 from nodes.keys.exchange import KemAnswer, KemOffer
 from nodes.keys.messages import (
@@ -69,7 +69,7 @@ class BusKeyPlane:
         self._incoming: asyncio.Queue[Envelope] = asyncio.Queue(_MOST_ANSWERING)
 
     async def ask(self, node: str, request: object, patience: int = 1) -> object:
-        """Ask a node's key manager; raise ``PeerUnreachable`` when it does not answer."""
+        """Ask a node's key manager; raise ``PeerUnreachable`` when it does not answer, or cannot be asked any more."""
         if node not in self._channels:
             raise PeerUnreachable(node)
         session = uuid4().hex
@@ -81,6 +81,8 @@ class BusKeyPlane:
                 if done:
                     await self._travelled(answered.result())
                     return _read(answered.result(), ANSWERS)
+        except Partitioned as partitioned:
+            raise PeerUnreachable(node) from partitioned
         finally:
             del self._asked[node, session]
         raise PeerUnreachable(node)

@@ -64,7 +64,7 @@ class _RunMail:
     is who sent the first message.
 
     ``sent`` and ``delivered`` count by party and session; in the sessions that are ``over``, and those below them, the
-    party that is named says nothing more.
+    party that is named says nothing more. Rounds are played one after the other: those up to ``played`` are over here.
     """
 
     opener: str
@@ -74,6 +74,7 @@ class _RunMail:
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)
     delivered: dict[tuple[str, str], int] = field(default_factory=dict)
     over: set[tuple[str, str]] = field(default_factory=set)
+    played: int = -1
 
 
 class Timekeeper(Protocol):
@@ -160,15 +161,17 @@ class PostOffice:
     def has_arrived(self, sender: str, session: str, sequence: int) -> bool:
         """Tell whether a message has come over the bus, or will never be wanted or come."""
         there = (sender, session, sequence) in self._arrived
-        return there or _run_of(session) in self._ended or self._presence.gone(sender)
+        return there or self._is_past(session) or self._presence.gone(sender)
 
     def deliver(self, sender: str, session: str, sequence: int) -> None:
         """Put a message that has arrived into its mailbox, if anybody wants it still."""
         envelope = self._arrived.pop((sender, session, sequence), None)
         mail = self._runs.get(_run_of(session))
-        if mail is not None:
-            mail.delivered[sender, session] = sequence
-        if envelope is not None and mail is not None:
+        if mail is None or self._is_past(session):
+            self._throw_away(envelope)
+            return
+        mail.delivered[sender, session] = sequence
+        if envelope is not None:
             self._put(mail, envelope)
 
     def lose(self, sender: str, session: str, sequence: int, waited: float) -> None:
@@ -177,7 +180,7 @@ class PostOffice:
             subscriber.lost(sender, session)
             return
         mail = self._runs.get(_run_of(session))
-        if mail is not None:
+        if mail is not None and not self._is_past(session):
             box = mail.boxes.setdefault((session, sender), _Mailbox())
             box.lost = (sequence, waited)
             box.changed.set()
@@ -234,6 +237,7 @@ class PostOffice:
         for envelope, size in self.partition.healed():
             stamped = replace(envelope, arrives_at=arrival(envelope))
             if ":" in stamped.session or stamped.protocol not in self._standing:
+                self.last_arrival = max(self.last_arrival, stamped.arrives_at)
                 self._state(stamped, size)
             self.partition.released.put_nowait(stamped)
 
@@ -397,24 +401,29 @@ class PostOffice:
         self._runs.setdefault(run, _RunMail(self.name)).members = frozenset(members)
 
     def end_round(self, session: str) -> None:
-        """Forget the mail of a round and of the services that worked for it."""
+        """Forget the mail of a round and of the services that worked for it; what still comes for it is dropped."""
         mail = self._runs[_run_of(session)]
+        mail.played = max(mail.played, _round_of(session))
         for key in [key for key in mail.boxes if _belongs(key[0], session)]:
-            self._throw_away(mail.boxes.pop(key))
-            mail.sequencer.forget(key[0])
+            self._throw_away(*mail.boxes.pop(key).waiting)
+        for each in [each for each in mail.sequencer.sessions() if _belongs(each, session)]:
+            mail.sequencer.forget(each)
         for counts in (mail.sent, mail.delivered):
             for stream in [stream for stream in counts if _belongs(stream[1], session)]:
                 del counts[stream]
 
-    def end_run(self, run: str) -> None:
-        """Forget all mail of a run; what still comes for it is dropped."""
+    def end_run(self, run: str) -> Counter[str]:
+        """Forget all mail of a run; what still comes for it is dropped.
+
+        Count, by recipient, what has waited here for the end of a partition and is lost.
+        """
         self._forget(run)
-        self.partition.forget(run)
         self._ended[run] = None
         for key in [key for key in self._arrived if _run_of(key[1]) == run]:
-            del self._arrived[key]
+            self._throw_away(self._arrived.pop(key))
         if len(self._ended) > _ENDED_RUNS:
             del self._ended[next(iter(self._ended))]
+        return self.partition.forget(run)
 
     def greet(self, run: str, party: str) -> None:
         """Count what a party says and is told in a run from the beginning: another process has taken its place."""
@@ -434,7 +443,7 @@ class PostOffice:
             key = (envelope.sender, envelope.session, envelope.sequence)
             if (
                 envelope.sequence > self._last_delivered(*key[:2])
-                and _run_of(envelope.session) not in self._ended
+                and not self._is_past(envelope.session)
                 and len(self._arrived) < _MOST_ARRIVED
             ):
                 self._arrived.setdefault(key, None)
@@ -446,7 +455,7 @@ class PostOffice:
 
     def _sort_in(self, envelope: Envelope) -> None:
         run, sender = _run_of(envelope.session), envelope.sender
-        if run in self._ended or self._unread[sender] + _weight(envelope) > _UNREAD_BYTES:
+        if self._is_past(envelope.session) or self._unread[sender] + _weight(envelope) > _UNREAD_BYTES:
             return
         if run not in self._runs:
             self._make_room(sender)
@@ -516,11 +525,19 @@ class PostOffice:
     def _forget(self, run: str) -> None:
         mail = self._runs.pop(run, None)
         for box in mail.boxes.values() if mail else ():
-            self._throw_away(box)
+            self._throw_away(*box.waiting)
 
-    def _throw_away(self, box: _Mailbox) -> None:
-        for envelope in box.waiting:
-            self._unread[envelope.sender] -= _weight(envelope)
+    def _throw_away(self, *envelopes: Envelope | None) -> None:
+        """Let messages go that nobody has received; None stands for one that had come and been dropped."""
+        for envelope in envelopes:
+            if envelope is not None:
+                self._unread[envelope.sender] -= _weight(envelope)
+
+    def _is_past(self, session: str) -> bool:
+        """Tell whether nobody here receives anything more in a session, for its run or its round is over."""
+        run = _run_of(session)
+        mail = self._runs.get(run)
+        return run in self._ended or (mail is not None and 0 <= _round_of(session) <= mail.played)
 
     def _went(self, party: str) -> None:
         if self._timekeeper is None:
@@ -549,6 +566,13 @@ class PostOffice:
 
 def _run_of(session: str) -> str:
     return session.partition(":")[0]
+
+
+def _round_of(session: str) -> int:
+    """Return the number of the round that a session belongs to; -1 for what is of the run, of a visit or a request."""
+    _, _, rest = session.partition(":")
+    number = rest.partition(":")[0]
+    return int(number) if number.isascii() and number.isdecimal() else -1
 
 
 def _is_over(mail: _RunMail, sender: str, session: str) -> bool:

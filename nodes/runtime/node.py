@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -171,13 +171,17 @@ class Node:
         return guest.reproached
 
     async def emptied(self) -> None:
-        """Wait until everything that was said here has been published.
-
-        What waits for the end of a partition is lost when this node ends before that: the log says so.
-        """
-        for recipient, messages in self._office.partition.kept().items():
-            self._note("messages.lost", recipient=recipient, messages=messages, cause="partition")
+        """Wait until what was said here has been published, but for what waits for the end of a partition."""
         await self._office.emptied()
+
+    def forsake(self) -> None:
+        """Drop what waits for the end of a partition, which this node does not await."""
+        self._note_lost(self._office.partition.forsake())
+
+    def _note_lost(self, messages: Mapping[str, int], run: str | None = None) -> None:
+        """Note in the log what was said here and nobody will hear: messages across a partition, by recipient."""
+        for recipient, count in messages.items():
+            self._note("messages.lost", run, recipient=recipient, messages=count, cause="partition")
 
     async def _begin(self, stage: Stage, group: asyncio.TaskGroup) -> None:
         """Begin to play a part: at once, or in virtual time when its time has come and control lets time go on."""
@@ -352,7 +356,7 @@ class Node:
         discarded = await part.stage.close()
         self._note("run.closed", run, reason=over.reason, discarded=discarded)
         await self._report(part.stage, RunClosed(discarded))
-        self._office.end_run(run)
+        self._note_lost(self._office.end_run(run), run)
         del self._parts[run]
         if self._turns is not None:
             self._turns.release(run)

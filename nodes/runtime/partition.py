@@ -46,17 +46,17 @@ class Partition:
         self._waiting[envelope.recipient] += size
         return True
 
-    def kept(self) -> Counter[str]:
-        """Count the messages that wait, by recipient."""
-        return Counter(envelope.recipient for envelope, _ in self._kept)
-
     def healed(self) -> list[tuple[Envelope, int]]:
         """Take out what is for parties that can be reached again, each with its bytes, in the order of sending."""
         return self._take_out(lambda envelope: envelope.recipient not in self.severed)
 
-    def forget(self, run: str) -> None:
-        """Drop what belongs to a run that is over: nobody wants it any more."""
-        self._take_out(lambda envelope: envelope.session.partition(":")[0] == run)
+    def forget(self, run: str) -> Counter[str]:
+        """Drop what belongs to a run that is over, for nobody wants it any more; count the messages by recipient."""
+        return _by_recipient(self._take_out(lambda envelope: envelope.session.partition(":")[0] == run))
+
+    def forsake(self) -> Counter[str]:
+        """Drop all that waits, for its sender does not wait any longer; count the messages by recipient."""
+        return _by_recipient(self._take_out(lambda envelope: True))
 
     def _take_out(self, which: Callable[[Envelope], bool]) -> list[tuple[Envelope, int]]:
         taken = [each for each in self._kept if which(each[0])]
@@ -64,3 +64,7 @@ class Partition:
         for envelope, size in taken:
             self._waiting[envelope.recipient] -= size
         return taken
+
+
+def _by_recipient(taken: list[tuple[Envelope, int]]) -> Counter[str]:
+    return Counter(envelope.recipient for envelope, _ in taken)

@@ -27,7 +27,7 @@ from time import monotonic
 from typing import Any, Final
 
 from deploy.chaos import Step, Taken, schedule, unleash
-from deploy.cli.session import finish
+from deploy.cli.finishing import finish
 from deploy.errors import DeployError, ValueInvalid
 from deploy.key_access import KeyAccess
 from deploy.lab import LauncherName

@@ -12,12 +12,13 @@ from typing import Any, cast
 
 import pytest
 
-from deploy.control import ControlPlane, RemoteLab
-from deploy.eavesdroppers import Eve
+from deploy.control import ControlPlane
 from deploy.errors import ControlUnreachable, DeployError, NotFound, ProcessDied, Reported
+from deploy.eve import Eve
 from deploy.jobs import Job
 from deploy.laboratory import Laboratory, ProcessStatus
-from deploy.live_links import LinkState
+from deploy.link_state import LinkState
+from deploy.remote_lab import RemoteLab
 from deploy.wording import unknown
 from nodes.runtime.conductor import RunResult
 from nodes.runtime.lag import LagFigures

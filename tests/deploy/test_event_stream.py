@@ -14,11 +14,12 @@ from typing import cast
 import pytest
 
 from deploy.cli.events import _ask
-from deploy.control import ControlPlane, RemoteLab
+from deploy.control import ControlPlane
 from deploy.control_address import OperatorDocument, SocketAddress
 from deploy.errors import ControlUnreachable, NotFound, Reported
 from deploy.laboratory import Laboratory
 from deploy.plan import plan
+from deploy.remote_lab import RemoteLab
 from deploy.topology import find, load
 from shared_state.client import NodeClient
 from shared_state.config import FibreConfig, LinkDevices, NodeDevices, ServerConfig, WorldConfig

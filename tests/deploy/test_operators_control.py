@@ -14,10 +14,11 @@ from typing import cast
 import pytest
 
 from deploy.certificates import Authority
-from deploy.control import ControlPlane, RemoteLab
+from deploy.control import ControlPlane
 from deploy.control_address import OPERATOR, OperatorDocument
 from deploy.errors import ControlUnreachable, DeployError
 from deploy.laboratory import Laboratory, ProcessStatus
+from deploy.remote_lab import RemoteLab
 from shared_state.tls import TlsIdentity
 from shared_state.tls_door import TlsDoor
 

@@ -39,6 +39,10 @@ _PATIENCE = 60.0
 _END_DEADLINE = 20.0
 
 
+HOMES = f"bw-{os.getpid()}-"
+"""How the directories begin in which the labs of these tests live; those of another process are somebody else's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """How a command ended and what it has said."""
@@ -149,7 +153,7 @@ def _environment(pid: int) -> list[bytes]:
 def bellwire(tmp_path: Path) -> Iterator[Bellwire]:
     """The command; at the end no process and no file of a lab may be left."""
     # The path of a Unix socket has room for about a hundred bytes: pytest's own directories are too deep for it.
-    command = Bellwire(Path(tempfile.mkdtemp(prefix="bw-")), tmp_path)
+    command = Bellwire(Path(tempfile.mkdtemp(prefix=HOMES)), tmp_path)
     try:
         yield command
         wait_for_ends(command.processes())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.cli.app import app
+from deploy.cli.app import VERBS
 from deploy.topology import find
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ QKD_FIELDS = {
 
 
 def test_no_verb_is_left_out() -> None:
-    assert {command.name for command in app.registered_commands} == TRIED_HERE | TRIED_ELSEWHERE
-    assert {group.name for group in app.registered_groups} == GROUPS_TRIED_ELSEWHERE
+    assert set(VERBS) == TRIED_HERE | TRIED_ELSEWHERE | GROUPS_TRIED_ELSEWHERE
 
 
 def test_the_demo_shows_every_figure_and_ends_well(bellwire: Bellwire) -> None:

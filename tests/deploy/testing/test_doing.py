@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from deploy.eavesdroppers import Eve
 from deploy.errors import LabFailed, UsageError
+from deploy.eve import Eve
 from deploy.faults import Faults
 from deploy.testing.doing import Doing
 from deploy.testing.events import Events

@@ -14,12 +14,13 @@ from typing import Any, cast
 import pytest
 
 from deploy.certificates import Authority
-from deploy.control import ControlPlane, RemoteLab
+from deploy.control import ControlPlane
 from deploy.control_address import OPERATOR, OperatorDocument
 from deploy.errors import ControlUnreachable, NotFound
 from deploy.event_stream import keeps_none, stream
 from deploy.laboratory import Laboratory
 from deploy.plan import plan
+from deploy.remote_lab import RemoteLab
 from deploy.testing.attachments import attachments
 from deploy.testing.doing import Doing
 from deploy.testing.errors import EventMissing, NotOfThisLab

@@ -12,11 +12,14 @@ import pytest
 
 from broker.envelope import Envelope
 from broker.faulty import Delayed, FaultyBus
+from broker.telemetry import ListSink
 from nodes.apps import key_link
 from nodes.errors import RunFailed
 from nodes.qkd.reserve import AuthenticationReserve
 from nodes.runtime.conductor import Conductor
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.orders import ChangeChannels
+from nodes.runtime.partition import Partition
 from tests.nodes.runtime.key_labs import EVE, FOR_EVER, LINK, Ends, agreed, blocks, world
 
 SIZES = {"bb84": 1, "bbm92": 20_000, "e91": 100_000, "decoy-bb84": 150_000}
@@ -143,9 +146,9 @@ class Standing:
 
 
 @asynccontextmanager
-async def standing(lab: Conductor) -> AsyncIterator[Standing]:
+async def standing(lab: Conductor, deadline: float = FOR_EVER.deadline) -> AsyncIterator[Standing]:
     link = Standing(lab)
-    task = asyncio.create_task(lab.stand(FOR_EVER, link.hear))
+    task = asyncio.create_task(lab.stand(replace(FOR_EVER, deadline=deadline), link.hear))
     try:
         yield link
         assert not task.done(), "it goes on until it is called off"
@@ -200,6 +203,47 @@ async def test_when_the_link_is_cut_the_epoch_ends_and_another_can_begin_when_it
         async with standing(lab) as link:
             await link.until(gave_a_key)
     assert ends.units()[0] == ends.units()[1]
+
+
+PARTED = {name: ChangeChannels((), (other,)) for name, other in (("alice", "bob"), ("bob", "alice"))}
+WHOLE = {name: ChangeChannels((), ()) for name in ("alice", "bob")}
+
+
+async def test_after_a_partition_keys_are_made_again_in_the_same_epoch_or_another_and_none_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits, keep = asyncio.Event(), Partition.keep
+
+    def keeping(parted: Partition, envelope: Envelope, size: int) -> bool:
+        if (kept := keep(parted, envelope, size)) and envelope.protocol == "keys":
+            waits.set()
+        return kept
+
+    monkeypatch.setattr(Partition, "keep", keeping)
+    ends, terms, log = Ends(), agreed("bbm92", block=12_000), ListSink()
+    there = world("bbm92", "real-time", None)
+    async with in_memory_lab(there, agreements=terms, stores=ends.stores, log=log) as lab:
+        async with standing(lab, deadline=10.0) as link:
+            await link.until(gave_a_key)
+            assert await lab.reroute(PARTED) == set()
+            await waits.wait()
+            assert await lab.reroute(WHOLE) == set()
+            await link.until(gave_a_key, 2)  # one that both ends had confirmed already may be told first
+        assert "messages.lost" not in log.names()
+        assert await lab.reroute(PARTED) == set()
+        before = ends.units()
+        with pytest.raises(RunFailed, match="a partition lies between the two"):
+            await lab.stand(replace(FOR_EVER, deadline=0.3), lambda role, told: None)
+        assert ends.units() == before, "no key was made by half"
+        assert "messages.lost" in log.names()
+        assert await lab.reroute(WHOLE) == set()
+        async with standing(lab) as link:
+            await link.until(gave_a_key)
+        census = await lab.census()
+        assert (census.qubits, census.in_flight, census.waiting) == (0, 0, 0)
+    assert ends.units() > before
+    keys = ends.take_all()
+    assert len(set(keys)) == len(keys) > 0
 
 
 def altering(number: int) -> Callable[[Envelope], Iterable[Envelope | Delayed]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,11 +16,11 @@ import pytest
 from broker.memory import MemoryBroker
 from broker.telemetry import ListSink, to_json
 from nodes.identity import SEED_BYTES, Identity
-from nodes.keys.errors import Reproducible
+from nodes.keys.errors import KeysExhausted, KeysUnavailable, PeerUnreachable, RelayFailed, Reproducible
 from nodes.keys.secret import Secret
 from nodes.keys.site import Pair
 from nodes.keys.store import KeyStore
-from nodes.runtime import key_service, kme_http
+from nodes.runtime import key_plane, key_service, kme_http, partition
 from nodes.runtime.attendants import attendants
 from nodes.runtime.channel import Channel, Hop
 from nodes.runtime.clock import RealTimeClock
@@ -40,6 +40,7 @@ class Row:
 
     services: dict[str, KeyService] = field(default_factory=dict)
     stores: dict[str, KeyStore] = field(default_factory=dict)
+    offices: dict[str, PostOffice] = field(default_factory=dict)
     sink: ListSink = field(default_factory=ListSink)
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,9 +60,15 @@ class Row:
 
     def share(self, near: str, far: str, units: int, *, reproducible: bool = False) -> None:
         """Let a link have made a block."""
-        key = os.urandom(32 * units)
+        key, block = os.urandom(32 * units), os.urandom(8).hex()
         for here, there in ((near, far), (far, near)):
-            self.stores[here].deposit(there, "block", key, "qkd", reproducible)
+            self.stores[here].deposit(there, block, key, "qkd", reproducible)
+
+    def part(self, *alone: str) -> None:
+        """Let messages between these nodes and the others wait; let all those travel that need not wait any more."""
+        for node, office in self.offices.items():
+            office.partition.sever([other for other in ROW if (other in alone) != (node in alone)])
+            office.release(lambda envelope: envelope.arrives_at)
 
     async def deliver(self, size: int = 256) -> tuple[bytes, bytes]:
         """Deliver a key to vpn-north and vpn-dc; return what each has."""
@@ -110,7 +117,7 @@ async def row(
                 seed is not None,
                 there.sink,
             )
-            there.services[node], there.stores[node] = service, store
+            there.services[node], there.stores[node], there.offices[node] = service, store, office
             for work in (office.sort(), office.dispatch(), service.serve()):
                 attend(work)
         yield there
@@ -216,3 +223,47 @@ async def test_reproducible_keys_are_delivered_by_a_kme_that_is_told_to_only(
             with pytest.raises(Reproducible, match="without a seed"):
                 await north.get_key("vpn-north", ["vpn-dc"], 1)
             assert there.stores["north"].level("dc").units == 10
+
+
+POOLS = {"relayed": (("north", "exchange"), ("exchange", "dc")), "shared": (("north", "dc"),)}
+
+
+@pytest.mark.parametrize("pools", POOLS)
+@pytest.mark.parametrize("alone", ["north", "dc"])
+async def test_after_a_partition_keys_are_delivered_again_and_none_twice(
+    monkeypatch: pytest.MonkeyPatch, pools: str, alone: str
+) -> None:
+    monkeypatch.setattr(key_plane, "_PATIENCE", 0.01)
+    async with row() as there:
+        for near, far in POOLS[pools]:
+            there.share(near, far, 40)
+        keys = [await there.deliver() for _ in range(3)]
+        there.part(alone)
+        for _ in range(2):
+            with pytest.raises(KeysUnavailable):
+                await there.deliver()
+        there.part()
+        with suppress(KeysExhausted, RelayFailed):  # when nothing is left
+            for _ in range(40):
+                keys.append(await there.deliver())
+        assert all(mine == his for mine, his in keys)
+        assert len({mine for mine, _ in keys}) == len(keys) > 10
+        for near, far in POOLS[pools]:
+            there.share(near, far, 4)
+        keys.append(await there.deliver())
+        assert keys[-1] not in keys[:-1]
+
+
+async def test_who_asks_more_across_a_partition_than_can_wait_is_told_that_nobody_answers_and_loses_no_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(partition, "MOST_KEPT", 10)
+    async with row() as there:
+        there.share("north", "dc", 4)
+        there.part("north")
+        with pytest.raises(PeerUnreachable):
+            await there.deliver()
+        assert there.stores["north"].level("dc").units == 4
+        there.part()
+        mine, his = await there.deliver()
+        assert mine == his

@@ -14,10 +14,12 @@ from broker.envelope import Envelope
 from broker.faulty import FaultyBus
 from broker.memory import MemoryBroker
 from nodes.errors import DeadlinePassed, PeerGone
+from nodes.runtime import mail
 from nodes.runtime.attendants import attendants
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import CONTROL
 from nodes.runtime.presence import Presence
+from shared_state.arguments import Despatch
 
 
 @asynccontextmanager
@@ -44,6 +46,43 @@ async def _receive(office: PostOffice, sender: str, session: str, deadline: floa
     envelope = await office.receive(sender, session, "a number", deadline)
     number: int = envelope.body["number"]
     return number
+
+
+class Hours:
+    """A timekeeper who lets messages wait; ``until`` returns when so many have come over the bus."""
+
+    def __init__(self) -> None:
+        self.come = 0
+        self._changed = asyncio.Event()
+
+    def despatch(self, despatch: Despatch) -> None:
+        """Take note of nothing."""
+
+    def stir(self, callback: Callable[[], None]) -> None:
+        """Call back at once."""
+        callback()
+
+    def look(self) -> None:
+        """Count a message."""
+        self.come += 1
+        self._changed.set()
+
+    async def until(self, count: int) -> None:
+        """Wait for messages."""
+        async with asyncio.timeout(5):
+            while self.come < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+def _held(office: PostOffice) -> int:
+    """Count what an office keeps: messages, and what is noted of sessions."""
+    kept = len(office._arrived)
+    for each in office._runs.values():
+        streams = each.sequencer._streams.values()
+        kept += len(each.boxes) + sum(len(box.waiting) for box in each.boxes.values())
+        kept += len(streams) + sum(len(stream.early) for stream in streams) + len(each.delivered)
+    return kept
 
 
 async def test_each_session_gets_its_own_messages_in_order() -> None:
@@ -82,6 +121,94 @@ async def test_a_round_that_ended_takes_its_services_along_and_no_other_round() 
         assert await _receive(bob, "alice", "run-1:10") == 7
         with pytest.raises(DeadlinePassed):
             await _receive(bob, "alice", "run-1:1:swap", deadline=0.05)
+
+
+async def test_late_mail_of_rounds_that_are_over_is_not_kept_and_the_next_round_gets_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mail, "_UNREAD_BYTES", 2_000)  # seven messages
+    async with _offices("alice", "bob") as (alice, bob):
+        bob.begin_run("run-1", {"alice", "bob"})
+        for number in range(20):
+            bob.end_round(f"run-1:{number}")
+            for session in (f"run-1:{number}", f"run-1:{number}:swap"):
+                await _send(alice, "bob", session, number)
+        await _send(alice, "bob", "run-1:20", 20)
+        await _send(alice, "bob", "run-1:20:swap", 21)
+        assert await _receive(bob, "alice", "run-1:20") == 20
+        assert await _receive(bob, "alice", "run-1:20:swap") == 21
+        bob.end_round("run-1:20")
+        assert _held(bob) == 0
+
+
+async def test_mail_that_waits_for_a_lost_message_goes_with_its_round() -> None:
+    numbers = count()
+    async with _offices(
+        "alice", "bob", wrap=lambda bus: FaultyBus(bus, lambda e: [] if next(numbers) == 0 else [e])
+    ) as (alice, bob):
+        for number in range(5):
+            await _send(alice, "bob", "run-1:0:swap", number)
+        await _send(alice, "bob", "run-1:0", 5)
+        assert await _receive(bob, "alice", "run-1:0") == 5
+        assert _held(bob) > 4
+        bob.end_round("run-1:0")
+        assert _held(bob) == 0
+
+
+async def test_in_virtual_time_mail_that_is_due_after_its_round_or_its_run_is_dropped_and_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = 7
+    monkeypatch.setattr(mail, "_UNREAD_BYTES", room * 256)
+    async with _offices("alice", "bob") as (alice, bob):
+        bob.keep_time(hours := Hours())
+        for run in ("run-1", "run-2", "run-3"):
+            bob.begin_run(run, {"alice", "bob"})
+            for number in range(20):
+                session = f"{run}:{number}"
+                before = hours.come
+                for each in range(4):
+                    await _send(alice, "bob", session, each)
+                await hours.until(before + 4)
+                bob.deliver("alice", session, 0)
+                assert await _receive(bob, "alice", session) == 0
+                bob.deliver("alice", session, 1)
+                bob.end_round(session)
+                assert bob.has_arrived("alice", session, 99), "nobody waits for the bus to bring it"
+                bob.deliver("alice", session, 2)  # the other one is not due before the run is over
+                bob.lose("alice", session, 99, 1.0)
+                assert not bob.unread("alice", session)
+                if number % 4 == 3:
+                    for late in range(number - 3, number + 1):
+                        bob.deliver("alice", f"{run}:{late}", 3)
+            assert _held(bob) == 0
+            before = hours.come
+            for each in range(room):
+                await _send(alice, "bob", f"{run}:20", each)
+            await hours.until(before + room)
+            for each in range(room):
+                bob.deliver("alice", f"{run}:20", each)
+                assert await _receive(bob, "alice", f"{run}:20") == each
+            for each in range(room):
+                await _send(alice, "bob", f"{run}:21", each)
+            await hours.until(before + 2 * room)
+            bob.end_run(run)
+            assert _held(bob) == 0
+
+
+async def test_in_virtual_time_what_comes_again_after_its_round_is_no_news() -> None:
+    async with _offices("alice", "bob", wrap=lambda bus: FaultyBus(bus, lambda e: [e, e])) as (alice, bob):
+        bob.keep_time(hours := Hours())
+        bob.begin_run("run-1", {"alice", "bob"})
+        rounds = 8
+        for number in range(rounds):
+            await _send(alice, "bob", f"run-1:{number}", number)
+            await hours.until(2 * number + 1)
+            bob.deliver("alice", f"run-1:{number}", 0)
+            assert await _receive(bob, "alice", f"run-1:{number}") == number
+            bob.end_round(f"run-1:{number}")
+        await hours.until(2 * rounds)
+        assert _held(bob) == 0
 
 
 async def test_who_waits_for_a_party_that_leaves_is_told_at_once_and_keeps_what_it_had_sent() -> None:

@@ -9,7 +9,7 @@ from shared_state.config import WorldConfig
 from tests.nodes.runtime.network_lab import RING, delayed, doubled, dropped, network, row, werner
 from tests.nodes.runtime.network_walks import walk_messages, walk_strikes
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.alone
 
 FOUR_LINKS = row("alice", "r1", "r2", "r3", "bob")
 SIX_LINKS = row("alice", "r1", "r2", "r3", "r4", "r5", "bob")

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from tests.processes.conftest import Bellwire
     from tests.processes.containers.conftest import Engine
 
-pytestmark = [pytest.mark.processes, pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.containers,
+    pytest.mark.timeout(300),
+]
 
 
 def compose() -> list[str]:

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from tests.processes.conftest import Program
     from tests.processes.containers.conftest import Engine
 
-pytestmark = [pytest.mark.processes, pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.containers,
+    pytest.mark.timeout(300),
+]
 
 OWN = """
 from dataclasses import dataclass

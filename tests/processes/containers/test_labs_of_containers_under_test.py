@@ -9,7 +9,11 @@ import pytest
 if TYPE_CHECKING:
     from tests.processes.containers.conftest import Engine
 
-pytestmark = [pytest.mark.processes, pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.containers,
+    pytest.mark.timeout(300),
+]
 pytest_plugins = ["pytester"]
 
 TESTS = """

@@ -16,7 +16,11 @@ from tests.benchmarks.footprints import descriptors
 if TYPE_CHECKING:
     from tests.processes.containers.conftest import Engine
 
-pytestmark = [pytest.mark.processes, pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.containers,
+    pytest.mark.timeout(300),
+]
 
 POOLED = 2
 """So many more connections the engine's client may keep open for its next questions."""

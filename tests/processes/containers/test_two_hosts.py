@@ -19,7 +19,11 @@ from tests.processes.containers.two_hosts import TwoHosts, missing, two_hosts
 if TYPE_CHECKING:
     from tests.processes.conftest import Bellwire, Finished
 
-pytestmark = [pytest.mark.processes, pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.containers,
+    pytest.mark.timeout(300),
+]
 
 SENT = "/opt/bellwire/nodes/ports.py"  # a file that is there, at Alice's
 READY_WITHIN = 90.0
