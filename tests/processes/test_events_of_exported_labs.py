@@ -85,6 +85,23 @@ def test_its_operator_sees_what_has_happened_and_what_happens(bellwire: Bellwire
     assert bellwire("events", "-l", lab.operator).code == 8
 
 
+def test_in_virtual_time_they_are_those_of_a_record_byte_for_byte_while_somebody_follows(
+    bellwire: Bellwire, tmp_path: Path
+) -> None:
+    text, record = f"seed: 7\n{PAIR % 'on'}", tmp_path / "run.jsonl"
+    (tmp_path / "seeded.yaml").write_text(text)
+    program = ("run", "teleport", "--rounds", "20")
+    assert bellwire(*program, "--lab", tmp_path / "seeded.yaml", "--record", record).code == 0
+    exported = ExportedLab(text, tmp_path, bellwire, mode="virtual")
+    with exported.started():
+        following = bellwire.start("events", "-l", exported.operator, "-f")
+        assert bellwire(*program, "-l", exported.operator).code == 0
+        told = bellwire("events", "-l", exported.operator).out.splitlines()
+        assert exported.end("control") == 0
+        assert following.communicate(timeout=20)[0].splitlines() == told
+    assert told == record.read_text().splitlines()[1:]
+
+
 def test_a_test_against_it_waits_for_events_lists_and_attaches_them(
     project: pytest.Pytester, lab: ExportedLab
 ) -> None:
