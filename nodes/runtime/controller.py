@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -21,6 +21,9 @@ from nodes.network.prediction import LinkFigures, NodeFigures, Protocol, purifie
 from nodes.network.request import Way
 from nodes.network.routing import Cost, NoRoute, Route, Topology, routes
 from nodes.network.tuning import Better, Tune, finest, tuned
+
+_CONVERSATIONS = 4096
+"""So many are remembered: each is about one request for pairs, and what comes of an older one is late."""
 
 _Tuning: TypeAlias = tuple[Way, Sequence[LinkFigures], Sequence[NodeFigures], Mapping[str, Tune], Better]
 
@@ -55,13 +58,20 @@ class RoutingController:
         It says that it is there as every party does: after an outage the bus says so again, and it is asked again.
         """
         await self._bus.announce(STATUS, {"state": "ready"})
-        sequencer, sent = Sequencer(), Counter[tuple[str, str]]()
+        sequencer, sent = Sequencer(), OrderedDict[tuple[str, str], int]()
         async for delivery in self._bus.deliveries():
-            if isinstance(delivery.content, Envelope):
-                for envelope in sequencer.accept(delivery.content):
-                    to = envelope.sender, envelope.session
-                    await self._bus.publish(self._reply(envelope, sent[to]))
-                    sent[to] += 1
+            asked = delivery.content
+            if isinstance(asked, Envelope) and not sequencer.has_ended(asked.session):
+                conversation = asked.sender, asked.session
+                sent[conversation] = sent.pop(
+                    conversation, 0
+                )  # in the order in which they were last heard of
+                for envelope in sequencer.accept(asked):
+                    await self._bus.publish(self._reply(envelope, sent[conversation]))
+                    sent[conversation] += 1
+                if len(sent) > _CONVERSATIONS:
+                    (_, session), _ = sent.popitem(last=False)
+                    sequencer.forget(session)
             delivery.acknowledge()
 
     def answer(self, request: RouteRequest) -> Routes | NoRoutes:

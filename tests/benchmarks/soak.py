@@ -280,6 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         soaked = finish(soak(asked.launcher, asked.duration, asked.seed, asked.intensity, asked.image))
     except DeployError as error:
         sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     _say(report(soaked))
     if asked.json:
         sys.stdout.write(json.dumps(document(soaked), indent=2) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ import pytest
 
 from broker.announcement import Announcement
 from broker.envelope import Envelope
+from broker.inbox import Sequencer
 from broker.memory import MemoryBroker
 from nodes import codec
 from nodes.network.control import NoRoutes, RouteRequest, Routes
@@ -173,6 +175,39 @@ async def test_who_asks_nonsense_gets_an_answer_and_the_next_one_his(chain: Chai
     assert [answer.kind for answer in answers] == ["NoRoutes", "NoRoutes", "Routes"]
     assert [answer.sequence for answer in answers] == [0, 1, 2]
     assert [answer.body["number"] for answer in answers] == [1, 0, 2]
+
+
+async def test_it_remembers_the_conversations_that_it_has_last_heard_of(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.runtime.controller._CONVERSATIONS", 3)
+    hub, world = MemoryBroker(), chain("alice", "bob")
+    body = codec.fields_of(RouteRequest(1, "alice", "bob"))
+    # 0 is heard of again and stays; 1 is the oldest when 3 comes, and what comes of it after that is late
+    said = [(0, 0), (1, 0), (2, 0), (0, 1), (3, 0), (1, 1), (0, 2), (2, 1)]
+    gc.collect()
+    before = sum(isinstance(thing, Sequencer) for thing in gc.get_objects())
+    async with attendants() as attend, hub.bus("alice", "lab") as alice, hub.bus("controller", "lab") as bus:
+        attend(RoutingController(bus, "lab", topology(world), tunes(world)).serve())
+        for run, sequence in said:
+            session = f"run-{run}:net"
+            await alice.publish(
+                Envelope(
+                    "lab", "alice", "controller", "routing", session, sequence, 0.0, 0.0, "RouteRequest", body
+                )
+            )
+        answers = []
+        async with asyncio.timeout(5):
+            async for delivery in alice.deliveries():
+                if isinstance(delivery.content, Envelope):
+                    answers.append((delivery.content.session, delivery.content.sequence))
+                delivery.acknowledge()
+                if answers and answers[-1] == ("run-2:net", 1):
+                    break
+        sequencers = [thing for thing in gc.get_objects() if isinstance(thing, Sequencer)]
+        assert len(sequencers) == before + 1
+        assert len(sequencers[-1].sessions()) <= 3
+    assert answers == [(f"run-{run}:net", sequence) for run, sequence in said if (run, sequence) != (1, 1)]
 
 
 @pytest.mark.parametrize(("gate", "readout"), [(0.99, 1.0), (0.97, 0.99), (0.9, 1.0)])

@@ -38,7 +38,7 @@ from tests.nodes.runtime.network_lab import (
     row,
     werner,
 )
-from tests.nodes.runtime.network_walks import PATIENCE, check, walk_messages, walk_strikes
+from tests.nodes.runtime.network_walks import check, walk_messages, walk_strikes
 
 pytestmark = pytest.mark.alone
 
@@ -230,7 +230,7 @@ async def test_a_controller_that_is_silent_or_talks_nonsense_is_blamed(
     controller: Callable[[Bus], Coroutine[Any, Any, None]], failure: Failure, reason: str
 ) -> None:
     async with network_lab(THREE_LINKS, controller=controller) as lab:
-        result = await lab.run({"number": 1, "within": 1.0}, deadline=PATIENCE)
+        result = await lab.run({"number": 1, "within": 1.0}, deadline=1.0)
         check(result, 1, 1.0, None)
         story = result.returned[0]["alice"]
         assert story["failure"] == failure
@@ -243,7 +243,7 @@ async def test_a_controller_that_never_learns_is_not_asked_for_ever() -> None:
     stubborn = talking("Routes", without_number(ways("alice", "r1", "r2", "bob")))
     async with network_lab(THREE_LINKS, controller=stubborn) as lab:
         await lab.oracle.set_link("r1-r2", up=False)
-        result = await lab.run({"number": 1}, deadline=PATIENCE)
+        result = await lab.run({"number": 1}, deadline=1.0)
         story = result.returned[0]["alice"]
         assert story["failure"] == Failure.NO_ROUTE
         assert "leads over what is to be avoided" in story["reason"]
