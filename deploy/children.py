@@ -28,6 +28,7 @@ from nodes.runtime.causes import root_cause
 from nodes.runtime.config import NodeConfig
 from shared_state.config import ServerConfig
 from shared_state.errors import SharedStateError
+from shared_state.heap import keep_small
 
 Ready = Callable[[int], None]
 """Tells the launcher that the child serves, on this port (0 where it listens on none)."""
@@ -90,6 +91,7 @@ def main(part: Part, pipe: Connection, log: Path) -> None:
     # leaves it, for a broker program that it runs would not ignore the signal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.setsid()
+    keep_small()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(part)) as runner:
             runner.run(_serve(part, pipe))

@@ -23,6 +23,7 @@ from nodes.runtime.config import NodeConfig
 from nodes.runtime.process import event_loop, serve
 from shared_state.document import read
 from shared_state.errors import SharedStateError
+from shared_state.heap import keep_small
 from shared_state.lifeline import document, until_the_end
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--config", required=True, help="a NodeConfig as JSON: a file, or - for a line of standard input"
     )
+    keep_small()
     with asyncio.Runner(loop_factory=event_loop) as runner, redirect_stdout(sys.stderr) as log:
         runner.run(_run(parser.parse_args().config, log))
 

@@ -14,6 +14,7 @@ import sys
 from shared_state.config import ServerConfig
 from shared_state.document import read
 from shared_state.errors import SharedStateError
+from shared_state.heap import keep_small
 from shared_state.lifeline import document, until_the_end
 from shared_state.server import serve
 
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--config", required=True, help="a ServerConfig as JSON: a file, or - for a line of standard input"
     )
+    keep_small()
     asyncio.run(_run(parser.parse_args().config))
 
 

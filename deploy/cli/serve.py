@@ -14,6 +14,7 @@ from deploy.control import ControlPlane
 from deploy.elsewhere import ControlConfig, Elsewhere
 from deploy.laboratory import Laboratory
 from shared_state.document import read
+from shared_state.heap import keep_small
 from shared_state.lifeline import document, until_the_end
 
 
@@ -29,6 +30,7 @@ def command(
 
     Example: bellwire serve --config secrets/control
     """
+    keep_small()
     asyncio.run(_serve(config))
 
 

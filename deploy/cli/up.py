@@ -23,6 +23,7 @@ from deploy.recording import RECORD, Header, begin, header_of
 from deploy.registry import LabRecord, Registry
 from deploy.remote_lab import RemoteLab
 from deploy.topology import find, load
+from shared_state.heap import keep_small
 
 
 def command(
@@ -116,6 +117,7 @@ def _warnings(planned: Plan) -> Iterator[str]:
 
 async def _keep_up(planned: Plan, head: Header, ready: Callable[[Laboratory], None]) -> None:
     """Keep the lab up until it is told to go down; raise what makes it fail."""
+    keep_small()
     with Registry().claim(planned.lab) as directory:
         record = directory.path / RECORD if planned.record else None
         if record is not None:

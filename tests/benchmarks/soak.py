@@ -38,6 +38,7 @@ from deploy.recording import RECORD, begin, header_of
 from deploy.registry import Registry
 from deploy.topology import load
 from deploy.units import Dimension
+from shared_state.heap import keep_small
 from tests.benchmarks.footprints import descendants, parent
 from tests.benchmarks.soaking.sampling import Sample, sample
 from tests.benchmarks.soaking.slopes import Slope
@@ -276,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", default="", help="of containers; default this version's")
     parser.add_argument("--json", action="store_true", help="all samples, too, on standard output")
     asked = parser.parse_args(arguments)
+    keep_small()
     try:
         soaked = finish(soak(asked.launcher, asked.duration, asked.seed, asked.intensity, asked.image))
     except DeployError as error:
