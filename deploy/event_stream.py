@@ -32,7 +32,7 @@ async def stream(source: Source, record: str, after: int, until: int | None) -> 
         raise NotFound("the shared-state server was started anew, and what it told before went with it")
     while until is None or after < until:
         passage = await source.events(after)
-        yield passage
+        yield passage if until is None else Passage(passage.first, passage.lines[: until - passage.first])
         after = passage.end
 
 

@@ -49,7 +49,7 @@ def interventions(record: Path) -> Interventions:
 def _time(record: Path, number: int, line: bytes) -> float:
     try:
         return _moment(json.loads(line)["at"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecordInvalid(f"{record}:{number}: no event can be read here ({error})") from error
 
 

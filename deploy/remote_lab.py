@@ -92,7 +92,7 @@ class RemoteLab(Faults):
             ) from error
         try:
             writer.write(json.dumps(request).encode() + b"\n")
-            while line := await reader.readline():
+            while (line := await reader.readline()).endswith(b"\n"):  # half a line is what a death has left
                 reply: dict[str, Any] = json.loads(line)
                 if "error" in reply:
                     raise Reported(reply["error"]["message"], reply["error"]["exit_code"])

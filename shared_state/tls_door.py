@@ -46,7 +46,8 @@ class TlsDoor:
         (family, _, _, _, address), *_ = await loop.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        self._listener = socket.create_server(address, family=family, backlog=_BACKLOG)
+        both = family is socket.AF_INET6 and socket.has_dualstack_ipv6()
+        self._listener = socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
         self._listener.setblocking(False)
         loop.add_reader(self._listener, self._accept)
         bound: int = self._listener.getsockname()[1]

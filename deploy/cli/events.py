@@ -16,6 +16,7 @@ from deploy.cli.finishing import finish
 from deploy.cli.following import follow
 from deploy.cli.screen import caution, out, say
 from deploy.control_address import OperatorDocument
+from deploy.errors import ControlUnreachable
 from deploy.event_stream import keeps_none
 from deploy.recording import RECORD
 from deploy.registry import Registry
@@ -59,16 +60,30 @@ def command(
 
 
 async def _ask(place: OperatorDocument, go_on: bool, show: Callable[[str], None]) -> None:
-    """Show the events of a lab on other hosts that are still kept, and then each as it comes, until it is down."""
-    lab, number = RemoteLab(place), 0
-    told = await lab.told()
-    async with aclosing(lab.events(told.record, until=None if go_on else told.count)) as passages:
-        async for passage in passages:
-            if (missing := passage.first - number) > 0:
-                caution(f"{missing} {'older ' if number == 0 else ''}events are no longer kept")
-            for line in passage.lines:
-                show(line)
-            number = passage.end
+    """Show the events of a lab on other hosts that are still kept, and then each as it comes, until it is down.
+
+    Who stops reading for seconds, in a pager, is cut off: then the lab is asked again. Raise ``ControlUnreachable``
+    when it does not answer.
+    """
+    lab = RemoteLab(place)
+    told, number = await lab.told(), 0
+    until = None if go_on else told.count
+    while True:
+        try:
+            async with aclosing(lab.events(told.record, number, until)) as passages:
+                async for passage in passages:
+                    if (missing := passage.first - number) > 0:
+                        caution(f"{missing} {'older ' if number == 0 else ''}events are no longer kept")
+                    for line in passage.lines:
+                        show(line)
+                    number = passage.end
+        except ControlUnreachable:
+            former, told = told.record, await lab.told()
+            if told.record != former:
+                caution("the shared-state server was started anew, and what it told before went with it")
+                number = 0
+        else:
+            return
 
 
 def _show_all(record: Path, show: Callable[[str], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from deploy.containers.parts import own_image
 from deploy.errors import EngineUnusable
 
 FINGERPRINT_LABEL: Final = "bellwire.fingerprint"
+EXTRAS_LABEL: Final = "bellwire.extras"
 _DOCKERFILE: Final = Path(__file__).with_name("Dockerfile")
 
 
@@ -35,7 +36,7 @@ class Image:
 def build(
     name: str = "",
     upon: str | None = None,
-    extras: Iterable[str] = (),
+    extras: Collection[str] = (),
     say: Callable[[str], None] = lambda line: None,
 ) -> Image:
     """Build the image ``name``, by default the one of this version, ``upon`` a base, by default one that can be had.
@@ -58,7 +59,7 @@ def build(
                     context,
                     tag=name,
                     buildargs={"BASE": chosen.image},
-                    labels={FINGERPRINT_LABEL: fingerprint()},
+                    labels={FINGERPRINT_LABEL: fingerprint(extras), EXTRAS_LABEL: " ".join(extras)},
                     rm=True,
                     forcerm=True,
                     decode=True,
@@ -76,8 +77,9 @@ def build(
 def is_current(image: Mapping[str, Any]) -> bool:
     """Tell whether an image, as the engine describes it, is made of what would go into it now; one that was not built
     by ``build`` does not say, and is taken as it is."""
-    told = (image["Config"].get("Labels") or {}).get(FINGERPRINT_LABEL)
-    return told is None or told == fingerprint()
+    labels = image["Config"].get("Labels") or {}
+    told = labels.get(FINGERPRINT_LABEL)
+    return told is None or told == fingerprint(labels.get(EXTRAS_LABEL, "").split())
 
 
 def _identity(client: APIClient, name: str) -> str:

@@ -38,9 +38,9 @@ def requirements(extras: Iterable[str] = ()) -> list[str]:
     return sorted(f"{name}=={version}" for name, version in found.items())
 
 
-def fingerprint() -> str:
+def fingerprint(extras: Iterable[str] = ()) -> str:
     """Return a digest of all that an image is made of: this program's own files, the versions of what it needs."""
-    digest = sha256("\n".join(requirements()).encode())
+    digest = sha256("\n".join(requirements(extras)).encode())
     for file in _own_files():
         digest.update(f"\n{file.relative_to(_HOME)} ".encode() + sha256(file.read_bytes()).digest())
     return digest.hexdigest()

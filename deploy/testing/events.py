@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from deploy.event_stream import keeps_none
 from deploy.testing.errors import EventMissing, NotOfThisLab
 from deploy.testing.event_record import LabEvent, end_of, events_in, first
 from deploy.testing.standing import StandingLab
@@ -85,8 +86,7 @@ class Events:
 
     def _file(self) -> Path:
         if self._lab.record is None:
-            off = f"lab '{self._lab.name}' tells no events: its file says 'record: off'"
-            raise NotOfThisLab(self._lab.silence or off)
+            raise NotOfThisLab(self._lab.silence or str(keeps_none(self._lab.name)))
         return self._lab.record
 
 

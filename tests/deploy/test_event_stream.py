@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -195,3 +196,76 @@ async def test_the_command_prints_them_as_json_lines_and_says_what_is_missing(
         await lab.tell(10)
         assert await shown.get() == 10
     await following
+
+
+async def test_no_event_comes_that_is_later_than_was_asked_for(socket: Path) -> None:
+    async with serving(socket) as (lab, remote):
+        await lab.tell(*range(5))
+        told = await remote.told()
+        async with aclosing(remote.events(told.record, 0, 3)) as passages:
+            found = [passage async for passage in passages]
+        assert [line for passage in found for line in passage.lines] == (await lab.events(0)).lines[:3]
+
+
+async def test_half_a_line_of_a_lab_that_dies_is_none(socket: Path) -> None:
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b'{"result": {"record": "long", "cou')
+        writer.close()
+
+    async with asyncio.timeout(5), await asyncio.start_unix_server(die, socket):
+        with pytest.raises(ControlUnreachable, match="went down meanwhile"):
+            await RemoteLab(socket).told()
+
+
+async def test_the_command_goes_on_where_it_was_cut_off(socket: Path) -> None:
+    shown, cut = list[str](), asyncio.Event()
+    opened = list[asyncio.StreamWriter]()
+
+    async def dial() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await SocketAddress(socket).dial()
+        opened.append(writer)
+        return reader, writer
+
+    place = cast(OperatorDocument, SimpleNamespace(dial=dial))
+    async with serving(socket) as (lab, _):
+        await lab.tell(0, 1)
+
+        def show(line: str) -> None:
+            shown.append(line)
+            if len(shown) == len_at_cut:
+                opened[-1].transport.abort()
+                cut.set()
+
+        len_at_cut = (await lab.told()).count
+        following = asyncio.create_task(_ask(place, True, show))
+        await cut.wait()
+        await lab.tell(2, 3)
+        while len(shown) < len_at_cut + 2:  # noqa: ASYNC110 - what is printed tells nobody
+            await asyncio.sleep(0.01)
+        following.cancel()
+        await asyncio.wait([following])
+        assert shown == (await lab.events(0)).lines
+    assert len(opened) == 4  # asked how many there are, followed, asked again, followed on
+
+
+async def test_the_command_ends_when_the_lab_does_not_answer_any_more(socket: Path) -> None:
+    lab = ALab(2**20)
+    await lab.begin()
+    await lab.tell(0)
+    seen, connections = asyncio.Event(), list[asyncio.StreamWriter]()
+
+    async def dial() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if len(connections) == 2:
+            raise ConnectionRefusedError("nobody is there")
+        reader, writer = await SocketAddress(socket).dial()
+        connections.append(writer)
+        return reader, writer
+
+    place = cast(OperatorDocument, SimpleNamespace(dial=dial))
+    async with asyncio.timeout(10), ControlPlane(cast(Laboratory, lab)).serving(socket):
+        following = asyncio.create_task(_ask(place, True, lambda line: seen.set()))
+        await seen.wait()
+        connections[-1].transport.abort()
+        with pytest.raises(ControlUnreachable, match="nobody is there"):
+            await following

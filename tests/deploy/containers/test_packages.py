@@ -69,7 +69,7 @@ def test_an_image_is_current_until_a_file_or_a_package_is_another(
     assert not is_current(built)
     file.with_name("port.py").rename(file)
     assert is_current(built)
-    monkeypatch.setattr(packages, "requirements", lambda: ["numpy==1.0"])
+    monkeypatch.setattr(packages, "requirements", lambda extras: ["numpy==1.0"])
     assert not is_current(built)
 
 

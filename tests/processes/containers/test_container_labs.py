@@ -201,7 +201,7 @@ def test_an_image_that_is_not_there_and_an_engine_that_is_not_there_are_said(
 async def test_an_image_of_other_sources_is_refused(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "requirements", lambda: ["numpy==1.0"])
+    monkeypatch.setattr(packages, "requirements", lambda extras: ["numpy==1.0"])
     planned = plan(load(find("alice-bob")), launcher="docker")
     with pytest.raises(EngineUnusable, match=r"is of other sources .* 'bellwire image build'"):
         async with Laboratory(planned, tmp_path):
