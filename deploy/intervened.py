@@ -57,7 +57,7 @@ def _read(record: Path, number: int, line: bytes) -> Intervention:
     try:
         told = json.loads(line)
         done = Intervention(_moment(told["at"]), str(told["what"]), dict(json.loads(told["arguments"])))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecordInvalid(f"{record}:{number}: no intervention can be read here ({error})") from error
     if done.what not in REPEATABLE:
         raise RecordInvalid(

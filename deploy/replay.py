@@ -158,7 +158,7 @@ def _check_repeatable(file: Path, header: Header) -> None:
 def _time(line: bytes | None) -> float | None:
     try:
         return float(json.loads(line or b"")["at"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

@@ -120,7 +120,7 @@ async def test_who_waits_in_vain_is_told_for_what_and_what_came_instead(lab: ARe
 async def test_a_lab_without_a_record_says_so(lab: ARecord) -> None:
     silent = ARecord(None)
     try:
-        with pytest.raises(NotOfThisLab, match="tells no events: its file says 'record: off'"):
+        with pytest.raises(NotOfThisLab, match="keeps no record: 'record: off' stands in its file"):
             await Events(silent).wait_for("key.made")
     finally:
         silent.close()
