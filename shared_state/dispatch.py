@@ -64,7 +64,7 @@ class Dispatch:
             "measure_pulses": links.light.measure_pulses, "measure_train": links.trains.measure,
             "measure_directly": links.direct.measure,
         }  # fmt: skip
-        outside = Intervening(links, turns, narrator, self._plan_refusal)
+        self.outside = outside = Intervening(links, turns, narrator, self._plan_refusal)
         self._interventions: Mapping[str, Callable[..., None]] = {
             "set_link": outside.set_link, "change_link": outside.change_link,
             "attach_tap": outside.attach_tap, "detach_tap": outside.detach_tap,

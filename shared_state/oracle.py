@@ -182,6 +182,14 @@ class OracleClient(Party):
         """Let an eavesdropper go for good, with its books."""
         await self._line.ask("detach_tap", await self.now(), name)
 
+    async def take_over(self) -> int:
+        """Be the lab's control party from now on; return how many there were before.
+
+        What they have done to links and eavesdroppers is undone, and told to the record: all are as in the lab file.
+        Whoever asks again in the same session gets the same answer, and nothing is undone.
+        """
+        return integer(await self._line.ask("take_over", await self.now()))
+
     async def intervene(self, at: float, what: str, arguments: str) -> None:
         """Tell the record what is done to the lab from outside, so that it can be done again."""
         await self._line.ask("intervene", at, what, arguments)

@@ -124,6 +124,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "change_link": Operation({"at": time, "name": name, "devices": link_devices}, role="oracle"),
     "attach_tap": Operation({"at": time, "name": name, "tap": tap}, role="oracle"),
     "detach_tap": Operation({"at": time, "name": name}, role="oracle"),
+    "take_over": Operation({"at": time}, role="oracle"),
     "intervene": Operation({"at": time, "what": name, "arguments": story}, role="oracle"),
     "census": Operation({}, role="oracle"),
     "now": Operation({}, role="oracle"),

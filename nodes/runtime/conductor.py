@@ -30,6 +30,7 @@ from nodes.runtime.orders import (
 )
 from nodes.runtime.programs import Program, Scalar, load, source_of
 from nodes.runtime.returns import unpack
+from nodes.runtime.succession import Succession
 from shared_state.errors import ServerLost, SharedStateError
 from shared_state.oracle import Census, OracleClient
 
@@ -105,13 +106,26 @@ class Conductor:
         self._runs = 0
         self._abandoned = False
         self._given_up: dict[str, str] = {}
+        self._conducted: dict[str, Collection[str]] = {}
+        self._succession = Succession(self._office, oracle)
+        self._met: set[str] = set()
+        self._meeting = asyncio.Lock()
+        self._processes: dict[str, str] = {}
         self._begins = asyncio.Lock()
         self._reroutings = 0
         self._visitors = frozenset(visitors)
         self._hosting: Hosting | None = None
         if visitors:
             self._hosting = Hosting(
-                self._office, oracle, visitors, self._nodes, self._begins, self._close_at, on_visit
+                self._office,
+                oracle,
+                visitors,
+                self._nodes,
+                self._begins,
+                self._close_at,
+                on_visit,
+                self._succession,
+                lambda node: self._meet([node]),
             )
 
     @property
@@ -129,6 +143,31 @@ class Conductor:
             if self._hosting is not None:
                 group.create_task(self._hosting.serve())
             raise await self._oracle.lost
+
+    async def take_over(self) -> bool:
+        """Be the lab's control party from now on; tell whether there was another one before.
+
+        Then its runs are ended at all nodes that are there, and will be at those that come, and what it has done to
+        links and by eavesdroppers is undone.
+        """
+        if not await self._succession.before():
+            return False
+        await self._meet([node for node in self._nodes if self._states.get(node) == "ready"])
+        return True
+
+    async def _meet(self, nodes: Collection[str]) -> None:
+        """Let nodes that this control party has not met before end the runs of those before it."""
+        async with self._meeting:
+            new = [node for node in nodes if node not in self._met]
+            self._met |= set(new)
+            if new and await self._succession.before():
+                await self._end_others(new, "another control party conducts the lab now")
+
+    async def _end_others(self, nodes: Collection[str], reason: str) -> None:
+        """Let nodes end all runs that are not conducted here; in virtual time nobody else goes on meanwhile."""
+        async with self._time_held(if_virtual=True):
+            runs = [*self._conducted, *(self._hosting.runs() if self._hosting is not None else ())]
+            await self._succession.end_others(nodes, runs, reason)
 
     async def _hear_of_losses(self) -> None:
         """Take note of nodes whose turn has lasted too long: their runs are called off, though their processes live."""
@@ -172,7 +211,7 @@ class Conductor:
     async def reroute(self, orders: Mapping[str, ChangeChannels]) -> set[str]:
         """Change the classical channels of nodes; return those that have not done so: not there, or silent for 10 s."""
         self._reroutings += 1
-        session = f"rerouting-{self._reroutings}"
+        session = await self._succession.name("rerouting", self._reroutings)
         there = [node for node in orders if self._states.get(node) == "ready"]
         silent = set(orders) - set(there)
         now = await self._oracle.now()
@@ -219,9 +258,7 @@ class Conductor:
         if program.asks_network:
             network = tuple(node for node in self._nodes if self._states.get(node) == "ready")
             parts |= {node: "" for node in network if node not in parts}
-        self._runs += 1
-        run = f"run-{self._runs}"
-        self._office.begin_run(run, parts)
+        run = await self._begin_run(parts)
         judge = Judge(program, self._oracle)
         started = time.monotonic()
         reason = "the lab called it off"
@@ -248,6 +285,14 @@ class Conductor:
             wall=time.monotonic() - started,
         )
 
+    async def _begin_run(self, parts: Collection[str]) -> str:
+        """Name a run, and keep its mail."""
+        self._runs += 1
+        run = await self._succession.name("run", self._runs)
+        self._office.begin_run(run, parts)
+        self._conducted[run] = parts
+        return run
+
     def _check_connected(self, nodes: Collection[str]) -> None:
         """Raise ``RunFailed`` when one of these is somebody's own and is not connected."""
         for node in nodes:
@@ -267,15 +312,13 @@ class Conductor:
         source = request.source or source_of(request.program)
         program = load(request.program, source).cast(request.roles)
         parts = {node: role for role, node in request.roles.items()}
-        self._runs += 1
-        run = f"run-{self._runs}"
-        self._office.begin_run(run, parts)
+        run = await self._begin_run(parts)
         reason = "the lab called it off"
         try:
             await self._order(run, request, source, parts, (), (), await self._oracle.now())
             async with asyncio.TaskGroup() as group:
                 for node, role in parts.items():
-                    group.create_task(self._attend(run, node, role, hear))
+                    group.create_task(self._attend(run, node, role, request.deadline, hear))
         except BaseExceptionGroup as failures:
             failure = root_cause(failures)
             reason = str(failure)
@@ -287,8 +330,11 @@ class Conductor:
             await self._close(run, parts, reason)
         raise RunFailed(next(iter(parts)), "ProgramInvalid", f"{program.name} ended, and was to go on")
 
-    async def _attend(self, run: str, node: str, role: str, hear: Callable[[str, object], None]) -> None:
+    async def _attend(
+        self, run: str, node: str, role: str, deadline: float, hear: Callable[[str, object], None]
+    ) -> None:
         """Hear what a standing role yields until it ends."""
+        await self._begun(run, node, deadline, needed=True)
         await self._listen(run, node, lambda returned: hear(role, unpack(returned)[0]))
 
     async def _begin(
@@ -343,10 +389,20 @@ class Conductor:
     async def _begun(self, run: str, node: str, deadline: float, *, needed: bool) -> None:
         try:
             await self._office.receive(node, run, "that it has its part", deadline)
-        except (PeerGone, DeadlinePassed) as error:
-            if not needed and isinstance(error, PeerGone):
-                return
-            raise RunFailed(node, type(error).__name__, str(error)) from error
+        except PeerGone as gone:
+            if needed:
+                raise self._gone(node) from gone
+        except DeadlinePassed as late:
+            told = (
+                f"it has not answered the order of the control party within {deadline:g} s: its process is stopped or "
+                "busy, or does not hear the broker; see its log"
+            )
+            raise RunFailed(node, "DeadlinePassed", told) from late
+
+    def _gone(self, node: str) -> RunFailed:
+        return RunFailed(
+            node, "PeerGone", self._given_up.get(node, "the process ended while it played its part")
+        )
 
     async def _follow(
         self,
@@ -365,7 +421,7 @@ class Conductor:
         try:
             async with asyncio.TaskGroup() as group:
                 ends = [
-                    group.create_task(self._listen(run, node, partial(judge.take, role)))
+                    group.create_task(self._hear(run, node, request.deadline, partial(judge.take, role)))
                     for node, role in parts.items()
                     if node not in relays
                 ]
@@ -378,6 +434,12 @@ class Conductor:
         except BaseExceptionGroup as failures:
             raise root_cause(failures) from failures
         return max(end.result() for end in ends)
+
+    async def _hear(self, run: str, node: str, deadline: float, take: Callable[[str], None]) -> float:
+        """Hear that a node has its part, as all have said already in virtual time, and then ``_listen``."""
+        if self._oracle.mode != "virtual":
+            await self._begun(run, node, deadline, needed=True)
+        return await self._listen(run, node, take)
 
     async def _hear_relay(self, run: str, node: str) -> None:
         """Raise ``RunFailed`` when a relay of the network fails; that it leaves is no failure."""
@@ -395,8 +457,7 @@ class Conductor:
             try:
                 report = await self._office.receive(node, run, "its report", None)
             except PeerGone as gone:
-                ended = "the process ended while it played its part"
-                raise RunFailed(node, "PeerGone", self._given_up.get(node, ended)) from gone
+                raise self._gone(node) from gone
             match report.kind:
                 case "RoundsPlayed":
                     for returned in codec.build(RoundsPlayed, report.body).rounds:
@@ -409,6 +470,12 @@ class Conductor:
 
     async def _close(self, run: str, parts: Mapping[str, str], reason: str) -> None:
         """End the run everywhere and wait until nothing of it is left at any node that is still there."""
+        try:
+            await self._end_everywhere(run, parts, reason)
+        finally:
+            del self._conducted[run]
+
+    async def _end_everywhere(self, run: str, parts: Mapping[str, str], reason: str) -> None:
         if self._abandoned:
             return
         there = [node for node in parts if self._states.get(node) != "left"]
@@ -448,10 +515,20 @@ class Conductor:
     def _note_status(self, node: str, state: str) -> None:
         self._states[node] = state
         self._state_changed.set()
+        process = self._office.processes.get(node, "")
+        if state == "ready" and self._processes.setdefault(node, process) != process:
+            self._processes[node] = process
+            self._mourn_former(node)
         if self._hosting is not None:
             self._hosting.note(node, state)
         if state == "ready":
             self._on_ready(node)
+
+    def _mourn_former(self, node: str) -> None:
+        """Call off the runs of a node in whose place another process has come, which knows of none."""
+        for run, parts in self._conducted.items():
+            if node in parts:
+                self._office.hang_up(node, run)
 
 
 @contextmanager
