@@ -311,6 +311,7 @@ class Laboratory(Faults):
             self.plan.external,
             self._external.visited,
             lambda node: self._interventions.came(node),
+            self.premises.mark,
         )
         self._processes = NodeProcesses(self.plan.nodes, self.premises, self._conductor, self._start_again)
         self._resources.push_async_callback(self._processes.release_all)

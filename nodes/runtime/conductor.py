@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -80,7 +80,7 @@ class Conductor:
 
     ``on_lag`` hears, in real time, how far each node lags behind the lab's clock, ``on_keys`` what it has in store.
     ``visitors``: the nodes of somebody's own, which act by themselves; ``on_visit`` hears that it has come,
-    ``on_ready`` that any node has said that it is ready.
+    ``on_ready`` that any node has said that it is ready. ``mark``: see ``nodes.runtime.succession.Succession``.
     """
 
     def __init__(
@@ -95,22 +95,28 @@ class Conductor:
         visitors: Sequence[str] = (),
         on_visit: Callable[[str], None] = lambda node: None,
         on_ready: Callable[[str], None] = lambda node: None,
+        mark: str = "",
     ) -> None:
         self._on_ready = on_ready
         self._oracle = oracle
         self._route = route
         self._nodes = tuple(nodes)
-        self._office = PostOffice(bus, lab, self._note_status, on_lag, on_keys=on_keys)
+        self._office = PostOffice(
+            bus, lab, self._note_status, on_lag, on_keys=on_keys, on_mail_lost=self._note_mail_lost
+        )
         self._states: dict[str, str] = {}
         self._state_changed = asyncio.Event()
         self._runs = 0
         self._abandoned = False
         self._given_up: dict[str, str] = {}
         self._conducted: dict[str, Collection[str]] = {}
-        self._succession = Succession(self._office, oracle)
+        self._succession = Succession(self._office, oracle, mark)
         self._met: set[str] = set()
         self._meeting = asyncio.Lock()
+        self._came: asyncio.Queue[str] = asyncio.Queue()
         self._processes: dict[str, str] = {}
+        self._called_off: set[str] = set()
+        self._broker_lost_mail = False
         self._begins = asyncio.Lock()
         self._reroutings = 0
         self._visitors = frozenset(visitors)
@@ -138,6 +144,7 @@ class Conductor:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._office.sort())
             group.create_task(self._office.dispatch())
+            group.create_task(self._meet_those_who_come())
             if self._oracle.mode == "virtual":
                 group.create_task(self._hear_of_losses())
             if self._hosting is not None:
@@ -156,18 +163,24 @@ class Conductor:
         return True
 
     async def _meet(self, nodes: Collection[str]) -> None:
-        """Let nodes that this control party has not met before end the runs of those before it."""
+        """Let nodes that may take part in runs which nobody conducts end these; each is met once.
+
+        Those are the runs of another control party before this one, and such as were called off while the broker was
+        away. In virtual time nobody goes on meanwhile.
+        """
         async with self._meeting:
             new = [node for node in nodes if node not in self._met]
             self._met |= set(new)
-            if new and await self._succession.before():
-                await self._end_others(new, "another control party conducts the lab now")
+            if not new or not (self._broker_lost_mail or await self._succession.before()):
+                return
+            async with self._time_held(if_virtual=True):
+                runs = self._conducted.keys() - self._called_off
+                visits = () if self._hosting is None else self._hosting.runs()
+                await self._succession.end_others(new, [*runs, *visits], "nobody conducts it any more")
 
-    async def _end_others(self, nodes: Collection[str], reason: str) -> None:
-        """Let nodes end all runs that are not conducted here; in virtual time nobody else goes on meanwhile."""
-        async with self._time_held(if_virtual=True):
-            runs = [*self._conducted, *(self._hosting.runs() if self._hosting is not None else ())]
-            await self._succession.end_others(nodes, runs, reason)
+    async def _meet_those_who_come(self) -> None:
+        while True:
+            await self._meet([await self._came.get()])
 
     async def _hear_of_losses(self) -> None:
         """Take note of nodes whose turn has lasted too long: their runs are called off, though their processes live."""
@@ -379,9 +392,10 @@ class Conductor:
         started_at: float,
     ) -> None:
         for node, role in parts.items():
-            order = codec.fields_of(_order(run, request, source, role, paths, network, started_at))
+            order = _order(run, request, source, role, paths, network, started_at)
+            body = codec.fields_of(replace(order, process=self._office.processes.get(node, "")))
             try:
-                await self._office.send(node, run, PROTOCOL, "RunOrder", order, started_at, started_at)
+                await self._office.send(node, run, PROTOCOL, "RunOrder", body, started_at, started_at)
             except PeerGone as gone:
                 if role or node not in network:
                     raise RunFailed(node, "PeerGone", "its process has ended") from gone
@@ -391,7 +405,7 @@ class Conductor:
             await self._office.receive(node, run, "that it has its part", deadline)
         except PeerGone as gone:
             if needed:
-                raise self._gone(node) from gone
+                raise self._gone(run, node) from gone
         except DeadlinePassed as late:
             told = (
                 f"it has not answered the order of the control party within {deadline:g} s: its process is stopped or "
@@ -399,7 +413,10 @@ class Conductor:
             )
             raise RunFailed(node, "DeadlinePassed", told) from late
 
-    def _gone(self, node: str) -> RunFailed:
+    def _gone(self, run: str, node: str) -> RunFailed:
+        if run in self._called_off:
+            told = "the broker was started again meanwhile, and reports of this run may be lost; run it again"
+            return RunFailed(node, "MailLost", told)
         return RunFailed(
             node, "PeerGone", self._given_up.get(node, "the process ended while it played its part")
         )
@@ -457,7 +474,7 @@ class Conductor:
             try:
                 report = await self._office.receive(node, run, "its report", None)
             except PeerGone as gone:
-                raise self._gone(node) from gone
+                raise self._gone(run, node) from gone
             match report.kind:
                 case "RoundsPlayed":
                     for returned in codec.build(RoundsPlayed, report.body).rounds:
@@ -474,6 +491,7 @@ class Conductor:
             await self._end_everywhere(run, parts, reason)
         finally:
             del self._conducted[run]
+            self._called_off.discard(run)
 
     async def _end_everywhere(self, run: str, parts: Mapping[str, str], reason: str) -> None:
         if self._abandoned:
@@ -522,12 +540,23 @@ class Conductor:
         if self._hosting is not None:
             self._hosting.note(node, state)
         if state == "ready":
+            if self._broker_lost_mail:
+                self._came.put_nowait(node)
             self._on_ready(node)
 
     def _mourn_former(self, node: str) -> None:
         """Call off the runs of a node in whose place another process has come, which knows of none."""
         for run, parts in self._conducted.items():
             if node in parts:
+                self._office.hang_up(node, run)
+
+    def _note_mail_lost(self) -> None:
+        """Call off all runs: the broker has come back without what nodes had reported, or had been told, of them."""
+        self._broker_lost_mail = True
+        self._met.clear()
+        for run, parts in self._conducted.items():
+            self._called_off.add(run)
+            for node in parts:
                 self._office.hang_up(node, run)
 
 

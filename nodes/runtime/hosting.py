@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Final
 
@@ -159,7 +159,7 @@ class Hosting:
         )
         for node in nodes:
             try:
-                body = codec.fields_of(order)
+                body = codec.fields_of(replace(order, process=self._office.processes.get(node, "")))
                 await self._office.send(node, visit.run, PROTOCOL, "RunOrder", body, now, now)
             except PeerGone:
                 visit.taking_part.discard(node)  # the news of it is on its way

@@ -96,6 +96,7 @@ class Node:
         self._office = PostOffice(bus, lab, on_arrival=self._measure_arrival)
         self._parts: dict[str, _Part] = {}
         self._closing: set[str] = set()
+        self._process = os.urandom(4).hex()
         self.visits = Visits(surroundings.name)
         self._memories = MemoryBudget(surroundings.memories)
         for_keys = {
@@ -141,17 +142,19 @@ class Node:
                 group.create_task(self._turns.serve())
             group.create_task(self._keys.serve())
             await self._keys.listening.wait()
-            await self._bus.announce("status", {"state": "ready", "process": os.urandom(4).hex()})
+            await self._bus.announce("status", {"state": "ready", "process": self._process})
             self._note("node.ready")
             ready()
             while True:
                 envelope = await self._office.orders.get()
                 match envelope.kind:
                     case "RunOrder" if envelope.session not in self._parts:
-                        await self._begin(self._stage(codec.build(RunOrder, envelope.body)), group)
+                        order = codec.build(RunOrder, envelope.body)
+                        if order.process in ("", self._process):
+                            await self._begin(self._stage(order), group)
                     case "ChangeChannels":
-                        order = codec.build(ChangeChannels, envelope.body)
-                        await self._rerouting.carry_out(order, envelope.sent_at)
+                        change = codec.build(ChangeChannels, envelope.body)
+                        await self._rerouting.carry_out(change, envelope.sent_at)
                         await self._confirm(envelope.session, ChannelsChanged())
                     case "EndOthers":
                         group.create_task(

@@ -58,7 +58,8 @@ class RunOrder:
     ``roles`` are (role, node) pairs; ``parameters`` is a JSON object; ``started_at`` is the emulated start time;
     ``deadline`` bounds every single wait in wall seconds. ``network``: the nodes that make pairs on demand in this run;
     one without a role has played its part at once and relays until the run is over. ``source``: the text of the
-    program's file, which not every node can read; empty for a program by name.
+    program's file, which not every node can read; empty for a program by name. ``process``: the one that the node was
+    when it was chosen, as its status names it; another one, to which the broker brings what it had kept, does nothing.
     """
 
     run: str
@@ -72,6 +73,7 @@ class RunOrder:
     deadline: float
     network: tuple[str, ...] = ()
     source: str = ""
+    process: str = ""
 
     @property
     def endless(self) -> bool:

@@ -6,6 +6,8 @@ EndOthers         --->                           end all runs but these: nobody 
 
 The shared-state server counts the control parties of its lab. The first one calls its runs ``run-1``, ``run-2``, the
 second one ``run-2.1``, ``run-2.2``: a node that has played a run knows that it is over, and drops what comes for it.
+Where others start the processes of a lab in real time, the server may be another one, too, which counts anew, while
+the broker keeps messages: there the names have a mark, ``run-5f0c9a3e-1``.
 """
 
 from __future__ import annotations
@@ -25,11 +27,15 @@ ANSWER_WITHIN: Final = 10.0
 
 
 class Succession:
-    """The place of the control party that uses ``office`` and ``oracle`` among those of its lab."""
+    """The place of the control party that uses ``office`` and ``oracle`` among those of its lab.
 
-    def __init__(self, office: PostOffice, oracle: OracleClient) -> None:
+    ``mark``: what no other control party has, empty where counting is enough.
+    """
+
+    def __init__(self, office: PostOffice, oracle: OracleClient, mark: str) -> None:
         self._office = office
         self._oracle = oracle
+        self._mark = mark
         self._before: int | None = None
         self._sessions = 0
 
@@ -42,6 +48,8 @@ class Succession:
     async def name(self, kind: str, number: int) -> str:
         """Name a session of this control party's, as no other one does."""
         before = await self.before()
+        if self._mark:
+            return f"{kind}-{self._mark}-{number}"
         return f"{kind}-{before + 1}.{number}" if before else f"{kind}-{number}"
 
     async def end_others(self, nodes: Collection[str], runs: Collection[str], reason: str) -> set[str]:
