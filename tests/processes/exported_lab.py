@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -138,6 +139,7 @@ class ExportedLab:
         told = service.secrets[service.name]
         match service.name:
             case "broker":
+                shutil.rmtree(self._folder("broker"))  # a container that is started again finds its own empty
                 here = {
                     "host": _HERE,
                     "port": self._ports["broker"],

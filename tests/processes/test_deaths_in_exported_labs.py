@@ -99,7 +99,7 @@ def test_a_control_party_that_comes_back_finds_the_lab_as_its_file_says(row: Row
     row.done(*SHORT)
     row.done(*SHORT, "--role", "alice=carol", "--role", "bob=bob")
     assert time.monotonic() - began < 20
-    assert row.done("eve", "ls", "--json").document["eavesdroppers"] == []
+    assert row.done("eve", "ls", "--json").document["eves"] == []
     assert [link["up"] for link in row.done("link", "ls", "--json").document["links"]] == [True, True]
     assert [(event["link"], event["up"]) for event in row.events("link.set")] == [
         ("bob-carol", False),
