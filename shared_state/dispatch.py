@@ -71,7 +71,8 @@ class Dispatch:
         }  # fmt: skip
         self._views: Mapping[str, Callable[..., Any]] = {
             "discard_handed_over": nature.discard_handed_over,
-            "discard_run": nature.discard_run, "set_tap": links.ends.set_tap, "now": self.now,
+            "discard_run": nature.discard_run, "discard_others": nature.discard_others,
+            "set_tap": links.ends.set_tap, "now": self.now,
         }  # fmt: skip
 
     def post(self, request: Request, values: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -149,6 +149,10 @@ class OracleClient(Party):
     async def discard_run(self, run: str) -> int:
         """Trace out all that was handed over of a run and its parts, ``run/...``; return how many qubits."""
         return integer(await self._line.ask("discard_run", run))
+
+    async def discard_others(self, runs: Collection[str]) -> int:
+        """Trace out all that was handed over but what is of ``runs`` and their parts; return how many qubits."""
+        return integer(await self._line.ask("discard_others", list(runs)))
 
     async def set_tap(self, name: str, enabled: bool) -> None:
         """Attach or detach an eavesdropper; it acts on what enters the fibre from now on."""

@@ -118,6 +118,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "pair_fidelities": Operation({"node": name, "batch": qubit}, role="oracle"),
     "discard_handed_over": Operation({"qubits": qubits}, role="oracle"),
     "discard_run": Operation({"run": name}, role="oracle"),
+    "discard_others": Operation({"runs": texts}, role="oracle"),
     "tap_report": Operation({"name": name}, role="oracle"),
     "set_tap": Operation({"name": name, "enabled": flag}, role="oracle"),
     "set_link": Operation({"at": time, "name": name, "up": flag}, role="oracle"),

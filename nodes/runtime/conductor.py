@@ -174,9 +174,10 @@ class Conductor:
             if not new or not (self._broker_lost_mail or await self._succession.before()):
                 return
             async with self._time_held(if_virtual=True):
-                runs = self._conducted.keys() - self._called_off
-                visits = () if self._hosting is None else self._hosting.runs()
-                await self._succession.end_others(new, [*runs, *visits], "nobody conducts it any more")
+                runs = sorted(self._conducted.keys() - self._called_off)
+                runs += [] if self._hosting is None else self._hosting.runs()
+                await self._succession.end_others(new, runs, "nobody conducts it any more")
+                await self._oracle.discard_others(runs)
 
     async def _meet_those_who_come(self) -> None:
         while True:
@@ -496,6 +497,8 @@ class Conductor:
     async def _end_everywhere(self, run: str, parts: Mapping[str, str], reason: str) -> None:
         if self._abandoned:
             return
+        if run in self._called_off:
+            self._office.listen_again(run)  # the nodes are there, and say when they have ended it
         there = [node for node in parts if self._states.get(node) != "left"]
         async with self._time_held(if_virtual=bool(reason)), asyncio.TaskGroup() as group:
             for node in there:

@@ -401,6 +401,11 @@ class PostOffice:
             if whose == sender and _belongs(each, session):
                 box.changed.set()
 
+    def listen_again(self, run: str) -> None:
+        """Wait again, in the sessions of a run, for those with whom it was hung up."""
+        if (mail := self._runs.get(run)) is not None:
+            mail.over.clear()
+
     def begin_run(self, run: str, members: Collection[str]) -> None:
         """Take part in a run with ``members``: its mail is kept until ``end_run``, nobody else's is accepted."""
         self._runs.setdefault(run, _RunMail(self.name)).members = frozenset(members)
