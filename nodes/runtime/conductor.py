@@ -36,6 +36,8 @@ from shared_state.oracle import Census, OracleClient
 
 _CLEANUP_DEADLINE = 10.0
 _REROUTING_DEADLINE = 10.0
+_ROLES_FIRST = 1.0
+"""Wall seconds: a role that waits in vain for one who does not begin knows for what, and is heard before."""
 
 Route = Callable[[str, str], Sequence[str]]
 """The chain of nodes along which two nodes make pairs, both ends included; raises when there is none."""
@@ -456,7 +458,7 @@ class Conductor:
     async def _hear(self, run: str, node: str, deadline: float, take: Callable[[str], None]) -> float:
         """Hear that a node has its part, as all have said already in virtual time, and then ``_listen``."""
         if self._oracle.mode != "virtual":
-            await self._begun(run, node, deadline, needed=True)
+            await self._begun(run, node, deadline + _ROLES_FIRST, needed=True)
         return await self._listen(run, node, take)
 
     async def _hear_relay(self, run: str, node: str) -> None:

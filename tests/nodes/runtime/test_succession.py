@@ -125,7 +125,9 @@ async def test_where_the_server_may_be_another_one_too_runs_bear_a_mark(mode: Cl
 async def test_an_order_that_nobody_answers_ends_the_run_when_its_deadline_has_passed(
     mode: ClockMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.runtime.conductor._CLEANUP_DEADLINE", 0.2)  # nor does it say that it has ended it
+    monkeypatch.setattr(
+        "nodes.runtime.conductor._CLEANUP_DEADLINE", 0.2
+    )  # nor does it say that it has ended it
     lost: list[Envelope] = []
 
     def lose(envelope: Envelope) -> list[Envelope]:
