@@ -5,6 +5,7 @@ Of that nothing is changed but where a party is found, and where it keeps its fi
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploy.elsewhere import ControlConfig
 from deploy.exports.bundle import Service, bundle
@@ -95,8 +96,14 @@ class ExportedLab:
         oracle = await OracleClient.connect(
             access.host, access.port, lab=config.lab, name="control", token=access.secret, tls=access.tls
         )
+        wire: Any = oracle._line._wire
+        socket_of_it = wire.get_extra_info("socket")
         async with oracle:
-            return await oracle.census()
+            census = await oracle.census()
+        async with asyncio.timeout(5):
+            while socket_of_it.fileno() >= 0:  # noqa: ASYNC110 - nothing tells that TLS has ended
+                await asyncio.sleep(0.01)
+        return census
 
     def send(self, name: str, what: signal.Signals) -> None:
         """Send a signal to a party."""
