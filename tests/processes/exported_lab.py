@@ -97,11 +97,11 @@ class ExportedLab:
             access.host, access.port, lab=config.lab, name="control", token=access.secret, tls=access.tls
         )
         wire: Any = oracle._line._wire
-        socket_of_it = wire.get_extra_info("socket")
+        connection = wire.get_extra_info("socket")
         async with oracle:
             census = await oracle.census()
         async with asyncio.timeout(5):
-            while socket_of_it.fileno() >= 0:  # noqa: ASYNC110 - nothing tells that TLS has ended
+            while connection.fileno() >= 0:  # noqa: ASYNC110 - nothing tells that TLS has ended
                 await asyncio.sleep(0.01)
         return census
 
