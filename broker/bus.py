@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from broker.announcement import Announcement
 from broker.envelope import Envelope
 
-__all__ = ["Announcement", "Bus", "Delivery"]
+__all__ = ["Announcement", "Bus", "Content", "Delivery", "MailLost"]
+
+
+@dataclass(frozen=True, slots=True)
+class MailLost:
+    """The broker has come back without what it had kept for this party: what was sent to it may be lost."""
+
+
+Content: TypeAlias = Envelope | Announcement | MailLost
+"""What arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +28,7 @@ class Delivery:
     It may come twice: ``broker.inbox.Sequencer`` drops what was seen before.
     """
 
-    content: Envelope | Announcement
+    content: Content
     acknowledge: Callable[[], None]
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
 from broker.announcement import STATUS, Announcement, decode_announcement, encode_announcement
-from broker.bus import Delivery
+from broker.bus import Delivery, MailLost
 from broker.envelope import Envelope, decode, encode
 from broker.errors import (
     BrokerError,
@@ -42,7 +42,8 @@ class MqttBus:
     long a dead connection goes unnoticed. ``announcements`` subscribes to those of the whole lab, this
     party's own included; ``statuses`` to no others than who is there and who is not. What arrives and is no
     envelope, or a forged one, or was kept by the broker and is no status, is dropped and recorded as
-    ``bus.rejected``. ``clock`` gives the time of the records, by default the event loop's.
+    ``bus.rejected``. ``MailLost`` comes after an outage in which the broker has forgotten this party. ``clock``
+    gives the time of the records, by default the event loop's.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class MqttBus:
         self._failure: BrokerError | None = None
         self._status: bytes | None = None
         self._closing = False
+        self._subscribed = False
 
     @property
     def name(self) -> str:
@@ -146,7 +148,10 @@ class MqttBus:
         """Connect, subscribe and stay until the connection is lost."""
         will = encode_announcement(Announcement(self._name, STATUS, {"state": "lost"}))
         async with Connection(self._account, (self._topic(STATUS), will), self._arrived) as connection:
+            if self._subscribed and not connection.resumed:
+                self._arrivals.put_nowait(Delivery(MailLost(), lambda: None))
             await connection.subscribe(self._filters)
+            self._subscribed = True
             if self._closing:  # Python 3.11 forgets a cancellation that meets the end of a ``wait_for``
                 return
             self._connection = connection

@@ -59,11 +59,13 @@ class Connection:
     ``arrived`` is called for each message, in the broker's order. A message is confirmed to the broker only
     when its ``acknowledge`` is called; what is left unconfirmed bounds how much the broker sends ahead.
     ``will`` is the topic and payload that the broker publishes, retained, when the connection breaks.
+    ``resumed`` tells whether the broker has kept subscriptions and messages from an earlier connection.
 
     Entering raises ``BrokerUnreachable`` or ``BrokerRefused``.
     """
 
     def __init__(self, account: Account, will: tuple[str, bytes], arrived: Callable[[Arrival], None]) -> None:
+        self.resumed = False
         self._account = account
         self._loop = asyncio.get_running_loop()
         self._gone = asyncio.Event()
@@ -89,6 +91,9 @@ class Connection:
         self._paho = self._client._client
         self._paho.manual_ack_set(True)
         self._paho.on_socket_register_write = self._register_write
+        self._paho.on_connect = (
+            self._note_connected
+        )  # the library does not tell whether the broker knew this party
 
     async def __aenter__(self) -> Self:
         try:
@@ -160,6 +165,10 @@ class Connection:
         finally:
             self._lose()
         return "closed"
+
+    def _note_connected(self, client: Any, data: Any, flags: Any, code: Any, properties: Any = None) -> None:
+        self.resumed = flags.session_present
+        self._client._on_connect(client, data, flags, code, properties)
 
     def _overslept(self, scope: asyncio.Timeout) -> bool:
         """Tell whether a deadline has passed while this process was stopped, and nobody looked what had come."""

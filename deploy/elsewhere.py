@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ class Elsewhere:
         self._config = config
         self.children: Mapping[str, Child] = {}
         self.homes: Path | None = None
+        self.mark = secrets.token_hex(4) if config.mode == "real-time" else ""
 
     async def __aenter__(self) -> Self:
         return self

@@ -259,7 +259,6 @@ class Laboratory(Faults):
             self._conductor, self.plan.key_links, self._warn, partial(self._levels.filled, self.plan)
         )
         attend(self._trouble.noting(self._conductor.serve))
-        attend(self._trouble.noting(self._interventions.serve))
         if (routing := await self._take_routing()) is not None:
             attend(self._trouble.noting(routing))
         for node in self.plan.nodes.values():
@@ -270,6 +269,8 @@ class Laboratory(Faults):
                 await asyncio.sleep(0)  # each takes a moment, in which nobody else gets on with anything
         await self._open_door()
         await self._trouble.unless(self._nodes_ready())
+        await self._trouble.unless(self._take_over())
+        attend(self._trouble.noting(self._interventions.serve))
         deaths = Deaths(
             self.plan, self.premises, self._conductor, self._processes, self._start_again, self._warn
         )
@@ -310,6 +311,7 @@ class Laboratory(Faults):
             self.plan.external,
             self._external.visited,
             lambda node: self._interventions.came(node),
+            self.premises.mark,
         )
         self._processes = NodeProcesses(self.plan.nodes, self.premises, self._conductor, self._start_again)
         self._resources.push_async_callback(self._processes.release_all)
@@ -322,6 +324,11 @@ class Laboratory(Faults):
             self._survey,
             self._warn,
         )
+
+    async def _take_over(self) -> None:
+        """Let the lab be as its file says, if another control party has conducted it before."""
+        if await self._conductor.take_over():
+            await self._interventions.succeed()
 
     async def _take_routing(self) -> Callable[[], Coroutine[Any, Any, None]] | None:
         """Begin to answer for routing, or tell a program of somebody else's how to: in a file of the user's alone."""

@@ -29,10 +29,12 @@ class Premises(Protocol):
     """The servers and nodes of a lab. Use as an async context manager: entered, both servers serve.
 
     ``homes``: the folder with the nodes' directories, through which files reach nodes that do not see the host's; None
-    where they do, and where there is no such way.
+    where they do, and where there is no such way. ``mark``: what no other control party of the lab has in the names of
+    its runs, empty where these are the same each time.
     """
 
     homes: Path | None
+    mark: str
 
     async def __aenter__(self) -> Self:
         """Bring the servers up, or find them up. Raise ``ProcessDied`` or ``LabFailed``."""
@@ -86,6 +88,7 @@ class OwnPremises:
         self._record = record
         self.launcher = launcher
         self.credentials = Credentials(plan, launcher.broker, launcher.state)
+        self.mark = ""
         self._homes = directory / HOMES
         self.homes = None if plan.launcher == "process" else self._homes
         self._resources = AsyncExitStack()

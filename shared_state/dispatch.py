@@ -64,14 +64,15 @@ class Dispatch:
             "measure_pulses": links.light.measure_pulses, "measure_train": links.trains.measure,
             "measure_directly": links.direct.measure,
         }  # fmt: skip
-        outside = Intervening(links, turns, narrator, self._plan_refusal)
+        self.outside = outside = Intervening(links, turns, narrator, self._plan_refusal)
         self._interventions: Mapping[str, Callable[..., None]] = {
             "set_link": outside.set_link, "change_link": outside.change_link,
             "attach_tap": outside.attach_tap, "detach_tap": outside.detach_tap,
         }  # fmt: skip
         self._views: Mapping[str, Callable[..., Any]] = {
             "discard_handed_over": nature.discard_handed_over,
-            "discard_run": nature.discard_run, "set_tap": links.ends.set_tap, "now": self.now,
+            "discard_run": nature.discard_run, "discard_others": nature.discard_others,
+            "set_tap": links.ends.set_tap, "now": self.now,
         }  # fmt: skip
 
     def post(self, request: Request, values: Mapping[str, Any]) -> None:

@@ -76,6 +76,21 @@ class Intervening:
         link = self._links.ends.detach_tap(name)
         self._tell(who, at, link, "tap.detached", {"tap": name, "link": link})
 
+    def undo(self, who: str, at: float) -> None:
+        """Let all links and eavesdroppers be as they were when the world began."""
+        ends = self._links.ends
+        for name in ends.newcomers():
+            self.detach_tap(who, at, name)
+        for name, tap in ends.nature.world.taps.items():
+            if ends.is_enabled(name) != tap.enabled:
+                ends.set_tap(name, tap.enabled)
+                self._tell(who, at, tap.link, "tap.set", {"tap": name, "enabled": tap.enabled})
+        for name, devices in ends.nature.world.links.items():
+            if ends.links[name] != devices:
+                self.change_link(who, at, name, devices)
+            if name in ends.down:
+                self.set_link(who, at, name, True)
+
     def _moment(self, link: str, at: float) -> float:
         takes_turns = any(node in self._turns for node in self._links.ends.links[link].endpoints)
         return self._turns.now if takes_turns else at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -150,6 +150,10 @@ class OracleClient(Party):
         """Trace out all that was handed over of a run and its parts, ``run/...``; return how many qubits."""
         return integer(await self._line.ask("discard_run", run))
 
+    async def discard_others(self, runs: Collection[str]) -> int:
+        """Trace out all that was handed over but what is of ``runs`` and their parts; return how many qubits."""
+        return integer(await self._line.ask("discard_others", list(runs)))
+
     async def set_tap(self, name: str, enabled: bool) -> None:
         """Attach or detach an eavesdropper; it acts on what enters the fibre from now on."""
         await self._line.ask("set_tap", name, enabled)
@@ -181,6 +185,14 @@ class OracleClient(Party):
     async def detach_tap(self, name: str) -> None:
         """Let an eavesdropper go for good, with its books."""
         await self._line.ask("detach_tap", await self.now(), name)
+
+    async def take_over(self) -> int:
+        """Be the lab's control party from now on; return how many there were before.
+
+        What they have done to links and eavesdroppers is undone, and told to the record: all are as in the lab file.
+        Whoever asks again in the same session gets the same answer, and nothing is undone.
+        """
+        return integer(await self._line.ask("take_over", await self.now()))
 
     async def intervene(self, at: float, what: str, arguments: str) -> None:
         """Tell the record what is done to the lab from outside, so that it can be done again."""

@@ -44,6 +44,7 @@ class Standing:
         self._closing_record: list[Request] = []
         self._awaiting_loss: list[Request] = []
         self._ended_turns: dict[str, int] = {}
+        self._control_parties: dict[str, int] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
 
     def begin(self, role: Literal["node", "oracle"], name: str, identity: str) -> Session:
@@ -156,6 +157,8 @@ class Standing:
             session.answer(number, self._census())
         elif word == "turn":
             self._end_turn(request, values)
+        elif word == "take_over":
+            session.answer(number, self._take_over(session, values["at"]))
         elif word in ("told", "events"):
             raise BadRequest(
                 "this server keeps no events for who asks: 'events_kept' in its configuration is 0."
@@ -170,6 +173,15 @@ class Standing:
             self._dispatch.answer(request, values, run)
         if word == "bye":
             self.end(session, by_itself=True)
+
+    def _take_over(self, session: Session, at: float) -> int:
+        """Let a session be the control party's; return how many there were before, whose doings are undone."""
+        parties = self._control_parties
+        if session.identity not in parties:
+            parties[session.identity] = len(parties)
+            if len(parties) > 1:
+                self._dispatch.outside.undo(session.name, at)
+        return parties[session.identity]
 
     def _end_turn(self, request: Request, values: dict[str, Any]) -> None:
         """End a node's turn, unless there is something that it had not heard when it did so."""

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -30,11 +30,14 @@ from nodes.runtime.orders import (
 )
 from nodes.runtime.programs import Program, Scalar, load, source_of
 from nodes.runtime.returns import unpack
+from nodes.runtime.succession import Succession
 from shared_state.errors import ServerLost, SharedStateError
 from shared_state.oracle import Census, OracleClient
 
 _CLEANUP_DEADLINE = 10.0
 _REROUTING_DEADLINE = 10.0
+_ROLES_FIRST = 1.0
+"""Wall seconds: a role that waits in vain for one who does not begin knows for what, and is heard before."""
 
 Route = Callable[[str, str], Sequence[str]]
 """The chain of nodes along which two nodes make pairs, both ends included; raises when there is none."""
@@ -79,7 +82,7 @@ class Conductor:
 
     ``on_lag`` hears, in real time, how far each node lags behind the lab's clock, ``on_keys`` what it has in store.
     ``visitors``: the nodes of somebody's own, which act by themselves; ``on_visit`` hears that it has come,
-    ``on_ready`` that any node has said that it is ready.
+    ``on_ready`` that any node has said that it is ready. ``mark``: see ``nodes.runtime.succession.Succession``.
     """
 
     def __init__(
@@ -94,24 +97,43 @@ class Conductor:
         visitors: Sequence[str] = (),
         on_visit: Callable[[str], None] = lambda node: None,
         on_ready: Callable[[str], None] = lambda node: None,
+        mark: str = "",
     ) -> None:
         self._on_ready = on_ready
         self._oracle = oracle
         self._route = route
         self._nodes = tuple(nodes)
-        self._office = PostOffice(bus, lab, self._note_status, on_lag, on_keys=on_keys)
+        self._office = PostOffice(
+            bus, lab, self._note_status, on_lag, on_keys=on_keys, on_mail_lost=self._note_mail_lost
+        )
         self._states: dict[str, str] = {}
         self._state_changed = asyncio.Event()
         self._runs = 0
         self._abandoned = False
         self._given_up: dict[str, str] = {}
+        self._conducted: dict[str, Collection[str]] = {}
+        self._succession = Succession(self._office, oracle, mark)
+        self._met: set[str] = set()
+        self._meeting = asyncio.Lock()
+        self._came: asyncio.Queue[str] = asyncio.Queue()
+        self._processes: dict[str, str] = {}
+        self._called_off: set[str] = set()
+        self._broker_lost_mail = False
         self._begins = asyncio.Lock()
         self._reroutings = 0
         self._visitors = frozenset(visitors)
         self._hosting: Hosting | None = None
         if visitors:
             self._hosting = Hosting(
-                self._office, oracle, visitors, self._nodes, self._begins, self._close_at, on_visit
+                self._office,
+                oracle,
+                visitors,
+                self._nodes,
+                self._begins,
+                self._close_at,
+                on_visit,
+                self._succession,
+                lambda node: self._meet([node]),
             )
 
     @property
@@ -124,11 +146,44 @@ class Conductor:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._office.sort())
             group.create_task(self._office.dispatch())
+            group.create_task(self._meet_those_who_come())
             if self._oracle.mode == "virtual":
                 group.create_task(self._hear_of_losses())
             if self._hosting is not None:
                 group.create_task(self._hosting.serve())
             raise await self._oracle.lost
+
+    async def take_over(self) -> bool:
+        """Be the lab's control party from now on; tell whether there was another one before.
+
+        Then its runs are ended at all nodes that are there, and will be at those that come, and what it has done to
+        links and by eavesdroppers is undone.
+        """
+        if not await self._succession.before():
+            return False
+        await self._meet([node for node in self._nodes if self._states.get(node) == "ready"])
+        return True
+
+    async def _meet(self, nodes: Collection[str]) -> None:
+        """Let nodes that may take part in runs which nobody conducts end these; each is met once.
+
+        Those are the runs of another control party before this one, and such as were called off while the broker was
+        away. In virtual time nobody goes on meanwhile.
+        """
+        async with self._meeting:
+            new = [node for node in nodes if node not in self._met]
+            self._met |= set(new)
+            if not new or not (self._broker_lost_mail or await self._succession.before()):
+                return
+            async with self._time_held(if_virtual=True):
+                runs = sorted(self._conducted.keys() - self._called_off)
+                runs += [] if self._hosting is None else self._hosting.runs()
+                await self._succession.end_others(new, runs, "nobody conducts it any more")
+                await self._oracle.discard_others(runs)
+
+    async def _meet_those_who_come(self) -> None:
+        while True:
+            await self._meet([await self._came.get()])
 
     async def _hear_of_losses(self) -> None:
         """Take note of nodes whose turn has lasted too long: their runs are called off, though their processes live."""
@@ -172,7 +227,7 @@ class Conductor:
     async def reroute(self, orders: Mapping[str, ChangeChannels]) -> set[str]:
         """Change the classical channels of nodes; return those that have not done so: not there, or silent for 10 s."""
         self._reroutings += 1
-        session = f"rerouting-{self._reroutings}"
+        session = await self._succession.name("rerouting", self._reroutings)
         there = [node for node in orders if self._states.get(node) == "ready"]
         silent = set(orders) - set(there)
         now = await self._oracle.now()
@@ -219,9 +274,7 @@ class Conductor:
         if program.asks_network:
             network = tuple(node for node in self._nodes if self._states.get(node) == "ready")
             parts |= {node: "" for node in network if node not in parts}
-        self._runs += 1
-        run = f"run-{self._runs}"
-        self._office.begin_run(run, parts)
+        run = await self._begin_run(parts)
         judge = Judge(program, self._oracle)
         started = time.monotonic()
         reason = "the lab called it off"
@@ -248,6 +301,14 @@ class Conductor:
             wall=time.monotonic() - started,
         )
 
+    async def _begin_run(self, parts: Collection[str]) -> str:
+        """Name a run, and keep its mail."""
+        self._runs += 1
+        run = await self._succession.name("run", self._runs)
+        self._office.begin_run(run, parts)
+        self._conducted[run] = parts
+        return run
+
     def _check_connected(self, nodes: Collection[str]) -> None:
         """Raise ``RunFailed`` when one of these is somebody's own and is not connected."""
         for node in nodes:
@@ -267,15 +328,13 @@ class Conductor:
         source = request.source or source_of(request.program)
         program = load(request.program, source).cast(request.roles)
         parts = {node: role for role, node in request.roles.items()}
-        self._runs += 1
-        run = f"run-{self._runs}"
-        self._office.begin_run(run, parts)
+        run = await self._begin_run(parts)
         reason = "the lab called it off"
         try:
             await self._order(run, request, source, parts, (), (), await self._oracle.now())
             async with asyncio.TaskGroup() as group:
                 for node, role in parts.items():
-                    group.create_task(self._attend(run, node, role, hear))
+                    group.create_task(self._attend(run, node, role, request.deadline, hear))
         except BaseExceptionGroup as failures:
             failure = root_cause(failures)
             reason = str(failure)
@@ -287,8 +346,11 @@ class Conductor:
             await self._close(run, parts, reason)
         raise RunFailed(next(iter(parts)), "ProgramInvalid", f"{program.name} ended, and was to go on")
 
-    async def _attend(self, run: str, node: str, role: str, hear: Callable[[str, object], None]) -> None:
+    async def _attend(
+        self, run: str, node: str, role: str, deadline: float, hear: Callable[[str, object], None]
+    ) -> None:
         """Hear what a standing role yields until it ends."""
+        await self._begun(run, node, deadline, needed=True)
         await self._listen(run, node, lambda returned: hear(role, unpack(returned)[0]))
 
     async def _begin(
@@ -333,9 +395,10 @@ class Conductor:
         started_at: float,
     ) -> None:
         for node, role in parts.items():
-            order = codec.fields_of(_order(run, request, source, role, paths, network, started_at))
+            order = _order(run, request, source, role, paths, network, started_at)
+            body = codec.fields_of(replace(order, process=self._office.processes.get(node, "")))
             try:
-                await self._office.send(node, run, PROTOCOL, "RunOrder", order, started_at, started_at)
+                await self._office.send(node, run, PROTOCOL, "RunOrder", body, started_at, started_at)
             except PeerGone as gone:
                 if role or node not in network:
                     raise RunFailed(node, "PeerGone", "its process has ended") from gone
@@ -343,10 +406,23 @@ class Conductor:
     async def _begun(self, run: str, node: str, deadline: float, *, needed: bool) -> None:
         try:
             await self._office.receive(node, run, "that it has its part", deadline)
-        except (PeerGone, DeadlinePassed) as error:
-            if not needed and isinstance(error, PeerGone):
-                return
-            raise RunFailed(node, type(error).__name__, str(error)) from error
+        except PeerGone as gone:
+            if needed:
+                raise self._gone(run, node) from gone
+        except DeadlinePassed as late:
+            told = (
+                f"it has not answered the order of the control party within {deadline:g} s: its process is stopped or "
+                "busy, or does not hear the broker; see its log"
+            )
+            raise RunFailed(node, "DeadlinePassed", told) from late
+
+    def _gone(self, run: str, node: str) -> RunFailed:
+        if run in self._called_off:
+            told = "the broker was started again meanwhile, and reports of this run may be lost; run it again"
+            return RunFailed(node, "MailLost", told)
+        return RunFailed(
+            node, "PeerGone", self._given_up.get(node, "the process ended while it played its part")
+        )
 
     async def _follow(
         self,
@@ -365,7 +441,7 @@ class Conductor:
         try:
             async with asyncio.TaskGroup() as group:
                 ends = [
-                    group.create_task(self._listen(run, node, partial(judge.take, role)))
+                    group.create_task(self._hear(run, node, request.deadline, partial(judge.take, role)))
                     for node, role in parts.items()
                     if node not in relays
                 ]
@@ -378,6 +454,12 @@ class Conductor:
         except BaseExceptionGroup as failures:
             raise root_cause(failures) from failures
         return max(end.result() for end in ends)
+
+    async def _hear(self, run: str, node: str, deadline: float, take: Callable[[str], None]) -> float:
+        """Hear that a node has its part, as all have said already in virtual time, and then ``_listen``."""
+        if self._oracle.mode != "virtual":
+            await self._begun(run, node, deadline + _ROLES_FIRST, needed=True)
+        return await self._listen(run, node, take)
 
     async def _hear_relay(self, run: str, node: str) -> None:
         """Raise ``RunFailed`` when a relay of the network fails; that it leaves is no failure."""
@@ -395,8 +477,7 @@ class Conductor:
             try:
                 report = await self._office.receive(node, run, "its report", None)
             except PeerGone as gone:
-                ended = "the process ended while it played its part"
-                raise RunFailed(node, "PeerGone", self._given_up.get(node, ended)) from gone
+                raise self._gone(run, node) from gone
             match report.kind:
                 case "RoundsPlayed":
                     for returned in codec.build(RoundsPlayed, report.body).rounds:
@@ -409,8 +490,17 @@ class Conductor:
 
     async def _close(self, run: str, parts: Mapping[str, str], reason: str) -> None:
         """End the run everywhere and wait until nothing of it is left at any node that is still there."""
+        try:
+            await self._end_everywhere(run, parts, reason)
+        finally:
+            del self._conducted[run]
+            self._called_off.discard(run)
+
+    async def _end_everywhere(self, run: str, parts: Mapping[str, str], reason: str) -> None:
         if self._abandoned:
             return
+        if run in self._called_off:
+            self._office.listen_again(run)  # the nodes are there, and say when they have ended it
         there = [node for node in parts if self._states.get(node) != "left"]
         async with self._time_held(if_virtual=bool(reason)), asyncio.TaskGroup() as group:
             for node in there:
@@ -448,10 +538,31 @@ class Conductor:
     def _note_status(self, node: str, state: str) -> None:
         self._states[node] = state
         self._state_changed.set()
+        process = self._office.processes.get(node, "")
+        if state == "ready" and self._processes.setdefault(node, process) != process:
+            self._processes[node] = process
+            self._mourn_former(node)
         if self._hosting is not None:
             self._hosting.note(node, state)
         if state == "ready":
+            if self._broker_lost_mail:
+                self._came.put_nowait(node)
             self._on_ready(node)
+
+    def _mourn_former(self, node: str) -> None:
+        """Call off the runs of a node in whose place another process has come, which knows of none."""
+        for run, parts in self._conducted.items():
+            if node in parts:
+                self._office.hang_up(node, run)
+
+    def _note_mail_lost(self) -> None:
+        """Call off all runs: the broker has come back without what nodes had reported, or had been told, of them."""
+        self._broker_lost_mail = True
+        self._met.clear()
+        for run, parts in self._conducted.items():
+            self._called_off.add(run)
+            for node in parts:
+                self._office.hang_up(node, run)
 
 
 @contextmanager

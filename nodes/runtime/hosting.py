@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from nodes import codec
 from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import CONTROL, CONTROLLER, PROTOCOL, VISIT, RunOrder
+from nodes.runtime.succession import Succession
 from shared_state.errors import ServerLost
 from shared_state.oracle import OracleClient
 
@@ -38,7 +39,8 @@ class _Visit:
 class Hosting:
     """Orders the visits of ``visitors`` among the ``nodes`` of a lab; ``begins``: one run begins at a time.
 
-    ``on_visit`` hears of each visit that begins.
+    ``on_visit`` hears of each visit that begins. ``succession`` names them; ``meet`` lets a node that has come end what
+    is left of those that another control party has ordered.
     """
 
     def __init__(
@@ -50,7 +52,11 @@ class Hosting:
         begins: asyncio.Lock,
         close_at: CloseAt,
         on_visit: Callable[[str], None],
+        succession: Succession,
+        meet: Callable[[str], Coroutine[Any, Any, None]],
     ) -> None:
+        self._succession = succession
+        self._meet = meet
         self._office = office
         self._oracle = oracle
         self._visitors = frozenset(visitors)
@@ -74,6 +80,10 @@ class Hosting:
         elif node in self._nodes:
             self._news.put_nowait((node, state))
 
+    def runs(self) -> list[str]:
+        """Name the visits that are open."""
+        return [visit.run for visit in self._visits.values()]
+
     async def serve(self) -> None:
         """Order visits, and end them, until cancelled."""
         try:
@@ -85,6 +95,7 @@ class Hosting:
                         self._part(node, group)
                     if state == "ready" and node not in self._there:
                         self._there[node] = process
+                        await self._meet(node)
                         await self._welcome(node)
         except* ServerLost:
             pass  # who watches the connection tells
@@ -95,7 +106,7 @@ class Hosting:
     async def _welcome(self, node: str) -> None:
         """Begin the visit of a node, if it is one's own, and let it take part in those of the others."""
         if node in self._visitors:
-            run = f"{VISIT}-{next(self._numbers)}"
+            run = await self._succession.name(VISIT, next(self._numbers))
             self._visits[node] = _Visit(run, node)
             self._office.begin_run(run, {CONTROL, CONTROLLER, *self._nodes})
             await self._order(self._visits[node], list(self._there))
@@ -148,7 +159,7 @@ class Hosting:
         )
         for node in nodes:
             try:
-                body = codec.fields_of(order)
+                body = codec.fields_of(replace(order, process=self._office.processes.get(node, "")))
                 await self._office.send(node, visit.run, PROTOCOL, "RunOrder", body, now, now)
             except PeerGone:
                 visit.taking_part.discard(node)  # the news of it is on its way

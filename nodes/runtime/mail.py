@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from broker.bus import Announcement, Bus
+from broker.bus import Announcement, Bus, MailLost
 from broker.envelope import Envelope, encode
 from broker.errors import InboxOverflow
 from broker.inbox import Sequencer
@@ -113,7 +113,8 @@ class PostOffice:
 
     What the lab's control party sends goes to ``orders`` instead. ``on_status`` hears of every party's state,
     ``on_lag`` of what a node tells of its lag, ``on_arrival`` of each message from another node, in real time, and
-    ``on_keys`` of what a node tells of the keys that it has in store.
+    ``on_keys`` of what a node tells of the keys that it has in store, ``on_mail_lost`` of an outage of the broker over
+    which mail for this party may have been lost.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class PostOffice:
         on_lag: Callable[[str, LagFigures], None] = lambda party, figures: None,
         on_arrival: Callable[[Envelope], None] = lambda envelope: None,
         on_keys: Callable[[str, dict[str, Any]], None] = lambda party, told: None,
+        on_mail_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus = bus
         self._lab = lab
@@ -131,6 +133,7 @@ class PostOffice:
         self._on_lag = on_lag
         self._on_arrival = on_arrival
         self._on_keys = on_keys
+        self._on_mail_lost = on_mail_lost
         self._runs: dict[str, _RunMail] = {}
         self._ended: dict[str, None] = {}
         self._unread: Counter[str] = Counter()
@@ -267,6 +270,8 @@ class PostOffice:
                         self._on_lag(sender, figures)
                 case Announcement(sender, channel, body) if channel == KEYS:
                     self._on_keys(sender, body)
+                case MailLost():
+                    self._on_mail_lost()
                 case Envelope(protocol=protocol, session=session) as envelope if (
                     protocol in self._standing and ":" not in session
                 ):
@@ -395,6 +400,11 @@ class PostOffice:
         for (each, whose), box in mail.boxes.items():
             if whose == sender and _belongs(each, session):
                 box.changed.set()
+
+    def listen_again(self, run: str) -> None:
+        """Wait again, in the sessions of a run, for those with whom it was hung up."""
+        if (mail := self._runs.get(run)) is not None:
+            mail.over.clear()
 
     def begin_run(self, run: str, members: Collection[str]) -> None:
         """Take part in a run with ``members``: its mail is kept until ``end_run``, nobody else's is accepted."""

@@ -32,6 +32,8 @@ from nodes.runtime.orders import (
     PROTOCOL,
     ChangeChannels,
     ChannelsChanged,
+    EndOthers,
+    OthersEnded,
     PartBegun,
     PartPlayed,
     RoundsPlayed,
@@ -54,6 +56,8 @@ _REPORT_LENGTH = 64_000
 _REPORT_INTERVAL = 0.1
 _LONGEST_STORY = 4000
 _STOP_DEADLINE = 5.0
+_ENDING_DEADLINE = 8.0
+"""Wall seconds for what is left of runs that nobody conducts any more: less than the control party waits."""
 _LAG_INTERVAL = 1.0
 """So often, in wall seconds, the lag is announced while a part is played; and once more at its end."""
 
@@ -91,6 +95,8 @@ class Node:
         self._behind = False
         self._office = PostOffice(bus, lab, on_arrival=self._measure_arrival)
         self._parts: dict[str, _Part] = {}
+        self._closing: set[str] = set()
+        self._process = os.urandom(4).hex()
         self.visits = Visits(surroundings.name)
         self._memories = MemoryBudget(surroundings.memories)
         for_keys = {
@@ -136,27 +142,33 @@ class Node:
                 group.create_task(self._turns.serve())
             group.create_task(self._keys.serve())
             await self._keys.listening.wait()
-            await self._bus.announce("status", {"state": "ready", "process": os.urandom(4).hex()})
+            await self._bus.announce("status", {"state": "ready", "process": self._process})
             self._note("node.ready")
             ready()
             while True:
                 envelope = await self._office.orders.get()
                 match envelope.kind:
                     case "RunOrder" if envelope.session not in self._parts:
-                        await self._begin(self._stage(codec.build(RunOrder, envelope.body)), group)
+                        order = codec.build(RunOrder, envelope.body)
+                        if order.process in ("", self._process):
+                            await self._begin(self._stage(order), group)
                     case "ChangeChannels":
-                        order = codec.build(ChangeChannels, envelope.body)
-                        await self._rerouting.carry_out(order, envelope.sent_at)
-                        await self._confirm(envelope.session)
+                        change = codec.build(ChangeChannels, envelope.body)
+                        await self._rerouting.carry_out(change, envelope.sent_at)
+                        await self._confirm(envelope.session, ChannelsChanged())
+                    case "EndOthers":
+                        group.create_task(
+                            self._end_others(envelope.session, codec.build(EndOthers, envelope.body))
+                        )
                     case "RunOver":
                         group.create_task(self._close(envelope.session, codec.build(RunOver, envelope.body)))
 
     def _now(self) -> float:
         return self._client.now() if self._turns is None else self._turns.now
 
-    async def _confirm(self, session: str) -> None:
-        """Tell control that the channels have changed."""
-        kind, body = codec.kind_of(done := ChannelsChanged()), codec.fields_of(done)
+    async def _confirm(self, session: str, done: ChannelsChanged | OthersEnded) -> None:
+        """Tell control that an order which belongs to no run has been carried out."""
+        kind, body = codec.kind_of(done), codec.fields_of(done)
         await self._office.send(CONTROL, session, PROTOCOL, kind, body, 0.0, 0.0)
         self._office.end_run(session)
 
@@ -188,6 +200,7 @@ class Node:
         order, turns = stage.order, self._turns
         self._office.begin_run(order.run, order.members)
         if turns is None:
+            await self._report(stage, PartBegun())
             self._parts[order.run] = _Part(stage, group.create_task(self._play(stage)))
             self.visits.begin(stage)
             return
@@ -337,8 +350,22 @@ class Node:
         await self._report(stage, PartPlayed(stage.clock.now(), cause, message))
 
     async def _close(self, run: str, over: RunOver) -> None:
+        self._closing.add(run)
         with suppress(ServerLost):  # who watches the connection tells
             await self._end_part(run, over)
+        self._closing.discard(run)
+
+    async def _end_others(self, session: str, order: EndOthers) -> None:
+        """End the parts in all runs but those of an order.
+
+        What a program of one's own has got in the visit of another node is not waited for: it is still its own.
+        """
+        others = self._parts.keys() - set(order.runs) - self._closing
+        async with asyncio.TaskGroup() as group:
+            ending = [group.create_task(self._close(run, RunOver(order.reason))) for run in others]
+            if ending:
+                await asyncio.wait(ending, timeout=_ENDING_DEADLINE)
+            await self._confirm(session, OthersEnded())
 
     async def _end_part(self, run: str, over: RunOver) -> None:
         part = self._parts.get(run)

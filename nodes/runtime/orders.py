@@ -2,13 +2,15 @@
 
 control                                node
 RunOrder          --->                           play a role, or relay, in a run
-                  <---                 PartBegun      in virtual time: ready for control to let time go on
+                  <---                 PartBegun      it has its part; in virtual time, control may let time go on
                   <---                 RoundsPlayed   as rounds end, several at a time
                   <---                 PartPlayed     when all rounds are over, or why they are not
 RunOver           --->                           stop if you still play, clean up, forget the run
                   <---                 RunClosed      nothing of the run is left here
 ChangeChannels    --->                           messages go other ways from now on, or wait for a partition to heal
                   <---                 ChannelsChanged
+EndOthers         --->                           nobody conducts any other runs than these: end them
+                  <---                 OthersEnded
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class RunOrder:
     ``roles`` are (role, node) pairs; ``parameters`` is a JSON object; ``started_at`` is the emulated start time;
     ``deadline`` bounds every single wait in wall seconds. ``network``: the nodes that make pairs on demand in this run;
     one without a role has played its part at once and relays until the run is over. ``source``: the text of the
-    program's file, which not every node can read; empty for a program by name.
+    program's file, which not every node can read; empty for a program by name. ``process``: the one that the node was
+    when it was chosen, as its status names it; another one, to which the broker brings what it had kept, does nothing.
     """
 
     run: str
@@ -70,6 +73,7 @@ class RunOrder:
     deadline: float
     network: tuple[str, ...] = ()
     source: str = ""
+    process: str = ""
 
     @property
     def endless(self) -> bool:
@@ -101,7 +105,7 @@ class RunOrder:
 
 @dataclass(frozen=True, slots=True)
 class PartBegun:
-    """This node begins its part at the time of the order, as soon as time goes on. In virtual mode only."""
+    """This node has its part, and begins it: in virtual mode at the time of the order, as soon as time goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +157,16 @@ class ChangeChannels:
 @dataclass(frozen=True, slots=True)
 class ChannelsChanged:
     """The order has been carried out; in virtual time the server knows what comes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndOthers:
+    """Nobody conducts any other ``runs`` than these, visits among them; ``reason`` says why others are called off."""
+
+    runs: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OthersEnded:
+    """This node holds nothing of other runs any more, but for what a program of one's own still has in its hands."""

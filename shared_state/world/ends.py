@@ -136,6 +136,15 @@ class Ends:
         self._check_tap(name)
         self._taps[name] = replace(self._taps[name], enabled=enabled)
 
+    def is_enabled(self, name: str) -> bool:
+        """Tell whether an eavesdropper is attached."""
+        self._check_tap(name)
+        return self._taps[name].enabled
+
+    def newcomers(self) -> list[str]:
+        """Return the eavesdroppers that the lab file does not know."""
+        return [name for name in self._taps if name not in self.nature.world.taps]
+
     def attach_tap(self, name: str, tap: TapConfig) -> None:
         """Add an eavesdropper. Raises BadRequest where it does not fit."""
         if name in self._taps:

@@ -246,6 +246,14 @@ class Nature:
             self.drop(holding)
         return len(holdings)
 
+    def discard_others(self, runs: Sequence[str]) -> int:
+        """Trace out what the referee holds of any other runs than these; return how many qubits. Oracle only."""
+        kept = {holding.label for run in runs for holding in self.ledger.of_referee(run)}
+        others = [holding for holding in self.ledger.of_referee() if holding.label not in kept]
+        for holding in others:
+            self.drop(holding)
+        return len(others)
+
     def _apply(
         self, node: str, at: float, matrix: NDArray[np.complex128], qubits: Sequence[int]
     ) -> list[Holding]:

@@ -11,7 +11,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from broker.bus import Announcement, Bus
+from broker.bus import Announcement, Bus, MailLost
 from broker.envelope import MAX_LENGTH, Envelope, encode
 from broker.errors import BrokerRefused, BrokerUnreachable, ForgedEnvelope
 from broker.mqtt import MqttBus
@@ -31,6 +31,7 @@ async def contents(bus: Bus, count: int) -> list[Envelope | Announcement]:
         while len(got) < count:
             delivery = await anext(arriving)
             delivery.acknowledge()
+            assert not isinstance(delivery.content, MailLost)
             got.append(delivery.content)
     return got
 

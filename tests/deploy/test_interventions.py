@@ -207,3 +207,13 @@ async def test_who_comes_is_told_what_it_does_not_know(interventions: Interventi
     assert told.orders[1]["d"][1] == ("a",)
     await interventions.catch_up("d")
     assert told.orders[2] == {"d": ({"a", "b", "c"}, ("a",))}, "it is another process, which nobody has told"
+
+
+async def test_all_nodes_hear_from_a_later_control_party_that_the_lab_is_as_its_file_says(
+    interventions: Interventions, told: Told
+) -> None:
+    told.deaf = {"d"}
+    await interventions.succeed()
+    assert told.orders == [{node: (set("abcd") - {node}, ()) for node in "abcd"}]
+    await interventions.catch_up("d")
+    assert told.orders[1] == {"d": ({"a", "b", "c"}, ())}

@@ -5,17 +5,20 @@ Of that nothing is changed but where a party is found, and where it keeps its fi
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploy.elsewhere import ControlConfig
 from deploy.exports.bundle import Service, bundle
@@ -25,6 +28,7 @@ from nodes.runtime.config import Access, NodeConfig
 from shared_state.config import ClockMode, ServerConfig
 from shared_state.document import read as read_document
 from shared_state.document import write
+from shared_state.oracle import Census, OracleClient
 
 if TYPE_CHECKING:
     from tests.processes.conftest import Bellwire
@@ -53,15 +57,57 @@ class ExportedLab:
         """Run it inside the block, in which it can be used."""
         with ExitStack() as running:
             running.callback(self._end)
-            for name in _SERVERS:
-                self._start(name)
-                assert (said := self._running[name].stdout) is not None
-                assert said.readline(), f"{name} does not get ready"
-            for name in self._services:
-                if name not in (*_SERVERS, "control"):
-                    self._start(name)
+            for name in (*_SERVERS, *(set(self._services) - {*_SERVERS, "control"})):
+                self.start(name)
             self.start_control()
             yield
+
+    def start(self, name: str) -> None:
+        """Start a party; wait until a server serves."""
+        self._start(name)
+        if name in _SERVERS:
+            assert (said := self._running[name].stdout) is not None
+            assert said.readline(), f"{name} does not get ready"
+
+    @contextmanager
+    def kept_up(self) -> Iterator[None]:
+        """Start every party again that ends inside the block, a moment later, as an engine of containers does."""
+        over = threading.Event()
+        keepers = [threading.Thread(target=self._keep_up, args=(name, over)) for name in self._running]
+        for keeper in keepers:
+            keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for keeper in keepers:
+                keeper.join()
+
+    def _keep_up(self, name: str, over: threading.Event) -> None:
+        while not over.wait(0.2):
+            if self._running[name].poll() is not None:
+                self._running[name].communicate()
+                self._start(name)
+
+    async def census(self) -> Census:
+        """Count what is in the quantum world, when no control party is there."""
+        config = read_document(ControlConfig, (self._directory / "control.json").read_text())
+        access = config.state
+        oracle = await OracleClient.connect(
+            access.host, access.port, lab=config.lab, name="control", token=access.secret, tls=access.tls
+        )
+        wire: Any = oracle._line._wire
+        connection = wire.get_extra_info("socket")
+        async with oracle:
+            census = await oracle.census()
+        async with asyncio.timeout(5):
+            while connection.fileno() >= 0:  # noqa: ASYNC110 - nothing tells that TLS has ended
+                await asyncio.sleep(0.01)
+        return census
+
+    def send(self, name: str, what: signal.Signals) -> None:
+        """Send a signal to a party."""
+        self._running[name].send_signal(what)
 
     def start_control(self) -> None:
         """Start the control party, and wait until it serves the operator."""
@@ -100,6 +146,7 @@ class ExportedLab:
         told = service.secrets[service.name]
         match service.name:
             case "broker":
+                shutil.rmtree(self._folder("broker"))  # a container that is started again finds its own empty
                 here = {
                     "host": _HERE,
                     "port": self._ports["broker"],

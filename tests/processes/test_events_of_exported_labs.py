@@ -174,7 +174,7 @@ async def test_goes_on(lab):
     Path({str(back)!r}).read_text()
     await lab.eve.attach("alice-bob", fraction=0.5)
     assert (await lab.events.wait_for("tap.attached"))["link"] == "alice-bob"
-    assert len(lab.events.so_far("link.set")) == 1
+    assert [event["up"] for event in lab.events.so_far("link.set")] == [False, True]  # as in its file again
 """,
     )
     result.assert_outcomes(passed=1)

@@ -34,6 +34,16 @@ async def test_what_was_handed_over_in_a_run_is_discarded_with_it(
     assert await oracle.fidelity(others, ground) == pytest.approx(1)
 
 
+async def test_what_was_handed_over_in_other_runs_than_some_is_discarded_at_once(
+    alice: NodeClient, oracle: OracleClient
+) -> None:
+    for run in ("run-1", "run-1/swap", "run-10", "run-2", "run"):
+        await given(alice, run)
+    assert await oracle.discard_others(["run-1", "run-3"]) == 3
+    assert await oracle.discard_run("run-1") == 2
+    assert await oracle.discard_others([]) == 0
+
+
 async def test_what_the_nodes_still_hold_is_not_the_referees_to_discard(
     alice: NodeClient, oracle: OracleClient
 ) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from broker.announcement import Announcement, encode_announcement
-from broker.bus import Bus
+from broker.bus import Bus, Content
 from broker.envelope import Envelope, encode
 from broker.mqtt import MqttBus
 from broker.programs import lab_broker
@@ -246,7 +246,7 @@ async def test_the_broker_keeps_no_message_but_a_status(
             new_bus("alice", broker) as alice,
         ):
             await alice.publish(late)
-            arriving, got = bob.deliveries(), list[Envelope | Announcement]()
+            arriving, got = bob.deliveries(), list[Content]()
             async with asyncio.timeout(5):
                 while len(got) < 2:
                     delivery = await anext(arriving)

@@ -1,0 +1,77 @@
+"""One control party after the other: what each has begun has names of its own, and a later one ends what is left of it.
+
+control                                node
+EndOthers         --->                           end all runs but these: nobody conducts them any more
+                  <---                 OthersEnded    nothing of them is left here
+
+The shared-state server counts the control parties of its lab. The first one calls its runs ``run-1``, ``run-2``, the
+second one ``run-2.1``, ``run-2.2``: a node that has played a run knows that it is over, and drops what comes for it.
+Where others start the processes of a lab in real time, the server may be another one, too, which counts anew, while
+the broker keeps messages: there the names have a mark, ``run-5f0c9a3e-1``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+from nodes import codec
+from nodes.errors import DeadlinePassed, PeerGone
+from nodes.runtime.mail import PostOffice
+from nodes.runtime.orders import PROTOCOL, EndOthers
+from shared_state.oracle import OracleClient
+
+ANSWER_WITHIN: Final = 10.0
+"""Wall seconds for a node to end what is left of other runs."""
+
+
+class Succession:
+    """The place of the control party that uses ``office`` and ``oracle`` among those of its lab.
+
+    ``mark``: what no other control party has, empty where counting is enough.
+    """
+
+    def __init__(self, office: PostOffice, oracle: OracleClient, mark: str) -> None:
+        self._office = office
+        self._oracle = oracle
+        self._mark = mark
+        self._before: int | None = None
+        self._sessions = 0
+
+    async def before(self) -> int:
+        """Return how many control parties the lab has had before; what they did to its links is undone by that."""
+        if self._before is None:
+            self._before = await self._oracle.take_over()
+        return self._before
+
+    async def name(self, kind: str, number: int) -> str:
+        """Name a session of this control party's, as no other one does."""
+        before = await self.before()
+        if self._mark:
+            return f"{kind}-{self._mark}-{number}"
+        return f"{kind}-{before + 1}.{number}" if before else f"{kind}-{number}"
+
+    async def end_others(self, nodes: Collection[str], runs: Collection[str], reason: str) -> set[str]:
+        """Let ``nodes`` end all runs but ``runs``; return those that have gone, or have not done so within 10 s."""
+        self._sessions += 1
+        session = await self.name("succession", self._sessions)
+        silent: set[str] = set()
+        self._office.begin_run(session, nodes)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for node in nodes:
+                    group.create_task(
+                        self._end_at(session, node, EndOthers(tuple(sorted(runs)), reason), silent)
+                    )
+        finally:
+            self._office.end_run(session)
+        return silent
+
+    async def _end_at(self, session: str, node: str, order: EndOthers, silent: set[str]) -> None:
+        kind, body = codec.kind_of(order), codec.fields_of(order)
+        try:
+            await self._office.send(node, session, PROTOCOL, kind, body, 0.0, 0.0)
+            await self._office.receive(node, session, "that it has ended other runs", ANSWER_WITHIN)
+        except (PeerGone, DeadlinePassed):
+            silent.add(node)
