@@ -39,7 +39,7 @@ class Sequencer:
 
         Raises ``InboxOverflow`` when more early messages than the hold takes wait for one that is missing.
         """
-        if self.has_ended(envelope.session):
+        if envelope.session in self._forgotten:
             return []
         stream = self._streams.setdefault((envelope.sender, envelope.session), _Stream())
         if envelope.sequence < stream.due or envelope.sequence in stream.early:
@@ -60,10 +60,6 @@ class Sequencer:
         """Return the sequence number that is missing while later ones wait, or None."""
         stream = self._streams.get((sender, session))
         return stream.due if stream and stream.early else None
-
-    def has_ended(self, session: str) -> bool:
-        """Tell whether a session was ended by ``forget``, not long ago."""
-        return session in self._forgotten
 
     def sessions(self) -> set[str]:
         """Return the sessions of which something is remembered and that have not ended."""

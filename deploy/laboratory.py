@@ -312,6 +312,7 @@ class Laboratory(Faults):
             self._external.visited,
             lambda node: self._interventions.came(node),
             self.premises.mark,
+            self._note_end,
         )
         self._processes = NodeProcesses(self.plan.nodes, self.premises, self._conductor, self._start_again)
         self._resources.push_async_callback(self._processes.release_all)
@@ -341,6 +342,10 @@ class Laboratory(Faults):
         network = topology(world, self.plan.delays)
         self._routing = RoutingController(bus, self.plan.lab, network, tunes(world), self.plan.weights)
         return self._routing.serve
+
+    def _note_end(self, run: str) -> None:
+        if self._routing is not None:
+            self._routing.forget(run)
 
     def _survey(self, links: Mapping[str, Link]) -> None:
         """Let the lab's own routing know of links that have changed."""

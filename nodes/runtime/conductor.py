@@ -82,7 +82,8 @@ class Conductor:
 
     ``on_lag`` hears, in real time, how far each node lags behind the lab's clock, ``on_keys`` what it has in store.
     ``visitors``: the nodes of somebody's own, which act by themselves; ``on_visit`` hears that it has come,
-    ``on_ready`` that any node has said that it is ready. ``mark``: see ``nodes.runtime.succession.Succession``.
+    ``on_ready`` that any node has said that it is ready. ``on_end`` hears of each run, and
+    each visit, that is over. ``mark``: see ``nodes.runtime.succession.Succession``.
     """
 
     def __init__(
@@ -98,13 +99,20 @@ class Conductor:
         on_visit: Callable[[str], None] = lambda node: None,
         on_ready: Callable[[str], None] = lambda node: None,
         mark: str = "",
+        on_end: Callable[[str], None] = lambda run: None,
     ) -> None:
         self._on_ready = on_ready
         self._oracle = oracle
         self._route = route
         self._nodes = tuple(nodes)
         self._office = PostOffice(
-            bus, lab, self._note_status, on_lag, on_keys=on_keys, on_mail_lost=self._note_mail_lost
+            bus,
+            lab,
+            self._note_status,
+            on_lag,
+            on_keys=on_keys,
+            on_mail_lost=self._note_mail_lost,
+            on_end=on_end,
         )
         self._states: dict[str, str] = {}
         self._state_changed = asyncio.Event()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from math import sqrt
@@ -12,6 +13,7 @@ from typing import TypeAlias, cast
 from broker.announcement import STATUS
 from broker.bus import Bus
 from broker.envelope import Envelope
+from broker.errors import InboxOverflow
 from broker.inbox import Sequencer
 from nodes import codec
 from nodes.errors import NodeError
@@ -21,9 +23,6 @@ from nodes.network.prediction import LinkFigures, NodeFigures, Protocol, purifie
 from nodes.network.request import Way
 from nodes.network.routing import Cost, NoRoute, Route, Topology, routes
 from nodes.network.tuning import Better, Tune, finest, tuned
-
-_CONVERSATIONS = 4096
-"""So many are remembered: each is about one request for pairs, and what comes of an older one is late."""
 
 _Tuning: TypeAlias = tuple[Way, Sequence[LinkFigures], Sequence[NodeFigures], Mapping[str, Tune], Better]
 
@@ -43,6 +42,8 @@ class RoutingController:
         self._bus = bus
         self._lab = lab
         self._weights = weights or {}
+        self._sequencer = Sequencer()
+        self._sent: Counter[tuple[str, str]] = Counter()
         self.learn(topology, tunes)
 
     def learn(self, topology: Topology, tunes: Mapping[str, Tune]) -> None:
@@ -58,21 +59,21 @@ class RoutingController:
         It says that it is there as every party does: after an outage the bus says so again, and it is asked again.
         """
         await self._bus.announce(STATUS, {"state": "ready"})
-        sequencer, sent = Sequencer(), OrderedDict[tuple[str, str], int]()
         async for delivery in self._bus.deliveries():
-            asked = delivery.content
-            if isinstance(asked, Envelope) and not sequencer.has_ended(asked.session):
-                conversation = asked.sender, asked.session
-                sent[conversation] = sent.pop(
-                    conversation, 0
-                )  # in the order in which they were last heard of
-                for envelope in sequencer.accept(asked):
-                    await self._bus.publish(self._reply(envelope, sent[conversation]))
-                    sent[conversation] += 1
-                if len(sent) > _CONVERSATIONS:
-                    (_, session), _ = sent.popitem(last=False)
-                    sequencer.forget(session)
+            if isinstance(delivery.content, Envelope):
+                with suppress(InboxOverflow):  # of who says so much out of order no more is heard
+                    for envelope in self._sequencer.accept(delivery.content):
+                        to = envelope.sender, envelope.session
+                        await self._bus.publish(self._reply(envelope, self._sent[to]))
+                        self._sent[to] += 1
             delivery.acknowledge()
+
+    def forget(self, run: str) -> None:
+        """Forget what was asked in a run that is over: what still comes of it is late."""
+        for session in [each for each in self._sequencer.sessions() if each.partition(":")[0] == run]:
+            self._sequencer.forget(session)
+        for to in [to for to in self._sent if to[1].partition(":")[0] == run]:
+            del self._sent[to]
 
     def answer(self, request: RouteRequest) -> Routes | NoRoutes:
         """Find the ways that a request asks for."""

@@ -126,6 +126,7 @@ class PostOffice:
         on_arrival: Callable[[Envelope], None] = lambda envelope: None,
         on_keys: Callable[[str, dict[str, Any]], None] = lambda party, told: None,
         on_mail_lost: Callable[[], None] = lambda: None,
+        on_end: Callable[[str], None] = lambda run: None,
     ) -> None:
         self._bus = bus
         self._lab = lab
@@ -134,6 +135,7 @@ class PostOffice:
         self._on_arrival = on_arrival
         self._on_keys = on_keys
         self._on_mail_lost = on_mail_lost
+        self._on_end = on_end
         self._runs: dict[str, _RunMail] = {}
         self._ended: dict[str, None] = {}
         self._unread: Counter[str] = Counter()
@@ -433,6 +435,7 @@ class PostOffice:
             self._throw_away(self._arrived.pop(key))
         if len(self._ended) > _ENDED_RUNS:
             del self._ended[next(iter(self._ended))]
+        self._on_end(run)
         return self.partition.forget(run)
 
     def greet(self, run: str, party: str) -> None:
