@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.options import LabNameArgument, RunningOption, named
 from deploy.cli.screen import say
 from deploy.errors import ControlUnreachable, DeployError, LabFailed, NotFound
 from deploy.registry import LabDirectory, Registry
@@ -20,7 +21,8 @@ _DEADLINE, _PER_NODE = 30.0, 1.0
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="The lab; may be left out when one is up.")] = None,
+    name: LabNameArgument = None,
+    running: RunningOption = None,
     everything: Annotated[bool, typer.Option("--all", help="End all labs.")] = False,
 ) -> None:
     """End a lab that is up: every process of it, and all it has left.
@@ -29,7 +31,7 @@ def command(
     """
     registry = Registry()
     failed: list[str] = []
-    for directory in registry.running() if everything else [registry.here(name)]:
+    for directory in registry.running() if everything else [registry.here(named(name, running))]:
         try:
             asyncio.run(_end(directory))
             say(f"Lab [bold]{directory.name}[/] is down.")

@@ -21,6 +21,7 @@ RunningOption = Annotated[
     str | None,
     typer.Option("-l", "--running", metavar="NAME", help="Use a lab that is up (see 'bellwire ls')."),
 ]
+LabNameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="The same as -l NAME.")]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, help="Seed all dice, in place of the lab file's seed.")
 ]
@@ -85,3 +86,10 @@ def pairs(given: list[str] | None, option: str) -> dict[str, str]:
 def absolute_program(app: str) -> str:
     """Make the path of a program's file absolute; leave names as they are."""
     return str(Path(app).resolve()) if app.endswith(".py") else app
+
+
+def named(name: str | None, running: str | None) -> str | None:
+    """Return which lab that is up is meant, by its name alone or by -l. Raise ``UsageError`` for two of them."""
+    if name is not None and running is not None:
+        raise UsageError(f"{name} or -l {running}: name one lab")
+    return name or running

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
-
-from deploy.cli.options import JsonOption
+from deploy.cli.options import JsonOption, LabNameArgument, RunningOption, named
 from deploy.cli.screen import emit_json, print_table, quantity
 from deploy.registry import Registry
 from deploy.remote_lab import RemoteLab
@@ -15,14 +12,16 @@ from nodes.runtime.lag import LagFigures
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="The lab; may be left out when one is up.")] = None,
+    name: LabNameArgument = None,
+    running: RunningOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the processes of a lab that is up, and how they are.
 
     Example: bellwire ps metro
+    Example: bellwire ps -l lab/operator.json
     """
-    directory = Registry().find(name)
+    directory = Registry().find(named(name, running))
     status = asyncio.run(RemoteLab(directory.socket).status())
     lags = [process["lag"] and LagFigures(**process["lag"]) for process in status]
     if json:

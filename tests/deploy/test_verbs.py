@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 import deploy.cli
 from deploy.cli.app import VERBS, app
+from deploy.cli.options import named
+from deploy.errors import UsageError
 
 
 def test_every_file_with_a_command_is_a_verb() -> None:
@@ -48,3 +50,13 @@ def test_who_asks_waits_for_no_simulator(arguments: tuple[str, ...]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_lab_is_named_once() -> None:
+    assert (named(None, None), named("metro", None), named(None, "lab/operator.json")) == (
+        None,
+        "metro",
+        "lab/operator.json",
+    )
+    with pytest.raises(UsageError, match="metro or -l tokyo: name one lab"):
+        named("metro", "tokyo")
