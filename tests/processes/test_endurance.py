@@ -81,6 +81,7 @@ async def test_nothing_is_left_of_any_program(lab: Lab) -> None:
             assert await nothing_is_left(running)
 
 
+@pytest.mark.alone
 def test_a_lab_of_ten_nodes_is_up_within_seconds(
     bellwire: Bellwire, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -193,6 +193,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.alone
 def test_a_program_of_another_host_connects_by_a_token_in_its_environment_and_hears_of_a_cut_wire_in_time(
     hosts: Hosts, tmp_path: Path, said: Said
 ) -> None:
