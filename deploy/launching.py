@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from deploy.containers.image import Image
 
+_KME = "nodes.runtime.kme_http"
+"""A KME, which nodes load that deliver keys to applications."""
+
 
 def launcher_for(plan: Plan, directory: Path) -> Launcher:
     """Return the launcher of ``plan``; processes write their logs below ``directory``.
@@ -30,7 +33,7 @@ def launcher_for(plan: Plan, directory: Path) -> Launcher:
     broker, state = places(plan)
     match plan.launcher:
         case "process":
-            return Supervisor(directory / "logs", broker, state)
+            return Supervisor(directory / "logs", broker, state, [_KME] if plan.saes else [])
         case "docker":
             with _extra():
                 from deploy.containers.supervisor import Containers

@@ -10,6 +10,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,8 +24,8 @@ from deploy.children import Part, main
 from deploy.launcher import Place
 from deploy.main_module import without_main
 
-_LOADED_ONCE = ["deploy.children", "deploy.serving", "nodes.runtime.kme_http", "networkx"]
-"""What children are made of, and what some of them load only where it is wanted: shared by all."""
+_LOADED_ONCE = ("deploy.children", "deploy.serving", "networkx")
+"""What children are made of: shared by all."""
 _START_DEADLINE = 20.0
 _STOP_DEADLINE = 5.0
 _LOOPBACK = Place()
@@ -39,14 +40,19 @@ class ForkedChild(Child):
 
 
 class Supervisor(ChildProcesses[ForkedChild]):
-    """The processes of one lab. Use as an async context manager: leaving ends them all, and waits until they have."""
+    """The processes of one lab. Use as an async context manager: leaving ends them all, and waits until they have.
 
-    def __init__(self, logs: Path, broker: Place = _LOOPBACK, state: Place = _LOOPBACK) -> None:
+    ``besides``: modules that children of this lab load, and others do not, to be shared by them, too.
+    """
+
+    def __init__(
+        self, logs: Path, broker: Place = _LOOPBACK, state: Place = _LOOPBACK, besides: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.broker, self.state = broker, state
         self._logs = logs
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_LOADED_ONCE)
+        self._context.set_forkserver_preload([*_LOADED_ONCE, *besides])
 
     async def __aenter__(self) -> Self:
         return self
