@@ -39,17 +39,21 @@ Basis = Literal["X", "Y", "Z"]
 
 class Turn(NamedTuple):
     """It is this node's turn at emulated ``time``. ``arrivals`` are the messages that are there now, by sender, session
-    and sequence; ``stalled`` says who waits for whom when nothing is due to anybody."""
+    and sequence; ``stalled`` says who waits for whom when nothing is due to anybody. ``number`` is greater than that of
+    the last turn, unless that one was ended before all was heard, and goes on."""
 
     time: float
     arrivals: list[tuple[str, str, int]]
     stalled: str
+    number: int
 
     @classmethod
     def read(cls, answer: Message) -> Turn:
         """Read the server's answer to the end of a turn."""
-        time, arrivals, stalled = fields(answer)
-        return cls(number(time), [_key(arrival) for arrival in fields(arrivals)], str(stalled))
+        time, arrivals, stalled, count = fields(answer)
+        return cls(
+            number(time), [_key(arrival) for arrival in fields(arrivals)], str(stalled), integer(count)
+        )
 
 
 class NodeClient(Party):

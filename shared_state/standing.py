@@ -194,7 +194,7 @@ class Standing:
             recipient, arrives_at, *rest = despatch
             self.turns.plan(arrives_at, recipient, Arrival(session.name, *rest))
         if session.unheard:
-            session.answer(number, [self.turns.now, [], ""])
+            session.answer(number, [self.turns.now, [], "", self.turns.count])
             return
         self._ended_turns[session.name] = number
         self.turns.end(session.name, values["until"], values["waits"])
@@ -219,7 +219,7 @@ class Standing:
                         self._narrator.delivered(time, node, item)
                 case Stalled(stalled):
                     self._narrator.tell(time, node, Event(ANY_RUN, "lab.stalled", {"story": stalled}))
-        session.answer(self._ended_turns.pop(node), [time, arrivals, stalled])
+        session.answer(self._ended_turns.pop(node), [time, arrivals, stalled, self.turns.count])
 
     def _halt(self, ticket: object, time: float) -> None:
         """Tell who has asked for it that time stands still."""

@@ -21,7 +21,7 @@ import msgpack
 
 from shared_state.errors import LimitExceeded, WireError
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_FRAME: Final = 16 * 2**20
 """An answer: the density matrix of ten qubits."""
 MAX_REQUEST: Final = 2 * 2**20

@@ -208,8 +208,7 @@ class Node:
         raised = asyncio.Event()
         with turns.ensemble.entered():
             self._parts[order.run] = _Part(stage, group.create_task(self._play_after(raised, stage)))
-        turns.call_at(order.started_at, raised.set)
-        await self._client.sync()
+        await turns.call_at(order.started_at, raised.set)
         await self._report(stage, PartBegun())
 
     async def _play_after(self, curtain: asyncio.Event, stage: Stage) -> None:

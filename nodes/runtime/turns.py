@@ -111,15 +111,18 @@ class TurnTaker:
         """
         return self.ensemble.waiting(story, timed=standing)
 
-    def call_at(self, time: float, callback: Callable[[], object]) -> None:
-        """Call back in a turn of this node at an emulated time; the server knows of it when it has answered a mark.
+    async def call_at(self, time: float, callback: Callable[[], object]) -> None:
+        """Call back in a turn of this node at an emulated time; return when the server knows of it.
 
-        A turn that this node has already, by chance, is not that turn: who is first at a time is decided by the server.
+        A turn that this node has already, or that is on its way to it, is not that turn: who is first at a time is
+        decided by the server. What the server has granted before is here when it answers. Nobody gets a turn meanwhile:
+        control holds the clock.
         """
         goes_off: asyncio.Future[None] = self._loop.create_future()
         goes_off.add_done_callback(lambda _: callback())
-        heappush(self._timers, _Timer(time, next(self._order), goes_off, self._turn))
         self._client.wake(time)
+        await self._client.sync()
+        heappush(self._timers, _Timer(time, next(self._order), goes_off, self._turn))
 
     def stir(self, callback: Callable[[], None]) -> None:
         """Call back in the next turn: for what happens on the wall, such as the death of a peer."""
@@ -237,8 +240,7 @@ class TurnTaker:
                 self._failed.set_exception(error)
             return
         turn = Turn.read(granted.result())
-        self.now, self._having = turn.time, True
-        self._turn += 1
+        self.now, self._having, self._turn = turn.time, True, turn.number
         self._due.extend(turn.arrivals)
         if turn.stalled:
             self.ensemble.fail(Deadlock(turn.stalled))

@@ -7,7 +7,7 @@ from typing import Final
 
 from shared_state.errors import PeerDeparted, PeerLeftRun, RunClosed
 
-REMEMBERED: Final = 4096
+REMEMBERED: Final = 1024
 """So many runs that a node has left are remembered, per node; the latecomers of older ones wait in vain."""
 
 

@@ -40,9 +40,19 @@ async def test_no_message_arrives_in_the_past(alice: NodeClient, bob: NodeClient
         await alice.end_turn(9.0, [_letter(4.0)], [])
     assert not waiting.done()
     late = alice.end_turn(9.0, [_letter(5.5)], [])
-    assert Turn.read(await waiting) == Turn(5.5, [("alice", "run-1:0", 0)], "")
+    assert Turn.read(await waiting) == Turn(5.5, [("alice", "run-1:0", 0)], "", 2)
     bob.end_turn(None, [], [])
     assert Turn.read(await late).time == 9.0
+
+
+async def test_a_turn_that_is_ended_before_all_was_heard_goes_on_under_its_number(alice: NodeClient) -> None:
+    first = Turn.read(await alice.end_turn(1.0, [], []))
+    unheard = alice._line.request("sync")
+    same = Turn.read(await alice.end_turn(2.0, [], []))
+    await unheard
+    assert (same.time, same.number) == (1.0, first.number)
+    second = Turn.read(await alice.end_turn(2.0, [], []))
+    assert (second.time, second.number > first.number) == (2.0, True)
 
 
 async def test_no_time_is_negative(alice: NodeClient) -> None:
