@@ -206,7 +206,7 @@ async def test_events_of_a_lab_without_a_record(lab):
         "none at all has come instead; meanwhile 'run teleport' failed: role 'alice': unknown node 'nobody'"
         in said
     )
-    assert "lab 'pair' tells no events: its file says 'record: off'" in said
+    assert "lab 'pair' keeps no record: 'record: off' stands in its file" in said
     assert "laboratory.py" not in said
     assert "lab_thread.py" not in said
 
