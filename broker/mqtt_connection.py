@@ -91,9 +91,8 @@ class Connection:
         self._paho = self._client._client
         self._paho.manual_ack_set(True)
         self._paho.on_socket_register_write = self._register_write
-        self._paho.on_connect = (
-            self._note_connected
-        )  # the library does not tell whether the broker knew this party
+        # Nor does it tell whether the broker has known this party.
+        self._paho.on_connect = self._note_connected
 
     async def __aenter__(self) -> Self:
         try:

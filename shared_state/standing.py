@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Final, Literal
 
 from shared_state.arguments import time
+from shared_state.audience import ASKED
 from shared_state.clock import LabClock, VirtualClock
 from shared_state.config import WorldConfig
 from shared_state.dice import Dice
@@ -159,7 +160,7 @@ class Standing:
             self._end_turn(request, values)
         elif word == "take_over":
             session.answer(number, self._take_over(session, values["at"]))
-        elif word in ("told", "events"):
+        elif word in ASKED:  # and no audience has heard it
             raise BadRequest(
                 "this server keeps no events for who asks: 'events_kept' in its configuration is 0."
             )

@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+from deploy.cli.reporting import reporting
+
 VERBS: Final = (
     "demo",
     "doctor",
@@ -85,16 +87,12 @@ class Bellwire(TyperGroup):
 
 
 def _single(name: str, module: ModuleType) -> Verb:
-    from deploy.cli.reporting import reporting  # knows the errors of all packages
-
     alone = typer.Typer(add_completion=False)
     alone.command(name)(reporting(module.command))
     return get_command(alone)
 
 
 def _group(name: str, module: ModuleType) -> Verb:
-    from deploy.cli.reporting import reporting
-
     group = typer.Typer(name=name, help=module.HELP, no_args_is_help=True, add_completion=False)
     for each, command in module.VERBS.items():
         group.command(each)(reporting(command))

@@ -14,6 +14,7 @@ import typer
 
 from deploy.cli.finishing import finish
 from deploy.cli.following import follow
+from deploy.cli.options import RunningOption
 from deploy.cli.screen import caution, out, say
 from deploy.control_address import OperatorDocument
 from deploy.errors import ControlUnreachable
@@ -24,12 +25,7 @@ from deploy.remote_lab import RemoteLab
 
 
 def command(
-    running: Annotated[
-        str | None,
-        typer.Option(
-            "-l", "--running", metavar="NAME", help="The lab, or the operator.json of one on other hosts."
-        ),
-    ] = None,
+    running: RunningOption = None,
     go_on: Annotated[bool, typer.Option("-f", "--follow", help="Go on printing what happens.")] = False,
     node: Annotated[str | None, typer.Option("--node", metavar="NODE", help="Of this node only.")] = None,
     event: Annotated[
@@ -81,7 +77,7 @@ async def _ask(place: OperatorDocument, go_on: bool, show: Callable[[str], None]
             former, told = told.record, await lab.told()
             if told.record != former:
                 caution("the shared-state server was started anew, and what it told before went with it")
-                number = 0
+                number, until = 0, None if go_on else told.count
         else:
             return
 

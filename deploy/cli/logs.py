@@ -9,6 +9,7 @@ import typer
 
 from deploy.cli.finishing import finish
 from deploy.cli.following import follow
+from deploy.cli.options import RunningOption
 from deploy.cli.screen import out, say
 from deploy.errors import NotFound
 from deploy.logbook import readable
@@ -20,7 +21,7 @@ def command(
     process: Annotated[
         str | None, typer.Argument(help="A node, 'broker' or 'state'; all when left out.")
     ] = None,
-    running: Annotated[str | None, typer.Option("-l", "--running", metavar="NAME", help="The lab.")] = None,
+    running: RunningOption = None,
     go_on: Annotated[bool, typer.Option("-f", "--follow", help="Go on printing what is written.")] = False,
 ) -> None:
     """Print the logs of a lab that is up.

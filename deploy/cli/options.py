@@ -19,7 +19,12 @@ LabOption = Annotated[
 ]
 RunningOption = Annotated[
     str | None,
-    typer.Option("-l", "--running", metavar="NAME", help="Use a lab that is up (see 'bellwire ls')."),
+    typer.Option(
+        "-l",
+        "--running",
+        metavar="NAME",
+        help="Use a lab that is up (see 'bellwire ls'); one on other hosts by its operator.json.",
+    ),
 ]
 LabNameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="The same as -l NAME.")]
 SeedOption = Annotated[

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from broker.bus import Bus
 from nodes import codec
 from nodes.errors import DeadlinePassed, NodeError, PeerGone, ProgramInvalid, RunFailed
 from nodes.runtime.causes import root_cause, story
+from nodes.runtime.handing_out import hand_out
 from nodes.runtime.hosting import Hosting
 from nodes.runtime.judge import Judge
 from nodes.runtime.lag import LagFigures
@@ -404,9 +405,8 @@ class Conductor:
     ) -> None:
         for node, role in parts.items():
             order = _order(run, request, source, role, paths, network, started_at)
-            body = codec.fields_of(replace(order, process=self._office.processes.get(node, "")))
             try:
-                await self._office.send(node, run, PROTOCOL, "RunOrder", body, started_at, started_at)
+                await hand_out(self._office, node, order)
             except PeerGone as gone:
                 if role or node not in network:
                     raise RunFailed(node, "PeerGone", "its process has ended") from gone

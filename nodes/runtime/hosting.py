@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-from nodes import codec
 from nodes.errors import DeadlinePassed, PeerGone
+from nodes.runtime.handing_out import hand_out
 from nodes.runtime.mail import PostOffice
-from nodes.runtime.orders import CONTROL, CONTROLLER, PROTOCOL, VISIT, RunOrder
+from nodes.runtime.orders import CONTROL, CONTROLLER, VISIT, RunOrder
 from nodes.runtime.succession import Succession
 from shared_state.errors import ServerLost
 from shared_state.oracle import OracleClient
@@ -159,8 +159,7 @@ class Hosting:
         )
         for node in nodes:
             try:
-                body = codec.fields_of(replace(order, process=self._office.processes.get(node, "")))
-                await self._office.send(node, visit.run, PROTOCOL, "RunOrder", body, now, now)
+                await hand_out(self._office, node, order)
             except PeerGone:
                 visit.taking_part.discard(node)  # the news of it is on its way
 
