@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,11 @@ import typer
 from deploy.cli.options import SeedOption, pairs
 from deploy.cli.screen import out
 from deploy.containers.parts import own_image
-from deploy.errors import UsageError
 from deploy.exports import compose, kubernetes
 from deploy.exports.bundle import Bundle, bundle
 from deploy.plan import Plan, plan
 from deploy.topology import find, load
 from deploy.whole_files import write_whole
-from deploy.wording import unknown
 from shared_state.config import ClockMode
 from shared_state.document import write
 
@@ -77,10 +76,7 @@ def to_swarm(
     then: docker stack deploy --resolve-image never -c lab/stack.yaml metro
     """
     places = pairs(place, "--place")
-    made = _bundle(lab, directory, host, image, seed, clock)
-    names = [service.name for service in made.services]
-    if strange := [name for name in places if name not in names]:
-        raise UsageError(f"--place {strange[0]}: {unknown('container', strange[0], names)}")
+    made = _bundle(lab, directory, host, image, seed, clock, places)
     _write(directory, made, "stack.yaml", compose.render(made, "swarm", places))
     _say(directory, made, f"docker stack deploy --resolve-image never -c {directory}/stack.yaml {made.lab}")
 
@@ -112,13 +108,18 @@ VERBS = {"compose": to_compose, "swarm": to_swarm, "k8s": to_kubernetes}
 
 
 def _bundle(
-    lab: str, directory: Path, host: list[str] | None, image: str, seed: int | None, clock: ClockMode
+    lab: str,
+    directory: Path,
+    host: list[str] | None,
+    image: str,
+    seed: int | None,
+    clock: ClockMode,
+    places: Collection[str] = (),
 ) -> Bundle:
     file = find(lab)
     planned: Plan = plan(load(file), mode=clock, seed=seed)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     text, named = file.read_text(encoding="utf-8"), image or own_image()
-    return bundle(planned, text, named, directory, host or ["localhost"])
+    return bundle(planned, text, named, directory, host or ["localhost"], places)
 
 
 def _write(directory: Path, made: Bundle, name: str, text: str) -> None:

@@ -159,6 +159,16 @@ def test_nodes_of_somebody_elses_are_not_exported(tmp_path: Path) -> None:
         bundle(plan(read(text, tmp_path)), text, "bellwire:1", tmp_path, ["here"])
 
 
+@pytest.mark.parametrize("placed", [["koganei", "zoe"], ["Broker"]])
+def test_what_is_refused_writes_nothing(tmp_path: Path, placed: list[str]) -> None:
+    file, directory = find("tokyo"), tmp_path / "lab"
+    with pytest.raises(UsageError, match=f"--place {placed[-1]}: unknown container"):
+        bundle(plan(load(file)), file.read_text(), "bellwire:1", directory, ["here"], placed)
+    assert not directory.exists()
+    bundle(plan(load(file)), file.read_text(), "bellwire:1", directory, ["here"], ["koganei", "control"])
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
 def test_the_operators_document_names_the_first_host_and_comes_back_as_it_was(made: Bundle) -> None:
     assert (made.operator.host, made.operator.port) == ("host-a", 7084)
     assert read_document(OperatorDocument, write(made.operator)) == made.operator
