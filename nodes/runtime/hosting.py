@@ -105,16 +105,20 @@ class Hosting:
 
     async def _welcome(self, node: str) -> None:
         """Begin the visit of a node, if it is one's own, and let it take part in those of the others."""
+        parts: list[tuple[_Visit, list[str]]] = []
         if node in self._visitors:
             run = await self._succession.name(VISIT, next(self._numbers))
             self._visits[node] = _Visit(run, node)
             self._office.begin_run(run, {CONTROL, CONTROLLER, *self._nodes})
-            await self._order(self._visits[node], list(self._there))
-            self._on_visit(node)
-        for visit in list(self._visits.values()):
-            if node not in visit.taking_part:
+            parts.append((self._visits[node], list(self._there)))
+        for visit in self._visits.values():
+            if visit.visitor != node and node not in visit.taking_part:
                 self._office.greet(visit.run, node)
-                await self._order(visit, [node])
+                parts.append((visit, [node]))
+        if parts:
+            await self._order(parts)
+        if node in self._visitors:
+            self._on_visit(node)
 
     def _part(self, node: str, group: asyncio.TaskGroup) -> None:
         """End the visit of a node that has gone, and its part in the others."""
@@ -130,17 +134,27 @@ class Hosting:
                 group.create_task(self._close_at(visit.run, node, f"node '{visit.visitor}' has left"))
         self._office.end_run(visit.run)
 
-    async def _order(self, visit: _Visit, nodes: Collection[str]) -> None:
-        """Hand out parts of a visit; in virtual time it stands still until all have theirs."""
-        visit.taking_part |= set(nodes)
+    async def _order(self, parts: Sequence[tuple[_Visit, Collection[str]]]) -> None:
+        """Hand out parts of visits.
+
+        In virtual time it stands still until all have theirs: between two of them, one node would wait for another
+        that does not know of it yet.
+        """
+        for visit, nodes in parts:
+            visit.taking_part |= set(nodes)
         if self._oracle.mode != "virtual":
-            await self._send(visit, nodes, await self._oracle.now())
+            now = await self._oracle.now()
+            for visit, nodes in parts:
+                await self._send(visit, nodes, now)
             return
         async with self._begins:
             try:
-                await self._send(visit, nodes, await self._oracle.hold())
-                for node in nodes:
-                    await self._begun(visit, node)
+                now = await self._oracle.hold()
+                for visit, nodes in parts:
+                    await self._send(visit, nodes, now)
+                for visit, nodes in parts:
+                    for node in nodes:
+                        await self._begun(visit, node)
             finally:
                 await self._oracle.release()
 

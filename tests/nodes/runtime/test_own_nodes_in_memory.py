@@ -23,6 +23,7 @@ from shared_state.config import (
     NodeDevices,
     WorldConfig,
 )
+from shared_state.oracle import OracleClient
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,24 @@ async def test_pairs_are_the_same_at_both_ends_in_the_same_order(world: WorldCon
     assert alice == bob
     assert isinstance(alice, list)
     assert len(dict(alice)) == 4
+
+
+async def test_nobody_waits_in_vain_while_the_lab_is_slow_to_let_them_meet(
+    world: WorldConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes second learns of the first before time goes on: else the first would be told of a deadlock."""
+    hold = OracleClient.hold
+
+    async def hold_late(oracle: OracleClient) -> float:
+        await asyncio.sleep(0.1)
+        return await hold(oracle)
+
+    async def act(me: ConnectedNode) -> str:
+        return (await me.pair(me.others[0])).pair
+
+    monkeypatch.setattr(OracleClient, "hold", hold_late)
+    alice, bob = await played(world, act, act)
+    assert alice == bob
 
 
 async def test_pairs_that_are_asked_for_side_by_side_are_shared_side_by_side(world: WorldConfig) -> None:
