@@ -445,6 +445,10 @@ class PostOffice:
         for sent in [sent for sent in mail.sent if sent[0] == party]:
             del mail.sent[sent]
 
+    def process_of(self, node: str) -> str | None:
+        """Return which process a node is, empty when it has not said so, None when it has gone."""
+        return None if self._presence.gone(node) else self.processes.get(node, "")
+
     def note_status(self, party: str, state: str) -> None:
         """Note what a party says of itself, or what is known of it; who waits for one that has gone is told."""
         self._presence.note(party, state)

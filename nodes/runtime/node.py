@@ -93,11 +93,11 @@ class Node:
         self._sink = sink
         self._lag = LagMeter(surroundings.shortest_delay)
         self._behind = False
-        self._office = PostOffice(bus, lab, on_arrival=self._measure_arrival)
+        self._office = PostOffice(bus, lab, self._note_status, on_arrival=self._measure_arrival)
         self._parts: dict[str, _Part] = {}
         self._closing: set[str] = set()
         self._process = os.urandom(4).hex()
-        self.visits = Visits(surroundings.name)
+        self.visits = Visits(surroundings.name, self._process_of)
         self._memories = MemoryBudget(surroundings.memories)
         for_keys = {
             name: Channel(channel.hops, make_coin(seed, surroundings.name, name, "keys"))
@@ -242,6 +242,14 @@ class Node:
             name = "clock.behind" if figures.behind else "clock.caught_up"
             self._note(name, lag=figures.p99, shortest_delay=self._lag.shortest_delay)
         await self._bus.announce(lag.CHANNEL, asdict(figures))
+
+    def _note_status(self, node: str, state: str) -> None:
+        if self._turns is None:
+            self.visits.look()
+
+    def _process_of(self, node: str) -> str | None:
+        """Return which process another node is, None when it has gone; in virtual time visits alone tell of that."""
+        return self._office.process_of(node) if self._turns is None else ""
 
     async def _watch_server(self) -> None:
         raise await self._client.lost

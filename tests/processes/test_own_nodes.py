@@ -292,7 +292,6 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.alone
 async def test_of_a_program_that_is_killed_nothing_is_left_and_it_may_come_back(
     chain: Plan, lab: Lab, eventually: Eventually, tmp_path: Path
 ) -> None:
