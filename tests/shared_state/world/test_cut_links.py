@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -218,6 +219,21 @@ async def test_in_real_time_a_herald_that_was_still_to_come_turns_out_to_be_none
         await lab.alice.measure(halves[0].time, halves[0].qubit, "Z")
     await lab.bob.discard(halves[1].time, halves[1].qubit)  # no error: it is gone by that
     assert (await lab.oracle.census()).qubits == 0
+    await lab.close()
+
+
+async def test_in_real_time_a_herald_that_comes_while_the_order_to_cut_is_on_its_way_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its holder may have used it by then."""
+    lab = await Lab().open("real-time", WernerSource(rate=0.1))
+    asked_at = await lab.oracle.now()
+    halves = await lab.both(lambda node: node.pair(asked_at, "run", "ab"))
+    lab.wall += max(half.time for half in halves) - asked_at
+    monkeypatch.setattr(OracleClient, "now", AsyncMock(return_value=asked_at))
+    await lab.oracle.set_link("ab", False)
+    alice = await lab.alice.measure(halves[0].time, halves[0].qubit, "Z")
+    assert alice == await lab.bob.measure(halves[1].time, halves[1].qubit, "Z")
     await lab.close()
 
 
