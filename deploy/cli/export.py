@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -93,7 +93,7 @@ def to_kubernetes(
 
     Example: bellwire export k8s alice-charlie-bob -o lab, then: kubectl apply -f lab/k8s.yaml
     """
-    made = _bundle(lab, directory, host, image, seed, clock)
+    made = _bundle(lab, directory, host, image, seed, clock, check=kubernetes.check_names)
     write_whole(directory / "k8s.yaml", kubernetes.render(made), mode=0o600)
     _operator(directory, made)
     _say(
@@ -115,9 +115,11 @@ def _bundle(
     seed: int | None,
     clock: ClockMode,
     places: Collection[str] = (),
+    check: Callable[[Plan], None] = lambda plan: None,
 ) -> Bundle:
     file = find(lab)
-    planned: Plan = plan(load(file), mode=clock, seed=seed)
+    planned = plan(load(file), mode=clock, seed=seed)
+    check(planned)
     text, named = file.read_text(encoding="utf-8"), image or own_image()
     return bundle(planned, text, named, directory, host or ["localhost"], places)
 

@@ -9,18 +9,23 @@ import yaml
 
 from deploy.errors import UsageError
 from deploy.exports.bundle import SECRETS, Bundle, Service
+from deploy.plan import Plan
 
 _LABEL = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _USER = 65534
 
 
-def render(bundle: Bundle) -> str:
-    """Return the objects as YAML documents. Raise ``UsageError`` for names that Kubernetes does not take."""
-    for name in (bundle.lab, *(service.name for service in bundle.services)):
+def check_names(plan: Plan) -> None:
+    """Raise ``UsageError`` for names that Kubernetes does not take."""
+    for name in (plan.lab, *plan.nodes):
         if not _LABEL.fullmatch(name):
             raise UsageError(
                 f"Kubernetes takes small letters, digits and hyphens: rename '{name}' in the lab file"
             )
+
+
+def render(bundle: Bundle) -> str:
+    """Return the objects as YAML documents."""
     objects = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": bundle.lab}}]
     for service in bundle.services:
         objects += [_secret(bundle, service), _deployment(bundle, service)]

@@ -9,7 +9,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from deploy.cli.app import app
 from deploy.control_address import OperatorDocument
 from deploy.elsewhere import ControlConfig
 from deploy.errors import LabFileInvalid, UsageError
@@ -108,11 +110,12 @@ def test_objects_for_kubernetes_are_what_its_schema_says(made: Bundle) -> None:
             assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
 
 
-def test_names_that_kubernetes_does_not_take_are_said(tmp_path: Path) -> None:
-    text = "name: metro\nnodes: {North: , dc: }\nlinks: [{endpoints: [North, dc], length: 1 km}]\n"
-    strange = bundle(plan(read(text, tmp_path)), text, "bellwire:1", tmp_path, ["here"])
-    with pytest.raises(UsageError, match="rename 'North'"):
-        kubernetes.render(strange)
+def test_names_that_kubernetes_does_not_take_are_said_before_anything_is_written(tmp_path: Path) -> None:
+    file, directory = tmp_path / "metro.yaml", tmp_path / "lab"
+    file.write_text("nodes: {North: , dc: }\nlinks: [{endpoints: [North, dc], length: 1 km}]\n")
+    told = CliRunner().invoke(app, ["export", "k8s", str(file), "-o", str(directory)])
+    assert (told.exit_code, "rename 'North'" in told.stderr) == (2, True)
+    assert not directory.exists()
 
 
 def test_a_lab_is_called_as_its_file_where_that_gives_no_name(tmp_path: Path) -> None:
