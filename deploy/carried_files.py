@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from nodes.runtime.conductor import RunRequest
+from nodes.runtime.run_request import RunRequest
 
 _READS: Final = {"send": ("source", "alice")}
 _WRITES: Final = {"send": ("destination", "bob")}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from deploy.errors import NotFound, UsageError
 from deploy.wording import unknown
 from nodes.errors import ProgramInvalid
-from nodes.runtime.conductor import RunRequest, swap_paths
 from nodes.runtime.programs import PROGRAMS, Program, load, numbered, parse_parameters
+from nodes.runtime.run_request import RunRequest, swap_paths
 
 if TYPE_CHECKING:
     from deploy.plan import Plan

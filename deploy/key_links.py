@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from nodes.errors import RunFailed
 from nodes.runtime.causes import root_cause
-from nodes.runtime.conductor import Conductor, RunRequest
+from nodes.runtime.conductor import Conductor
+from nodes.runtime.run_request import RunRequest
 
 PROGRAM: Final = "keys"
 _DEADLINE = 30.0

@@ -48,10 +48,11 @@ from deploy.trouble import Trouble
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
 from nodes.runtime.causes import root_cause
-from nodes.runtime.conductor import Conductor, RunRequest, RunResult
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
+from nodes.runtime.run_request import RunRequest, RunResult
 from nodes.runtime.survey import topology, tunes
 from shared_state.oracle import Census, OracleClient, Passage, Told
 

@@ -15,8 +15,8 @@ from deploy.faults import Faults
 from deploy.jobs import Job
 from deploy.join_door import JoinOffer
 from deploy.key_pools import KeyPool
-from nodes.runtime.conductor import RunResult
 from nodes.runtime.programs import source_of
+from nodes.runtime.run_request import RunResult
 from shared_state.oracle import Passage, Told
 
 

@@ -12,8 +12,8 @@ import pytest
 from deploy.cli.app import VERBS
 from deploy.plan import plan
 from deploy.topology import load
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import FibreConfig, LinkDevices, NodeDevices, WorldConfig
 
 ROOT = Path(__file__).parent.parent

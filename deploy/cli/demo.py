@@ -18,7 +18,7 @@ from deploy.laboratory import Laboratory
 from deploy.plan import plan
 from deploy.registry import Registry
 from deploy.topology import find, load
-from nodes.runtime.conductor import RunResult
+from nodes.runtime.run_request import RunResult
 
 LAB = "alice-charlie-bob"
 FILE_BYTES = 1 << 20

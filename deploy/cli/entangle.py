@@ -26,8 +26,8 @@ from deploy.units import TIME
 from nodes.apps.entangle import paths
 from nodes.errors import ProgramInvalid
 from nodes.requests import Terms
-from nodes.runtime.conductor import RunResult
 from nodes.runtime.desk import distillations
+from nodes.runtime.run_request import RunResult
 
 
 def command(

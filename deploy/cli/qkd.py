@@ -26,7 +26,7 @@ from deploy.errors import CheckFailed, UsageError, ValueInvalid
 from deploy.jobs import Job
 from deploy.units import TIME
 from nodes.agreement import LARGEST_BLOCK, PROTOCOLS, RECONCILIATIONS
-from nodes.runtime.conductor import RunResult
+from nodes.runtime.run_request import RunResult
 
 
 def command(

@@ -26,7 +26,7 @@ from deploy.cli.options import (
 from deploy.cli.screen import counting, emit_json, figure, out, quantity
 from deploy.cli.session import LabChoice, open_lab
 from deploy.jobs import Job
-from nodes.runtime.conductor import RunResult
+from nodes.runtime.run_request import RunResult
 
 _SHOWN = 20
 

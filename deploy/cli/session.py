@@ -19,7 +19,7 @@ from deploy.recording import begin, header_of, seeded
 from deploy.registry import Registry
 from deploy.remote_lab import RemoteLab
 from deploy.topology import find, load
-from nodes.runtime.conductor import RunResult
+from nodes.runtime.run_request import RunResult
 from shared_state.config import ClockMode
 
 ResultT = TypeVar("ResultT")

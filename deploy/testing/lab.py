@@ -23,8 +23,8 @@ from deploy.testing.processes import NodeHandle, ProcessHandle
 from deploy.testing.standing import StandingLab
 from deploy.testing.statistics import Statistics
 from deploy.wording import unknown
-from nodes.runtime.conductor import RunResult
 from nodes.runtime.join_documents import FOLDER
+from nodes.runtime.run_request import RunResult
 
 
 class LabUnderTest:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,12 +23,12 @@ from nodes.runtime.orders import (
     ChangeChannels,
     PartPlayed,
     RoundsPlayed,
-    RunOrder,
     RunOver,
     SwapPath,
 )
-from nodes.runtime.programs import Program, Scalar, load, source_of
+from nodes.runtime.programs import load, source_of
 from nodes.runtime.returns import unpack
+from nodes.runtime.run_request import Route, RunRequest, RunResult, order_of, swap_paths
 from nodes.runtime.succession import Succession
 from shared_state.errors import ServerLost, SharedStateError
 from shared_state.oracle import Census, OracleClient
@@ -39,43 +37,6 @@ _CLEANUP_DEADLINE = 10.0
 _REROUTING_DEADLINE = 10.0
 _ROLES_FIRST = 1.0
 """Wall seconds: a role that waits in vain for one who does not begin knows for what, and is heard before."""
-
-Route = Callable[[str, str], Sequence[str]]
-"""The chain of nodes along which two nodes make pairs, both ends included; raises when there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What to run: a program, who plays which role, how often, and how long any single wait may last (wall seconds).
-
-    ``source``: the text of the program's file, read here where it is empty.
-    """
-
-    program: str
-    roles: Mapping[str, str]
-    rounds: int = 1
-    parameters: Mapping[str, Scalar] = field(default_factory=dict)
-    deadline: float = 30.0
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a run ended. ``duration`` is emulated, ``wall`` is real, both in seconds.
-
-    ``figures`` are what the referee found over all rounds; ``returned`` is what each role returned in each round, a
-    qubit as None.
-    """
-
-    run: str
-    program: str
-    roles: dict[str, str]
-    rounds: int
-    figures: dict[str, float | None]
-    returned: list[dict[str, Any]]
-    paths: list[list[str]]
-    duration: float
-    wall: float
 
 
 class Conductor:
@@ -404,7 +365,7 @@ class Conductor:
         started_at: float,
     ) -> None:
         for node, role in parts.items():
-            order = _order(run, request, source, role, paths, network, started_at)
+            order = order_of(run, request, source, role, paths, network, started_at)
             try:
                 await hand_out(self._office, node, order)
             except PeerGone as gone:
@@ -582,39 +543,3 @@ def _blaming(program: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ProgramInvalid(f"the program's referee failed: {story(error, program)}") from error
-
-
-def swap_paths(program: Program, roles: Mapping[str, str], route: Route) -> tuple[SwapPath, ...]:
-    """Lay out the pairs of one round: for each two roles that share halves, the nodes between them."""
-    order = list(program.roles)
-    return tuple(
-        SwapPath(first, last, index, tuple(route(roles[first], roles[last])))
-        for first in order
-        for last, count in program.roles[first].halves().items()
-        if order.index(first) < order.index(last)
-        for index in range(count)
-    )
-
-
-def _order(
-    run: str,
-    request: RunRequest,
-    source: str,
-    role: str,
-    paths: tuple[SwapPath, ...],
-    network: tuple[str, ...],
-    started_at: float,
-) -> RunOrder:
-    return RunOrder(
-        run=run,
-        program=request.program,
-        role=role,
-        rounds=request.rounds,
-        roles=tuple(request.roles.items()),
-        paths=paths,
-        parameters=json.dumps(dict(request.parameters)),
-        started_at=started_at,
-        deadline=request.deadline,
-        network=network,
-        source=source if role else "",
-    )

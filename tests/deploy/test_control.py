@@ -20,8 +20,8 @@ from deploy.laboratory import Laboratory, ProcessStatus
 from deploy.link_state import LinkState
 from deploy.remote_lab import RemoteLab
 from deploy.wording import unknown
-from nodes.runtime.conductor import RunResult
 from nodes.runtime.lag import LagFigures
+from nodes.runtime.run_request import RunResult
 
 RESULT = RunResult(
     "run-1", "teleport", {"alice": "a"}, 2, {"fidelity_mean": 1.0}, [{"alice": None}], [["a", "b"]], 0.5, 0.1

@@ -21,8 +21,9 @@ from deploy.jobs import Job, request_for
 from deploy.moments import Moments
 from deploy.plan import plan
 from deploy.topology import read
-from nodes.runtime.conductor import Conductor, RunRequest
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from tests.nodes.runtime.key_labs import EVE, TWO, agreed, world
 
 QKD = RunRequest("qkd", TWO, parameters={"pulses": 20_000})

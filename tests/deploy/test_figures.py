@@ -12,8 +12,8 @@ from deploy.figures import PairFigures, click_figures, fibre_figures, pair_figur
 from deploy.lab import Lab
 from deploy.plan import plan
 from deploy.topology import find, load, shipped
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 
 ReadLab = Callable[[str], Lab]
 HEAD = "nodes: {a: , b: }\nlinks:\n- endpoints: [a, b]\n"

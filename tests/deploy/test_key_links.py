@@ -12,8 +12,9 @@ import pytest
 from deploy import key_links
 from deploy.key_links import KeyLinks, KeyLinkStatus, LinkEnds
 from nodes.errors import RunFailed
-from nodes.runtime.conductor import Conductor, RunRequest
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from tests.nodes.runtime.key_labs import EVE, LINK, Ends, agreed, world
 
 

@@ -18,8 +18,9 @@ from broker.mqtt import MqttBus
 from deploy.credentials import Credentials
 from deploy.plan import Plan
 from nodes.runtime.attendants import attendants
-from nodes.runtime.conductor import Conductor, RunRequest
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.orders import CONTROL
+from nodes.runtime.run_request import RunRequest
 from shared_state.document import write
 from shared_state.oracle import OracleClient
 

@@ -22,7 +22,7 @@ from deploy.laboratory import Laboratory
 from deploy.plan import plan
 from deploy.premises import STATE
 from deploy.topology import find, load
-from nodes.runtime.conductor import RunResult
+from nodes.runtime.run_request import RunResult
 from shared_state.client import NodeClient
 from shared_state.config import (
     FibreConfig,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nodes.errors import RunFailed
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import (
     FibreConfig,
     LinkDevices,

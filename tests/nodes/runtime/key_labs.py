@@ -9,7 +9,7 @@ from typing import Any
 from nodes.agreement import LinkAgreement
 from nodes.keys.store import KeyStore
 from nodes.keys.units import UNIT_BYTES
-from nodes.runtime.conductor import RunRequest
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import (
     ClockConfig,
     ClockMode,

@@ -17,13 +17,14 @@ from broker.memory import MemoryBroker
 from broker.telemetry import ListSink
 from nodes.network.memories import MemoryBudget
 from nodes.runtime.attendants import attendants
-from nodes.runtime.conductor import Conductor, RunRequest, RunResult
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.controller import RoutingController
 from nodes.runtime.ensemble import follow
 from nodes.runtime.in_memory import _identities, _surroundings, pair_route
 from nodes.runtime.node import Node
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from nodes.runtime.programs import Scalar
+from nodes.runtime.run_request import RunRequest, RunResult
 from nodes.runtime.survey import topology, tunes
 from shared_state.client import NodeClient
 from shared_state.config import (

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nodes.network.swap import PHI_PLUS
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.programs import Scalar
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import (
     FibreConfig,
     GateConfig,

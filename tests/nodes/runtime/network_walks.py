@@ -15,8 +15,8 @@ import pytest
 
 from nodes.errors import RunFailed
 from nodes.link.service import Failure
-from nodes.runtime.conductor import RunResult
 from nodes.runtime.programs import Scalar
+from nodes.runtime.run_request import RunResult
 from shared_state.config import WorldConfig
 from tests.nodes.runtime.network_lab import Fault, NetworkLab, Walker, dropped, network_lab, werner
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nodes.errors import RunFailed
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 
 pytestmark = pytest.mark.alone
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nodes.runtime.channel import Channel, Hop, open_channel
 from nodes.runtime.coin import make_coin
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 
 if TYPE_CHECKING:
     from tests.nodes.runtime.conftest import Chain

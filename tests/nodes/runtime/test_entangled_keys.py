@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from nodes.ports import Bits
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import (
     FibreConfig,
     GateConfig,

@@ -11,9 +11,9 @@ from broker.bus import Bus
 from broker.envelope import Envelope
 from broker.faulty import Delayed, FaultyBus, RandomFaults
 from nodes.errors import RunFailed
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.orders import PROTOCOL
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import WorldConfig
 
 Chain = Callable[..., WorldConfig]

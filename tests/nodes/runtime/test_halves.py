@@ -13,10 +13,10 @@ import pytest
 from nodes.errors import PeerGone, ProgramInvalid, QubitGone
 from nodes.ports import Bits, Halves
 from nodes.runtime.clock import Alone, VirtualClock
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.links import FibreLink
 from nodes.runtime.qubits import Register
+from nodes.runtime.run_request import RunRequest
 from shared_state.arguments import MAX_PAIRS
 from shared_state.client import NodeClient
 from shared_state.config import GateConfig, MemoryConfig, ServerConfig, WorldConfig

@@ -20,10 +20,10 @@ from nodes.runtime import key_plane
 from nodes.runtime.attendants import attendants
 from nodes.runtime.channel import Channel, Hop
 from nodes.runtime.coin import make_coin
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.key_plane import PROTOCOL, BusKeyPlane
 from nodes.runtime.mail import PostOffice
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import WorldConfig
 
 LAB = "lab"

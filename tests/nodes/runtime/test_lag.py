@@ -13,10 +13,10 @@ from broker.bus import Bus
 from broker.envelope import Envelope
 from broker.faulty import Delayed, FaultyBus
 from nodes.runtime.clock import RealTimeClock
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.lag import WINDOW, LagFigures, LagMeter
 from nodes.runtime.orders import CONTROL
+from nodes.runtime.run_request import RunRequest
 
 pytestmark = pytest.mark.alone
 

@@ -12,10 +12,11 @@ import pytest
 from broker.telemetry import ListSink
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
-from nodes.runtime.conductor import Conductor, RunRequest
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.connected import ConnectedNode
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.orders import ChangeChannels
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import ClockMode
 
 if TYPE_CHECKING:

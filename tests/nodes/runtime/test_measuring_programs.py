@@ -7,8 +7,8 @@ from math import sqrt
 
 import pytest
 
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import WorldConfig
 
 Chain = Callable[..., WorldConfig]

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nodes.errors import RunFailed
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import GateConfig, WernerSource, WorldConfig
 
 Chain = Callable[..., WorldConfig]

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import LinkDevices, MemoryConfig, NodeDevices, WernerSource, WorldConfig
 from tests.nodes.runtime.network_physics import AT_ONCE, SIGMAS, Floats
 

@@ -11,9 +11,10 @@ import pytest
 
 from nodes.errors import Deadlock, PeerGone, PeerSilent, ProgramInvalid, ProtocolViolation
 from nodes.requests import RequestFailed, Terms
-from nodes.runtime.conductor import Conductor, RunRequest
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.connected import ConnectedNode
 from nodes.runtime.in_memory import OwnProgram, in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import (
     ClockConfig,
     ClockMode,

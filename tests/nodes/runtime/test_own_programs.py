@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nodes.errors import RunFailed
-from nodes.runtime.conductor import RunRequest, RunResult
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest, RunResult
 from shared_state.config import WorldConfig
 
 Chain = Callable[..., WorldConfig]

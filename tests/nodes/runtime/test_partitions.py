@@ -12,10 +12,11 @@ from broker.envelope import Envelope
 from nodes.errors import Partitioned, RunFailed
 from nodes.runtime import partition
 from nodes.runtime.channel import Hop
-from nodes.runtime.conductor import Conductor, RunRequest
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.orders import ChangeChannels, Way
 from nodes.runtime.partition import Partition
+from nodes.runtime.run_request import RunRequest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import pytest
 
 from nodes.apps.entangle import paths
 from nodes.errors import ProgramInvalid
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import FibreConfig, GateConfig, LinkDevices, MemoryConfig, WorldConfig
 
 Chain = Callable[..., WorldConfig]

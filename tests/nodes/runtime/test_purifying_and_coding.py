@@ -10,9 +10,9 @@ import pytest
 from nodes.apps.superdense import information
 from nodes.errors import RunFailed
 from nodes.network.circuit import PURIFICATIONS
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.programs import Scalar
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import FibreConfig, GateConfig, LinkDevices, SingleClickSource, WorldConfig
 from shared_state.validation.purification import dejmps, noisy_bbpssw, werner
 

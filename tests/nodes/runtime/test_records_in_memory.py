@@ -11,8 +11,8 @@ import pytest
 
 from deploy.plan import plan
 from deploy.topology import find, load
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
+from nodes.runtime.run_request import RunRequest
 
 PAIR = {"alice": "alice", "bob": "bob"}
 CASES: dict[str, tuple[str, dict[str, str], int, dict[str, Any]]] = {

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nodes.errors import ProgramInvalid, RunFailed
-from nodes.runtime.conductor import RunRequest
 from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.programs import load
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import WorldConfig
 
 Chain = Callable[..., WorldConfig]

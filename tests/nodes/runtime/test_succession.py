@@ -15,9 +15,10 @@ from broker.faulty import FaultyBus
 from broker.memory import MemoryBroker
 from nodes.errors import RunFailed
 from nodes.runtime.attendants import attendants
-from nodes.runtime.conductor import Conductor, RunRequest
+from nodes.runtime.conductor import Conductor
 from nodes.runtime.in_memory import in_memory_lab, pair_route
 from nodes.runtime.orders import CONTROL
+from nodes.runtime.run_request import RunRequest
 from shared_state.config import (
     ClockConfig,
     ClockMode,
