@@ -1,27 +1,28 @@
 """The mail of one node: each conversation gets its messages in order, each exactly once.
 
-A session is named ``run``, ``run:round`` or ``run:round:service``; its mail is kept from the moment it arrives, which
-may be before this node has heard of the run, until the round or the run ends here.
+The mail of a session is kept from the moment it arrives, which may be before this node has heard of the run, until the
+round or the run ends here (``nodes.runtime.run_mail``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from broker.bus import Announcement, Bus, MailLost
 from broker.envelope import Envelope, encode
 from broker.errors import InboxOverflow
-from broker.inbox import Sequencer
 from nodes.errors import DeadlinePassed, PeerGone
 from nodes.runtime import lag
 from nodes.runtime.lag import LagFigures
 from nodes.runtime.orders import CONTROL, CONTROLLER
+from nodes.runtime.outbox import Outbox
 from nodes.runtime.partition import Partition
 from nodes.runtime.presence import Presence
+from nodes.runtime.run_mail import RunMail, run_of
 from shared_state.arguments import Despatch
 from shared_state.wire import Message
 
@@ -29,7 +30,6 @@ KEYS = "keys"
 """The channel on which a node tells what it has in store: numbers, no key."""
 _OUTSIDE = (CONTROL, CONTROLLER)
 """Parties that stand outside of emulated time: what they say is there as soon as it comes."""
-_IN_FLIGHT = 16
 _RETURN_GRACE = 1.5
 """Wall seconds; less than the server's lease: in virtual time all know of a death when time goes on without the
 dead.
@@ -44,37 +44,6 @@ _MOST_ARRIVED = 1 << 17
 """How many messages that have come over the bus may wait for their time."""
 _ENDED_RUNS = 4096
 """How many runs that are over are remembered, so that their late mail is recognised."""
-
-
-@dataclass(slots=True)
-class _Mailbox:
-    """What one sender has sent in one session and nobody has received yet.
-
-    ``lost``: a message that did not come, by its number and the wall seconds for which it was waited.
-    """
-
-    waiting: deque[Envelope] = field(default_factory=deque)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    lost: tuple[int, float] | None = None
-
-
-@dataclass(slots=True)
-class _RunMail:
-    """The mail of one run. ``members`` are its parties, None while this one has not heard of it, and then ``opener``
-    is who sent the first message.
-
-    ``sent`` and ``delivered`` count by party and session; in the sessions that are ``over``, and those below them, the
-    party that is named says nothing more. Rounds are played one after the other: those up to ``played`` are over here.
-    """
-
-    opener: str
-    members: frozenset[str] | None = None
-    boxes: dict[tuple[str, str], _Mailbox] = field(default_factory=dict)
-    sequencer: Sequencer = field(default_factory=Sequencer)
-    sent: Counter[tuple[str, str]] = field(default_factory=Counter)
-    delivered: dict[tuple[str, str], int] = field(default_factory=dict)
-    over: set[tuple[str, str]] = field(default_factory=set)
-    played: int = -1
 
 
 class Timekeeper(Protocol):
@@ -136,10 +105,9 @@ class PostOffice:
         self._on_keys = on_keys
         self._on_mail_lost = on_mail_lost
         self._on_end = on_end
-        self._runs: dict[str, _RunMail] = {}
+        self._runs: dict[str, RunMail] = {}
         self._ended: dict[str, None] = {}
         self._unread: Counter[str] = Counter()
-        self._outbox: asyncio.Queue[Envelope] = asyncio.Queue(maxsize=64)
         self._presence = Presence(self._went, _RETURN_GRACE)
         self._timekeeper: Timekeeper | None = None
         self._note: Note | None = None
@@ -152,7 +120,7 @@ class PostOffice:
         """When the last of the messages to other nodes arrives that were sent here, in emulated seconds."""
         self.orders: asyncio.Queue[Envelope] = asyncio.Queue()
         self.partition = Partition()
-        self._queues = (self._outbox, self.partition.released)
+        self._outbox = Outbox(bus, self.partition.released)
 
     @property
     def name(self) -> str:
@@ -171,11 +139,11 @@ class PostOffice:
     def deliver(self, sender: str, session: str, sequence: int) -> None:
         """Put a message that has arrived into its mailbox, if anybody wants it still."""
         envelope = self._arrived.pop((sender, session, sequence), None)
-        mail = self._runs.get(_run_of(session))
+        mail = self._runs.get(run_of(session))
         if mail is None or self._is_past(session):
             self._throw_away(envelope)
             return
-        mail.delivered[sender, session] = sequence
+        mail.of(session).delivered[sender, session] = sequence
         if envelope is not None:
             self._put(mail, envelope)
 
@@ -184,9 +152,9 @@ class PostOffice:
         if (subscriber := self._subscriber(session)) is not None:
             subscriber.lost(sender, session)
             return
-        mail = self._runs.get(_run_of(session))
+        mail = self._runs.get(run_of(session))
         if mail is not None and not self._is_past(session):
-            box = mail.boxes.setdefault((session, sender), _Mailbox())
+            box = mail.box(session, sender)
             box.lost = (sequence, waited)
             box.changed.set()
 
@@ -196,10 +164,8 @@ class PostOffice:
         What has come before is handed over now.
         """
         self._subscribers[prefix] = subscriber
-        mail = self._runs.get(_run_of(prefix))
-        for key in [key for key in (mail.boxes if mail else ()) if key[0].startswith(prefix)]:
-            assert mail is not None
-            for envelope in mail.boxes.pop(key).waiting:
+        if (mail := self._runs.get(run_of(prefix))) is not None:
+            for envelope in mail.take_out(prefix):
                 self._put(mail, envelope)
 
     def unsubscribe(self, prefix: str) -> None:
@@ -215,8 +181,7 @@ class PostOffice:
 
     async def emptied(self) -> None:
         """Wait until everything that was left to the dispatch has been published."""
-        for queue in self._queues:
-            await queue.join()
+        await self._outbox.emptied()
 
     async def post(
         self,
@@ -285,19 +250,8 @@ class PostOffice:
             delivery.acknowledge()
 
     async def dispatch(self) -> None:
-        """Publish the outbox until cancelled, a few messages at a time; raise ``BrokerLost`` when that fails."""
-        places = asyncio.Semaphore(_IN_FLIGHT)
-        async with asyncio.TaskGroup() as publishing:
-            for queue in self._queues:
-                publishing.create_task(self._dispatch(queue, places, publishing))
-
-    async def _dispatch(
-        self, queue: asyncio.Queue[Envelope], places: asyncio.Semaphore, publishing: asyncio.TaskGroup
-    ) -> None:
-        while True:
-            envelope = await queue.get()
-            await places.acquire()
-            publishing.create_task(self._publish(envelope, queue, places))
+        """Publish what is said until cancelled; raise ``BrokerLost`` when that fails."""
+        await self._outbox.dispatch()
 
     async def send(
         self,
@@ -316,7 +270,7 @@ class PostOffice:
         """
         if recipient != CONTROL and self._presence.gone(recipient):
             raise PeerGone(recipient, f"the delivery of {kind}")
-        sent = self._runs.setdefault(_run_of(session), _RunMail(self.name)).sent
+        sent = self._runs.setdefault(run_of(session), RunMail(self.name)).of(session).sent
         sequence = sent[recipient, session]
         envelope = Envelope(
             self._lab, self.name, recipient, protocol, session, sequence, sent_at, arrives_at, kind, body
@@ -353,12 +307,12 @@ class PostOffice:
         Raise ``PeerGone`` when the sender has left and sent nothing more, ``DeadlinePassed`` after ``deadline``
         wall seconds (None waits for ever).
         """
-        mail = self._runs.setdefault(_run_of(session), _RunMail(self.name))
-        box = mail.boxes.setdefault((session, sender), _Mailbox())
+        mail = self._runs.setdefault(run_of(session), RunMail(self.name))
+        box = mail.box(session, sender)
         try:
             async with asyncio.timeout(deadline):
                 while not box.waiting:
-                    if self._presence.gone(sender) or _is_over(mail, sender, session):
+                    if self._presence.gone(sender) or mail.is_over(sender, session):
                         raise PeerGone(sender, awaited)
                     if box.lost is not None:
                         sequence, waited = box.lost
@@ -369,7 +323,7 @@ class PostOffice:
                     await box.changed.wait()
         except TimeoutError:
             assert deadline is not None
-            missing = mail.sequencer.gap(sender, session)
+            missing = mail.of(session).sequencer.gap(sender, session)
             why = "" if missing is None else f" (its message number {missing} is lost; later ones came)"
             if sender in self.partition.severed:
                 why = " (a partition lies between the two)"
@@ -380,9 +334,8 @@ class PostOffice:
 
     def unread(self, sender: str, session: str) -> bool:
         """Tell whether there is something that the sender has said in a session and nobody has received."""
-        mail = self._runs.get(_run_of(session))
-        box = mail.boxes.get((session, sender)) if mail else None
-        return box is not None and bool(box.waiting)
+        mail = self._runs.get(run_of(session))
+        return mail is not None and mail.has_unread(session, sender)
 
     def hang_up(self, sender: str, session: str) -> None:
         """Let who waits for a sender in a session, or one below it, know that nothing more comes from there.
@@ -396,33 +349,21 @@ class PostOffice:
             self._timekeeper.look()
 
     def _hang_up(self, sender: str, session: str) -> None:
-        if (mail := self._runs.get(_run_of(session))) is None:
-            return
-        mail.over.add((sender, session))
-        for (each, whose), box in mail.boxes.items():
-            if whose == sender and _belongs(each, session):
-                box.changed.set()
+        if (mail := self._runs.get(run_of(session))) is not None:
+            mail.hang_up(sender, session)
 
     def listen_again(self, run: str) -> None:
         """Wait again, in the sessions of a run, for those with whom it was hung up."""
         if (mail := self._runs.get(run)) is not None:
-            mail.over.clear()
+            mail.listen_again()
 
     def begin_run(self, run: str, members: Collection[str]) -> None:
         """Take part in a run with ``members``: its mail is kept until ``end_run``, nobody else's is accepted."""
-        self._runs.setdefault(run, _RunMail(self.name)).members = frozenset(members)
+        self._runs.setdefault(run, RunMail(self.name)).members = frozenset(members)
 
     def end_round(self, session: str) -> None:
         """Forget the mail of a round and of the services that worked for it; what still comes for it is dropped."""
-        mail = self._runs[_run_of(session)]
-        mail.played = max(mail.played, _round_of(session))
-        for key in [key for key in mail.boxes if _belongs(key[0], session)]:
-            self._throw_away(*mail.boxes.pop(key).waiting)
-        for each in [each for each in mail.sequencer.sessions() if _belongs(each, session)]:
-            mail.sequencer.forget(each)
-        for counts in (mail.sent, mail.delivered):
-            for stream in [stream for stream in counts if _belongs(stream[1], session)]:
-                del counts[stream]
+        self._throw_away(*self._runs[run_of(session)].end_round(session))
 
     def end_run(self, run: str) -> Counter[str]:
         """Forget all mail of a run; what still comes for it is dropped.
@@ -431,7 +372,7 @@ class PostOffice:
         """
         self._forget(run)
         self._ended[run] = None
-        for key in [key for key in self._arrived if _run_of(key[1]) == run]:
+        for key in [key for key in self._arrived if run_of(key[1]) == run]:
             self._throw_away(self._arrived.pop(key))
         if len(self._ended) > _ENDED_RUNS:
             del self._ended[next(iter(self._ended))]
@@ -440,10 +381,7 @@ class PostOffice:
 
     def greet(self, run: str, party: str) -> None:
         """Count what a party says and is told in a run from the beginning: another process has taken its place."""
-        mail = self._runs[run]
-        mail.sequencer.forget_sender(party)
-        for sent in [sent for sent in mail.sent if sent[0] == party]:
-            del mail.sent[sent]
+        self._runs[run].greet(party)
 
     def process_of(self, node: str) -> str | None:
         """Return which process a node is, empty when it has not said so, None when it has gone."""
@@ -459,33 +397,33 @@ class PostOffice:
         if self._timekeeper is not None and envelope.sender not in _OUTSIDE:
             key = (envelope.sender, envelope.session, envelope.sequence)
             if (
-                envelope.sequence > self._last_delivered(*key[:2])
-                and not self._is_past(envelope.session)
+                not self._is_past(envelope.session)
+                and envelope.sequence > self._last_delivered(*key[:2])
                 and len(self._arrived) < _MOST_ARRIVED
             ):
                 self._arrived.setdefault(key, None)
             self._timekeeper.look()
 
     def _last_delivered(self, sender: str, session: str) -> int:
-        mail = self._runs.get(_run_of(session))
-        return -1 if mail is None else mail.delivered.get((sender, session), -1)
+        mail = self._runs.get(run_of(session))
+        return -1 if mail is None else mail.of(session).delivered.get((sender, session), -1)
 
     def _sort_in(self, envelope: Envelope) -> None:
-        run, sender = _run_of(envelope.session), envelope.sender
+        run, sender = run_of(envelope.session), envelope.sender
         if self._is_past(envelope.session) or self._unread[sender] + _weight(envelope) > _UNREAD_BYTES:
             return
         if run not in self._runs:
             self._make_room(sender)
-            self._runs[run] = _RunMail(sender)
+            self._runs[run] = RunMail(sender)
         mail = self._runs[run]
         if mail.members is not None and sender not in mail.members:
             return
         try:
-            due = mail.sequencer.accept(envelope)
+            due = mail.of(envelope.session).sequencer.accept(envelope)
         except InboxOverflow:
             return  # a message is missing for good; who waits for it learns so from the deadline
         if not due and self._timekeeper is None and self._subscriber(envelope.session) is not None:
-            missing = mail.sequencer.gap(sender, envelope.session)
+            missing = mail.of(envelope.session).sequencer.gap(sender, envelope.session)
             asyncio.get_running_loop().call_later(
                 _GAP_PATIENCE, self._check_gap, mail, sender, envelope.session, missing
             )
@@ -505,9 +443,9 @@ class PostOffice:
             else:
                 self._arrived[sender, ready.session, ready.sequence] = ready
 
-    def _check_gap(self, mail: _RunMail, sender: str, session: str, missing: int | None) -> None:
+    def _check_gap(self, mail: RunMail, sender: str, session: str, missing: int | None) -> None:
         """Tell a standing conversation of a message that is missing still."""
-        if missing is None or mail.sequencer.gap(sender, session) != missing:
+        if missing is None or mail.of(session).sequencer.gap(sender, session) != missing:
             return
         if (subscriber := self._subscriber(session)) is not None:
             subscriber.lost(sender, session)
@@ -524,12 +462,12 @@ class PostOffice:
             }
             self._note(at, envelope.session, event, details)
 
-    def _put(self, mail: _RunMail, envelope: Envelope) -> None:
+    def _put(self, mail: RunMail, envelope: Envelope) -> None:
         if (subscriber := self._subscriber(envelope.session)) is not None:
             self._unread[envelope.sender] -= _weight(envelope)
             subscriber.arrived(envelope)
             return
-        box = mail.boxes.setdefault((envelope.session, envelope.sender), _Mailbox())
+        box = mail.box(envelope.session, envelope.sender)
         box.waiting.append(envelope)
         box.changed.set()
 
@@ -540,9 +478,8 @@ class PostOffice:
             self._forget(unknown[0])
 
     def _forget(self, run: str) -> None:
-        mail = self._runs.pop(run, None)
-        for box in mail.boxes.values() if mail else ():
-            self._throw_away(*box.waiting)
+        if (mail := self._runs.pop(run, None)) is not None:
+            self._throw_away(*mail.waiting())
 
     def _throw_away(self, *envelopes: Envelope | None) -> None:
         """Let messages go that nobody has received; None stands for one that had come and been dropped."""
@@ -552,9 +489,9 @@ class PostOffice:
 
     def _is_past(self, session: str) -> bool:
         """Tell whether nobody here receives anything more in a session, for its run or its round is over."""
-        run = _run_of(session)
+        run = run_of(session)
         mail = self._runs.get(run)
-        return run in self._ended or (mail is not None and 0 <= _round_of(session) <= mail.played)
+        return run in self._ended or (mail is not None and mail.has_played(session))
 
     def _went(self, party: str) -> None:
         if self._timekeeper is None:
@@ -567,37 +504,7 @@ class PostOffice:
         for subscriber in self._subscribers.values():
             subscriber.gone(party)
         for mail in self._runs.values():
-            for (_, sender), box in mail.boxes.items():
-                if sender == party:
-                    box.changed.set()
-
-    async def _publish(
-        self, envelope: Envelope, queue: asyncio.Queue[Envelope], places: asyncio.Semaphore
-    ) -> None:
-        try:
-            await self._bus.publish(envelope)
-        finally:
-            queue.task_done()
-            places.release()
-
-
-def _run_of(session: str) -> str:
-    return session.partition(":")[0]
-
-
-def _round_of(session: str) -> int:
-    """Return the number of the round that a session belongs to; -1 for what is of the run, of a visit or a request."""
-    _, _, rest = session.partition(":")
-    number = rest.partition(":")[0]
-    return int(number) if number.isascii() and number.isdecimal() else -1
-
-
-def _is_over(mail: _RunMail, sender: str, session: str) -> bool:
-    return any(sender == whose and _belongs(session, over) for whose, over in mail.over)
-
-
-def _belongs(session: str, round_session: str) -> bool:
-    return session == round_session or session.startswith(round_session + ":")
+            mail.wake(party)
 
 
 def _weight(envelope: Envelope) -> int:

@@ -78,9 +78,9 @@ class Hours:
 def _held(office: PostOffice) -> int:
     """Count what an office keeps: messages, and what is noted of sessions."""
     kept = len(office._arrived)
-    for each in office._runs.values():
+    for each in [each for run in office._runs.values() for each in run._rounds.values()]:
         streams = each.sequencer._streams.values()
-        kept += len(each.boxes) + sum(len(box.waiting) for box in each.boxes.values())
+        kept += 1 + len(each.boxes) + sum(len(box.waiting) for box in each.boxes.values())
         kept += len(streams) + sum(len(stream.early) for stream in streams) + len(each.delivered)
     return kept
 
