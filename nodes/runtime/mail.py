@@ -83,7 +83,7 @@ class PostOffice:
     What the lab's control party sends goes to ``orders`` instead. ``on_status`` hears of every party's state,
     ``on_lag`` of what a node tells of its lag, ``on_arrival`` of each message from another node, in real time, and
     ``on_keys`` of what a node tells of the keys that it has in store, ``on_mail_lost`` of an outage of the broker over
-    which mail for this party may have been lost.
+    which mail for this party may have been lost. ``process`` tells this one from those that were this party before.
     """
 
     def __init__(
@@ -96,8 +96,10 @@ class PostOffice:
         on_keys: Callable[[str, dict[str, Any]], None] = lambda party, told: None,
         on_mail_lost: Callable[[], None] = lambda: None,
         on_end: Callable[[str], None] = lambda run: None,
+        process: str = "",
     ) -> None:
         self._bus = bus
+        self._process = process
         self._lab = lab
         self._on_status = on_status
         self._on_lag = on_lag
@@ -410,6 +412,8 @@ class PostOffice:
 
     def _sort_in(self, envelope: Envelope) -> None:
         run, sender = run_of(envelope.session), envelope.sender
+        if sender == CONTROL and envelope.body.get("process", self._process) not in ("", self._process):
+            return  # for a process before this one; what is for this one is counted anew
         if self._is_past(envelope.session) or self._unread[sender] + _weight(envelope) > _UNREAD_BYTES:
             return
         if run not in self._runs:

@@ -93,10 +93,12 @@ class Node:
         self._sink = sink
         self._lag = LagMeter(surroundings.shortest_delay)
         self._behind = False
-        self._office = PostOffice(bus, lab, self._note_status, on_arrival=self._measure_arrival)
+        self._process = os.urandom(4).hex()
+        self._office = PostOffice(
+            bus, lab, self._note_status, on_arrival=self._measure_arrival, process=self._process
+        )
         self._parts: dict[str, _Part] = {}
         self._closing: set[str] = set()
-        self._process = os.urandom(4).hex()
         self.visits = Visits(surroundings.name, self._process_of)
         self._memories = MemoryBudget(surroundings.memories)
         for_keys = {
@@ -149,9 +151,7 @@ class Node:
                 envelope = await self._office.orders.get()
                 match envelope.kind:
                     case "RunOrder" if envelope.session not in self._parts:
-                        order = codec.build(RunOrder, envelope.body)
-                        if order.process in ("", self._process):
-                            await self._begin(self._stage(order), group)
+                        await self._begin(self._stage(codec.build(RunOrder, envelope.body)), group)
                     case "ChangeChannels":
                         change = codec.build(ChangeChannels, envelope.body)
                         await self._rerouting.carry_out(change, envelope.sent_at)

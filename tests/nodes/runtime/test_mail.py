@@ -330,3 +330,26 @@ async def test_when_a_sender_has_hung_up_what_it_said_is_received_and_then_it_ha
         bob.hang_up("alice", "visit-1:visit-3")
         with pytest.raises(PeerGone):
             await waiting
+
+
+async def test_what_was_for_the_process_before_is_not_counted() -> None:
+    """Control may write to a node in whose place another process is by now, and writes anew when it hears of that."""
+    broker = MemoryBroker()
+    async with attendants() as attend, broker.bus(CONTROL, "lab") as bus, broker.bus("alice", "lab") as there:
+        control, alice = PostOffice(bus, "lab"), PostOffice(there, "lab", process="second")
+        for office in (control, alice):
+            attend(office.sort())
+            attend(office.dispatch())
+        control.begin_run("visit-1", {"alice"})
+        for process in ("first", "first", "second"):
+            if process == "second":
+                control.greet("visit-1", "alice")
+            await control.send("alice", "visit-1", "lab", "RunOrder", {"process": process}, 0.0, 0.0)
+        await control.send("alice", "visit-1", "lab", "RunOver", {"reason": ""}, 0.0, 0.0)
+        async with asyncio.timeout(5):
+            come = [await alice.orders.get() for _ in range(2)]
+        assert [(each.kind, each.body.get("process")) for each in come] == [
+            ("RunOrder", "second"),
+            ("RunOver", None),
+        ]
+        assert alice.orders.empty()
