@@ -27,6 +27,9 @@ class LabClock(Protocol):
     def believe(self, at: float) -> float:
         """Return the time that counts for a request which states ``at``."""
 
+    def heard(self, at: float) -> float:
+        """Return the time that counts for what is done from outside, by who states ``at``."""
+
     def check(self, at: float) -> None:
         """Raise BadRequest when nothing can happen at ``at``."""
 
@@ -59,6 +62,10 @@ class RealTimeClock:
         now, slack = self.now(), SLACK * self._scale
         return min(max(at, now - slack), now + slack)
 
+    def heard(self, at: float) -> float:
+        """Return when it is heard of: what the nodes have seen by then, they have seen."""
+        return max(self.believe(at), self.now())
+
     def check(self, at: float) -> None:
         """Do nothing: what is believed can be."""
 
@@ -88,6 +95,9 @@ class VirtualClock:
         return self._latest
 
     def believe(self, at: float) -> float:
+        return at
+
+    def heard(self, at: float) -> float:
         return at
 
     def check(self, at: float) -> None:

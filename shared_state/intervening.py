@@ -22,8 +22,7 @@ Refuse = Callable[[str, int, SharedStateError, str, str], None]
 class Intervening:
     """Changes to the devices of ``links``.
 
-    Each happens at the present of the turns where an end of its link takes part in them. Elsewhere it happens when it
-    is heard of, which may be after the time that was stated: what the ends have seen by then, they have seen.
+    Each happens at the present of the turns where an end of its link takes part in them, at the stated time elsewhere.
     """
 
     def __init__(self, links: Links, turns: Turns, narrator: Narrator, refuse: Refuse) -> None:
@@ -94,7 +93,7 @@ class Intervening:
 
     def _moment(self, link: str, at: float) -> float:
         takes_turns = any(node in self._turns for node in self._links.ends.links[link].endpoints)
-        return self._turns.now if takes_turns else max(at, self._links.ends.nature.clock.now())
+        return self._turns.now if takes_turns else at
 
     def _tell(self, who: str, at: float, link: str, event: str, details: dict[str, Any]) -> None:
         self._narrator.tell(self._moment(link, at), who, Event(ANY_RUN, event, details))

@@ -98,7 +98,8 @@ class Standing:
             at = time(arguments[0])
         except ValueError:
             return arguments  # the operation will say what is wrong with it
-        return [self.nature.clock.believe(at), *arguments[1:]]
+        clock, from_outside = self.nature.clock, OPERATIONS[word].role == "oracle"
+        return [clock.heard(at) if from_outside else clock.believe(at), *arguments[1:]]
 
     def take(self, session: Session, number: int, received: int, word: str, arguments: list[Message]) -> None:
         """Apply a request once; the client has heard the answers up to ``received``."""

@@ -88,6 +88,7 @@ class Conductor:
         self._came: asyncio.Queue[str] = asyncio.Queue()
         self._processes: dict[str, str] = {}
         self._called_off: set[str] = set()
+        self._replaced: dict[str, set[str]] = {}
         self._broker_lost_mail = False
         self._begins = asyncio.Lock()
         self._reroutings = 0
@@ -464,12 +465,15 @@ class Conductor:
         finally:
             del self._conducted[run]
             self._called_off.discard(run)
+            self._replaced.pop(run, None)
 
     async def _end_everywhere(self, run: str, parts: Mapping[str, str], reason: str) -> None:
         if self._abandoned:
             return
         if run in self._called_off:
             self._office.listen_again(run)  # the nodes are there, and say when they have ended it
+            for node in self._replaced.get(run, ()):
+                self._office.hang_up(node, run)
         there = [node for node in parts if self._states.get(node) != "left"]
         async with self._time_held(if_virtual=bool(reason)), asyncio.TaskGroup() as group:
             for node in there:
@@ -522,7 +526,10 @@ class Conductor:
         """Call off the runs of a node in whose place another process has come, which knows of none."""
         for run, parts in self._conducted.items():
             if node in parts:
+                self._replaced.setdefault(run, set()).add(node)
                 self._office.hang_up(node, run)
+        if self._hosting is not None:
+            self._hosting.mourn_former(node)
 
     def _note_mail_lost(self) -> None:
         """Call off all runs: the broker has come back without what nodes had reported, or had been told, of them."""

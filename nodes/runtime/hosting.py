@@ -80,6 +80,12 @@ class Hosting:
         elif node in self._nodes:
             self._news.put_nowait((node, state))
 
+    def mourn_former(self, node: str) -> None:
+        """Wait for nothing from the process that a node was before another one took its place."""
+        for visit in self._visits.values():
+            if node in visit.taking_part:
+                self._office.hang_up(node, visit.run)
+
     def runs(self) -> list[str]:
         """Name the visits that are open."""
         return [visit.run for visit in self._visits.values()]
@@ -170,6 +176,7 @@ class Hosting:
             started_at=now,
             deadline=_PATIENCE,
             network=self._nodes,
+            visitor_process=self._office.processes.get(visit.visitor, ""),
         )
         for node in nodes:
             try:

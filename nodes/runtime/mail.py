@@ -325,7 +325,7 @@ class PostOffice:
                     await box.changed.wait()
         except TimeoutError:
             assert deadline is not None
-            missing = mail.of(session).sequencer.gap(sender, session)
+            missing = mail.gap(sender, session)
             why = "" if missing is None else f" (its message number {missing} is lost; later ones came)"
             if sender in self.partition.severed:
                 why = " (a partition lies between the two)"
@@ -408,7 +408,7 @@ class PostOffice:
 
     def _last_delivered(self, sender: str, session: str) -> int:
         mail = self._runs.get(run_of(session))
-        return -1 if mail is None else mail.of(session).delivered.get((sender, session), -1)
+        return -1 if mail is None else mail.last_delivered(sender, session)
 
     def _sort_in(self, envelope: Envelope) -> None:
         run, sender = run_of(envelope.session), envelope.sender
@@ -427,7 +427,7 @@ class PostOffice:
         except InboxOverflow:
             return  # a message is missing for good; who waits for it learns so from the deadline
         if not due and self._timekeeper is None and self._subscriber(envelope.session) is not None:
-            missing = mail.of(envelope.session).sequencer.gap(sender, envelope.session)
+            missing = mail.gap(sender, envelope.session)
             asyncio.get_running_loop().call_later(
                 _GAP_PATIENCE, self._check_gap, mail, sender, envelope.session, missing
             )
@@ -449,7 +449,7 @@ class PostOffice:
 
     def _check_gap(self, mail: RunMail, sender: str, session: str, missing: int | None) -> None:
         """Tell a standing conversation of a message that is missing still."""
-        if missing is None or mail.of(session).sequencer.gap(sender, session) != missing:
+        if missing is None or mail.gap(sender, session) != missing:
             return
         if (subscriber := self._subscriber(session)) is not None:
             subscriber.lost(sender, session)

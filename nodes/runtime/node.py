@@ -99,7 +99,9 @@ class Node:
         )
         self._parts: dict[str, _Part] = {}
         self._closing: set[str] = set()
-        self.visits = Visits(surroundings.name, self._process_of)
+        # in virtual time nothing but visits tells who is there
+        in_virtual_time = client.mode == "virtual"
+        self.visits = Visits(surroundings.name, None if in_virtual_time else self._office.process_of)
         self._memories = MemoryBudget(surroundings.memories)
         for_keys = {
             name: Channel(channel.hops, make_coin(seed, surroundings.name, name, "keys"))
@@ -246,10 +248,6 @@ class Node:
     def _note_status(self, node: str, state: str) -> None:
         if self._turns is None:
             self.visits.look()
-
-    def _process_of(self, node: str) -> str | None:
-        """Return which process another node is, None when it has gone; in virtual time visits alone tell of that."""
-        return self._office.process_of(node) if self._turns is None else ""
 
     async def _watch_server(self) -> None:
         raise await self._client.lost

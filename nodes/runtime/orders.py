@@ -60,6 +60,7 @@ class RunOrder:
     one without a role has played its part at once and relays until the run is over. ``source``: the text of the
     program's file, which not every node can read; empty for a program by name. ``process``: the one that the node was
     when it was chosen, as its status names it; another one, to which the broker brings what it had kept, does nothing.
+    ``visitor_process``: the same of the node whose visit this is.
     """
 
     run: str
@@ -74,6 +75,7 @@ class RunOrder:
     network: tuple[str, ...] = ()
     source: str = ""
     process: str = ""
+    visitor_process: str = ""
 
     @property
     def endless(self) -> bool:

@@ -51,7 +51,21 @@ class RunMail:
 
     def of(self, session: str) -> RoundMail:
         """Return what is kept of the round that a session belongs to."""
-        return self._rounds.setdefault(_round_of(session), RoundMail())
+        number = _round_of(session)
+        kept = self._rounds.get(number)
+        if kept is None:
+            kept = self._rounds[number] = RoundMail()
+        return kept
+
+    def gap(self, sender: str, session: str) -> int | None:
+        """Return the number of a message that is missing while later ones wait, None when none is."""
+        kept = self._rounds.get(_round_of(session))
+        return None if kept is None else kept.sequencer.gap(sender, session)
+
+    def last_delivered(self, sender: str, session: str) -> int:
+        """Return the number of the last message that was due, -1 when none was."""
+        kept = self._rounds.get(_round_of(session))
+        return -1 if kept is None else kept.delivered.get((sender, session), -1)
 
     def box(self, session: str, sender: str) -> Mailbox:
         """Return the mailbox of a sender in a session."""
@@ -93,6 +107,7 @@ class RunMail:
 
     def greet(self, party: str) -> None:
         """Count what a party says and is told from the beginning: another process has taken its place."""
+        self._over = {over for over in self._over if over[0] != party}
         for each in self._rounds.values():
             each.sequencer.forget_sender(party)
             for sent in [sent for sent in each.sent if sent[0] == party]:

@@ -115,6 +115,37 @@ async def test_nobody_waits_in_vain_while_the_lab_is_slow_to_let_them_meet(
     assert alice == bob
 
 
+async def test_who_was_gone_for_a_moment_is_heard_when_it_is_back(
+    world: WorldConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node may take another one for gone that control still waits for; its visit goes on."""
+    if world.clock.mode == "virtual":
+        return  # there nothing but visits tells who is there
+    monkeypatch.setattr("nodes.runtime.mail._RETURN_GRACE", 0.02)
+    back = asyncio.Event()
+
+    async def alice(me: ConnectedNode) -> None:
+        await me.peer("bob").send(Note("one"))
+        await back.wait()
+        await me.peer("bob").send(Note("two"))
+        await me.peer("bob").receive(Note)
+
+    async def bob(me: ConnectedNode) -> list[str]:
+        office, peer = me._node._office, me.peer("alice")
+        heard = [(await peer.receive(Note)).text]
+        office.note_status("alice", "lost")
+        while office.process_of("alice") is not None:  # noqa: ASYNC110 - a timer tells
+            await asyncio.sleep(0.01)
+        office.note_status("charlie", "ready")  # whatever others say meanwhile
+        office.note_status("alice", "ready")
+        back.set()
+        heard.append((await peer.receive(Note)).text)
+        await peer.send(Note("heard"))
+        return heard
+
+    assert (await played(world, alice, bob))[1] == ["one", "two"]
+
+
 async def test_pairs_that_are_asked_for_side_by_side_are_shared_side_by_side(world: WorldConfig) -> None:
     async def act(me: ConnectedNode) -> set[tuple[str, int]]:
         halves = await asyncio.gather(*(me.pair(me.others[0]) for _ in range(3)))

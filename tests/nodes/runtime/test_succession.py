@@ -160,6 +160,34 @@ async def test_a_node_in_whose_place_another_process_has_come_ends_its_runs(mode
             await running
 
 
+@pytest.mark.parametrize("mail_lost", [False, True])
+async def test_a_run_that_was_ordered_from_a_former_process_ends_at_once(
+    mode: ClockMode, mail_lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has come in its place does nothing with the order, and has nothing to end."""
+    async with in_memory_lab(world(mode)) as lab, asyncio.timeout(8):
+        now = lab._office.processes["bob"]
+        lab._office.processes["bob"] = lab._processes["bob"] = "former"
+        sent = asyncio.Event()
+        send = lab._office.send
+
+        async def sending(recipient: str, *arguments: Any) -> None:
+            await send(recipient, *arguments)
+            if recipient == "bob":
+                sent.set()
+
+        monkeypatch.setattr(lab._office, "send", sending)
+        running = asyncio.ensure_future(lab.run(SHORT))
+        await sent.wait()
+        if mail_lost:
+            lab._note_mail_lost()
+        lab._office.processes["bob"] = now
+        lab._office.note_status("bob", "ready")
+        with pytest.raises(RunFailed, match=r"at node '(alice|bob)'"):
+            await running
+        assert (await lab.run(SHORT)).rounds == 2
+
+
 async def test_a_broker_that_has_lost_mail_ends_all_runs_and_nothing_of_them_is_left(
     mode: ClockMode,
 ) -> None:
