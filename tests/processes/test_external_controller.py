@@ -37,7 +37,7 @@ async def lab_without_controller(directory: Path, mode: Any = "virtual") -> Asyn
         yield lab
 
 
-async def answer(access: dict[str, Any], asked: list[dict[str, Any]]) -> None:
+async def answer(access: dict[str, Any], asked: list[dict[str, Any]], listens: asyncio.Event) -> None:
     """Be a controller that always says the same way, in nothing but MQTT and MessagePack."""
     lab = access["lab"]
     async with aiomqtt.Client(
@@ -48,7 +48,7 @@ async def answer(access: dict[str, Any], asked: list[dict[str, Any]]) -> None:
         identifier=access["username"],
     ) as client:
         await client.subscribe(f"{lab}/+/to/controller/routing", qos=1)
-        asked.append({})  # it listens
+        listens.set()
         sent: dict[str, int] = {}
         async for message in client.messages:
             assert isinstance(message.payload, bytes)
@@ -77,16 +77,17 @@ async def answer(access: dict[str, Any], asked: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("mode", ["virtual", "real-time"])
 async def test_a_foreign_controller_decides_which_way_pairs_take(tmp_path: Path, mode: str) -> None:
-    asked: list[dict[str, Any]] = []
+    asked, listens = list[dict[str, Any]](), asyncio.Event()
     async with lab_without_controller(tmp_path, mode) as lab:
-        controller = asyncio.create_task(answer(read_access(tmp_path, "ring-6"), asked))
+        controller = asyncio.create_task(answer(read_access(tmp_path, "ring-6"), asked, listens))
         try:
+            await listens.wait()
             parameters = {"min_fidelity": "0.5", "cost": "length"}
             result = await lab.run(Job("entangle", {"alice": "n1", "bob": "n4"}, 5, parameters))
         finally:
             controller.cancel()
     assert {tuple(each["alice"]["path"]) for each in result.returned} == {AROUND}
-    (question,) = [each for each in asked if each]
+    (question,) = asked
     assert question["source"] == "n1"
     assert question["destination"] == "n4"
     assert question["cost"] == "length"

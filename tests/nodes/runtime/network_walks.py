@@ -20,8 +20,8 @@ from nodes.runtime.run_request import RunResult
 from shared_state.config import WorldConfig
 from tests.nodes.runtime.network_lab import Fault, NetworkLab, Walker, dropped, network_lab, werner
 
-AT_ONCE, STRUCK_AT_ONCE = 8, 16
-"""So many labs run beside each other, where a message is hit, and where a node or a link is struck."""
+AT_ONCE = 16
+"""So many labs run beside each other."""
 PATIENCE, REAL_PATIENCE, LONG = 3.0, 8.0, 20.0
 """For so many wall seconds the clock waits for a message that is lost, and in real time each end for the other one; and
 for anything where no message is lost."""
@@ -81,9 +81,9 @@ async def visit(
     return result
 
 
-async def walk(points: Iterable[tuple[str, Callable[[], Awaitable[object]]]], at_once: int = AT_ONCE) -> None:
+async def walk(points: Iterable[tuple[str, Callable[[], Awaitable[object]]]]) -> None:
     """Visit all points, some at a time; fail with all that went wrong."""
-    places, wrong = asyncio.Semaphore(at_once), list[str]()
+    places, wrong = asyncio.Semaphore(AT_ONCE), list[str]()
 
     async def one(label: str, visit: Callable[[], Awaitable[object]]) -> None:
         async with places:
@@ -160,5 +160,5 @@ async def walk_strikes(world: WorldConfig, strike: Strike, mended: Strike | None
     def point(index: int) -> tuple[str, Callable[[], Awaitable[object]]]:
         return f"at message {index}", lambda: struck(index)
 
-    await walk((point(index) for index in range(len(whole.sent))), STRUCK_AT_ONCE)
+    await walk(point(index) for index in range(len(whole.sent)))
     return both
