@@ -26,7 +26,8 @@ PATIENCE: Final = 20.0
 QUICK: Final = 2e-3
 """Wall seconds: an answer that took no longer tells the time well enough."""
 READINGS: Final = 8
-"""So often the server is asked for the time at most."""
+READ_WITHIN: Final = 1.0
+"""So often the server is asked for the time at most, and for so many wall seconds."""
 DELIVERS_QUBIT: Final = ("qubit", "pair", "pairs", "receive")
 """The answers to these are lists whose first element is a qubit."""
 
@@ -100,26 +101,35 @@ class Line:
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 said = await self._connect()
-                self._began, self._read_at = self.welcome.now, (said + self._heard_at) / 2
-                if self.welcome.mode == "real-time":
-                    await self._set_clock(self._heard_at - said)
         except (OSError, TimeoutError) as error:
             raise ServerLost(
                 f"no shared-state server answers '{self._name}' at {self._dialler}: {_reason(error)}."
             ) from error
+        self._began, self._read_at = self.welcome.now, (said + self._heard_at) / 2
+        if self.welcome.mode == "real-time":
+            try:
+                await self._set_clock(self._heard_at - said)
+            except BaseException:  # its caller has no session that it could close
+                self._give_up(ServerLost(_CLOSED))
+                raise
 
     async def _set_clock(self, took: float) -> None:
-        """Ask for the time again when the first answer took long, and believe the quickest one.
+        """Ask for the time again when the first answer took long, for a second at most, and believe the quickest one.
 
         The server has read its clock some time between question and answer; half-way is wrong by half of what both
         took, at most (Cristian, Distributed Computing 3, 1989, 146).
         """
+        until = self._monotonic() + READ_WITHIN
         for _ in range(READINGS):
-            if took <= QUICK:
-                return
             said = self._monotonic()
-            now = await self.ask("now")
-            heard = self._monotonic()
+            if took <= QUICK or said >= until:
+                return
+            answer = self.request("now")
+            answer.add_done_callback(lambda late: late.cancelled() or late.exception())
+            await asyncio.wait([answer], timeout=until - said)
+            if not answer.done():
+                return
+            now, heard = answer.result(), self._monotonic()
             if heard - said < took and isinstance(now, int | float):
                 took, self._began, self._read_at = heard - said, float(now), (said + heard) / 2
 

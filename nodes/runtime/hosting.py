@@ -33,6 +33,7 @@ CloseAt = Callable[[str, str, str], Coroutine[Any, Any, None]]
 class _Visit:
     run: str
     visitor: str
+    process: str
     taking_part: set[str] = field(default_factory=set)
 
 
@@ -114,7 +115,7 @@ class Hosting:
         parts: list[tuple[_Visit, list[str]]] = []
         if node in self._visitors:
             run = await self._succession.name(VISIT, next(self._numbers))
-            self._visits[node] = _Visit(run, node)
+            self._visits[node] = _Visit(run, node, self._there[node])
             self._office.begin_run(run, {CONTROL, CONTROLLER, *self._nodes})
             parts.append((self._visits[node], list(self._there)))
         for visit in self._visits.values():
@@ -176,7 +177,7 @@ class Hosting:
             started_at=now,
             deadline=_PATIENCE,
             network=self._nodes,
-            visitor_process=self._office.processes.get(visit.visitor, ""),
+            visitor_process=visit.process,
         )
         for node in nodes:
             try:

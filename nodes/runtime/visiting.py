@@ -120,6 +120,8 @@ class Acquaintance:
         Raise ``PeerSilent`` when the other one has not asked within ``deadline`` wall seconds, ``PeerGone`` when it has
         left, ``RequestFailed`` when there is no pair to be had.
         """
+        if self._gone is not None and not self.is_over:
+            self._gone, self._listens = None, False  # it was taken for gone, and has come back
         if not self._listens:
             self._listens = True
             assert self._mine.network is not None

@@ -83,6 +83,8 @@ class Visits:
 
     def look(self) -> None:
         """Notice that a visit has begun or is over, or that another node has come or gone."""
+        for visitor, visit in self._open.items():
+            self._is_of_former(visitor, visit)  # which process is there now is not told again
         self._changed.set()
         self._changed = asyncio.Event()
         self.on_change()

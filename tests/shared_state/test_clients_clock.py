@@ -18,15 +18,16 @@ LATE = 0.4
 """Wall seconds that the first words take on their way to the server; its answer comes at once."""
 
 
-class _SlowAtFirst:
-    """Carries what a client writes first so late."""
+class _Slow:
+    """Carries what a client writes so late, or what it writes first."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, *, always: bool) -> None:
         self._wire = wire
+        self._always = always
         self._first = True
 
     def write(self, data: bytes) -> None:
-        if self._first:
+        if self._first or self._always:
             self._first = False
             asyncio.get_running_loop().call_later(LATE, self._wire.write, data)
         else:
@@ -37,12 +38,16 @@ class _SlowAtFirst:
 
 
 class _Dialler(LocalDialler):
+    always = False
+
     async def dial(self, protocol: asyncio.Protocol) -> Wire:
-        return _SlowAtFirst(await super().dial(protocol))
+        return _Slow(await super().dial(protocol), always=self.always)
 
 
-async def opened(service: Service) -> NodeClient:
-    own = Line(_Dialler(service), lab="lab", name="alice", token="a", role="node")
+async def opened(service: Service, *, always: bool = False) -> NodeClient:
+    dialler = _Dialler(service)
+    dialler.always = always
+    own = Line(dialler, lab="lab", name="alice", token="a", role="node")
     await own.open()
     return NodeClient(own)
 
@@ -63,6 +68,32 @@ async def test_it_is_asked_for_a_few_times_only(monkeypatch: pytest.MonkeyPatch)
     client = await NodeClient.local(service, name="alice")
     assert service._standing.sessions["node", "alice"].applied == line.READINGS
     await client.close()
+
+
+async def test_a_server_that_is_always_slow_is_asked_for_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(line, "READ_WITHIN", LATE / 4)
+    world = WorldConfig({"alice": NodeDevices()}, {}, clock=ClockConfig("real-time"))
+    service = Service(ServerConfig("lab", world, {"alice": "a"}, "o"), time.monotonic)
+    began = time.monotonic()
+    client = await opened(service, always=True)
+    assert LATE < time.monotonic() - began < 2 * LATE
+    await client.close()
+
+
+async def test_who_gives_up_while_the_time_is_asked_for_leaves_no_connection() -> None:
+    world = WorldConfig({"alice": NodeDevices()}, {}, clock=ClockConfig("real-time"))
+    service = Service(ServerConfig("lab", world, {"alice": "a"}, "o"), time.monotonic)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.5 * LATE):
+            await opened(service, always=True)
+    session = service._standing.sessions["node", "alice"]
+    async with asyncio.timeout(5):
+        while session.connection is not None:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    again = await NodeClient.local(service, name="alice")
+    await again.close()
 
 
 async def test_in_virtual_time_nobody_asks() -> None:

@@ -115,8 +115,9 @@ async def test_nobody_waits_in_vain_while_the_lab_is_slow_to_let_them_meet(
     assert alice == bob
 
 
-async def test_who_was_gone_for_a_moment_is_heard_when_it_is_back(
-    world: WorldConfig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mistaken", ["alice", "bob"])
+async def test_who_was_gone_for_a_moment_is_as_before_when_it_is_back(
+    world: WorldConfig, monkeypatch: pytest.MonkeyPatch, mistaken: str
 ) -> None:
     """A node may take another one for gone that control still waits for; its visit goes on."""
     if world.clock.mode == "virtual":
@@ -124,26 +125,31 @@ async def test_who_was_gone_for_a_moment_is_heard_when_it_is_back(
     monkeypatch.setattr("nodes.runtime.mail._RETURN_GRACE", 0.02)
     back = asyncio.Event()
 
-    async def alice(me: ConnectedNode) -> None:
-        await me.peer("bob").send(Note("one"))
-        await back.wait()
-        await me.peer("bob").send(Note("two"))
-        await me.peer("bob").receive(Note)
-
-    async def bob(me: ConnectedNode) -> list[str]:
-        office, peer = me._node._office, me.peer("alice")
+    async def act(me: ConnectedNode) -> list[str]:
+        (other,) = me.others
+        peer = me.peer(other)
+        pairs = [(await me.pair(other)).pair]
+        await peer.send(Note("one"))
         heard = [(await peer.receive(Note)).text]
-        office.note_status("alice", "lost")
-        while office.process_of("alice") is not None:  # noqa: ASYNC110 - a timer tells
-            await asyncio.sleep(0.01)
-        office.note_status("charlie", "ready")  # whatever others say meanwhile
-        office.note_status("alice", "ready")
-        back.set()
+        if me.name == mistaken:
+            office = me._node._office
+            office.note_status(other, "lost")
+            while office.process_of(other) is not None:  # noqa: ASYNC110 - a timer tells
+                await asyncio.sleep(0.01)
+            office.note_status("charlie", "ready")  # whatever others say meanwhile
+            office.note_status(other, "ready")
+            back.set()
+        await back.wait()
+        await peer.send(Note("two"))
         heard.append((await peer.receive(Note)).text)
-        await peer.send(Note("heard"))
-        return heard
+        pairs.append((await me.pair(other)).pair)
+        await peer.send(Note("three"))
+        return [*pairs, *heard, (await peer.receive(Note)).text]
 
-    assert (await played(world, alice, bob))[1] == ["one", "two"]
+    alice, bob = await played(world, act, act)
+    assert alice == bob
+    assert isinstance(alice, list)
+    assert alice[2:] == ["one", "two", "three"]
 
 
 async def test_pairs_that_are_asked_for_side_by_side_are_shared_side_by_side(world: WorldConfig) -> None:
