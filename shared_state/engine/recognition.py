@@ -50,7 +50,7 @@ def permutation(n: int, at: tuple[int, ...], content: bytes) -> Permutation | No
     return Permutation(index, phase[:, np.newaxis] * phase.conj() if small else phase, small)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def superoperator(content: bytes) -> NDArray[np.complex128]:
     """Return U (x) conj(U), the channel of the unitary with that ``content``."""
     unitary = _matrix(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import exp, isinf
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ from shared_state.config import MemoryConfig
 from shared_state.engine.aging import gaussian_dephasing
 from shared_state.engine.channels import Channel
 from shared_state.engine.errors import InvalidOperator
+
+_REMEMBERED: Final = 64
+"""In virtual time the same durations come again and again; in real time none does, and what is remembered of them for
+long lies scattered over the heap, where each keeps a page from being given back."""
 
 
 def initial_state(memory: MemoryConfig) -> NDArray[np.complex128]:
@@ -33,7 +38,7 @@ def decoherence(memory: MemoryConfig, duration: float, age: float = 0.0, attempt
     return _channel(memory, duration, age if gaussian else 0.0, attempts if memory.attempt_dephasing else 0)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_REMEMBERED)
 def _channel(memory: MemoryConfig, duration: float, age: float, attempts: int) -> Channel | None:
     if not 0 <= duration < float("inf"):
         raise InvalidOperator(f"a qubit ages by a finite time of 0 s or more, not by {duration} s.")
