@@ -21,16 +21,21 @@ MOST_JOURNAL: Final = 64 * 2**20
 
 
 def growth(samples: Sequence[Sample], warm_up: float) -> dict[tuple[str, int], Slope]:
-    """Fit the memory of each process, by name and pid, from the samples after ``warm_up`` seconds."""
+    """Fit the memory of each process, by name and pid, from ``warm_up`` seconds on after it was seen first.
+
+    One that was killed and started again warms up as those did with which the lab began.
+    """
+    first: dict[tuple[str, int], float] = {}
     times, memory = (
         defaultdict[tuple[str, int], list[float]](list),
         defaultdict[tuple[str, int], list[float]](list),
     )
     for sample in samples:
         for process in sample.processes:
-            if sample.at >= warm_up:
-                times[process.name, process.pid].append(sample.at)
-                memory[process.name, process.pid].append(process.memory)
+            key = process.name, process.pid
+            if sample.at - first.setdefault(key, sample.at) >= warm_up:
+                times[key].append(sample.at)
+                memory[key].append(process.memory)
     fitted = {key: slope(times[key], memory[key]) for key in times}
     return {key: found for key, found in fitted.items() if found is not None}
 
