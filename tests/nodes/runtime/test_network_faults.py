@@ -40,7 +40,7 @@ from tests.nodes.runtime.network_lab import (
 )
 from tests.nodes.runtime.network_walks import check, walk_messages, walk_strikes
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 THREE_LINKS = network(row("alice", "r1", "r2", "bob"))
 FOUR_LINKS = network(row("alice", "r1", "r2", "r3", "bob"))

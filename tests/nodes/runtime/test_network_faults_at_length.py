@@ -30,7 +30,7 @@ async def test_no_message_of_a_long_chain_can_be_hit_to_any_harm(
     assert await walk_messages(world, faults, fidelity, terms, number, within=1.0, in_turn=True) > 30
 
 
-@pytest.mark.alone
+@pytest.mark.thorough
 @pytest.mark.parametrize("purify", ["", "1:dejmps"])
 async def test_in_real_time_no_message_can_be_hit_to_any_harm(purify: str) -> None:
     """Here nobody is told that a message is lost: the ends must notice by themselves, by the deadline at the latest."""
@@ -40,14 +40,14 @@ async def test_in_real_time_no_message_can_be_hit_to_any_harm(purify: str) -> No
     assert await walk_messages(world, faults, fidelity, {"purify": purify}, within=6.0) > 50
 
 
-@pytest.mark.alone
+@pytest.mark.thorough
 @pytest.mark.parametrize("victim", ["r1", "r2"])
 async def test_in_real_time_a_repeater_that_dies_is_gone_around(victim: str) -> None:
     world = network(RING, mode="real-time")
     assert await walk_strikes(world, lambda lab: lab.kill(victim)) > 0
 
 
-@pytest.mark.alone
+@pytest.mark.thorough
 @pytest.mark.parametrize("link", ["alice-r1", "r1-r2", "r2-bob"])
 async def test_in_real_time_a_link_that_is_cut_is_gone_around(link: str) -> None:
     both = await walk_strikes(
