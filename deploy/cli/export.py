@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -76,7 +76,9 @@ def to_swarm(
     then: docker stack deploy --resolve-image never -c lab/stack.yaml metro
     """
     places = pairs(place, "--place")
-    made = _bundle(lab, directory, host, image, seed, clock, places)
+    made = _bundle(
+        lab, directory, host, image, seed, clock, lambda planned: compose.check_places(planned, places)
+    )
     _write(directory, made, "stack.yaml", compose.render(made, "swarm", places))
     _say(directory, made, f"docker stack deploy --resolve-image never -c {directory}/stack.yaml {made.lab}")
 
@@ -93,7 +95,7 @@ def to_kubernetes(
 
     Example: bellwire export k8s alice-charlie-bob -o lab, then: kubectl apply -f lab/k8s.yaml
     """
-    made = _bundle(lab, directory, host, image, seed, clock, check=kubernetes.check_names)
+    made = _bundle(lab, directory, host, image, seed, clock, kubernetes.check_names)
     write_whole(directory / "k8s.yaml", kubernetes.render(made), mode=0o600)
     _operator(directory, made)
     _say(
@@ -114,14 +116,13 @@ def _bundle(
     image: str,
     seed: int | None,
     clock: ClockMode,
-    places: Collection[str] = (),
     check: Callable[[Plan], None] = lambda plan: None,
 ) -> Bundle:
     file = find(lab)
     planned = plan(load(file), mode=clock, seed=seed)
     check(planned)
     text, named = file.read_text(encoding="utf-8"), image or own_image()
-    return bundle(planned, text, named, directory, host or ["localhost"], places)
+    return bundle(planned, text, named, directory, host or ["localhost"])
 
 
 def _write(directory: Path, made: Bundle, name: str, text: str) -> None:

@@ -10,7 +10,7 @@ What a container is told is a secret that is mounted, and is in no description, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,9 +23,8 @@ from deploy.control_address import OPERATOR, OperatorDocument
 from deploy.credentials import MONITOR, Credentials
 from deploy.elsewhere import CONTROL_PORT, ControlConfig
 from deploy.errors import UsageError
-from deploy.launcher import SERVERS, Place
+from deploy.launcher import Place
 from deploy.plan import Plan
-from deploy.wording import unknown
 from nodes.runtime.config import NodeConfig
 from nodes.runtime.orders import CONTROL, CONTROLLER
 from shared_state.document import write
@@ -68,19 +67,12 @@ class Bundle:
     until: datetime
 
 
-def bundle(
-    plan: Plan,
-    text: str,
-    image: str,
-    directory: Path,
-    hosts: Sequence[str],
-    placed: Collection[str] = (),
-) -> Bundle:
+def bundle(plan: Plan, text: str, image: str, directory: Path, hosts: Sequence[str]) -> Bundle:
     """Take the lab of ``plan``, whose file says ``text``, apart; its control plane and KMEs are found at ``hosts``.
 
     Every call makes an authority and secrets that nobody else has; the certificates of applications are written below
     ``directory``, which is made for this user alone. Raise ``UsageError``, before anything is written, for a lab with
-    nodes of somebody else's, and when it has no container of a name that is ``placed``.
+    nodes of somebody else's.
     """
     if plan.external:
         raise UsageError(
@@ -96,9 +88,6 @@ def bundle(
             f"programs of your own stay with you: remove the apps {', '.join(files)}, and run them by their files, "
             "'bellwire run ./FILE.py -l operator.json'"
         )
-    names = [*SERVERS, CONTROL, *plan.nodes]
-    if strange := [name for name in placed if name not in names]:
-        raise UsageError(f"--place {strange[0]}: {unknown('container', strange[0], names)}")
     plan = replace(plan, launcher="docker", broker="mosquitto", journal=False, host="")
     broker, state = Place(_ANYWHERE, BROKER_PORT, _BROKER[0]), Place(_ANYWHERE, STATE_PORT, _STATE[0])
     authority = Authority(plan.lab, datetime.now(UTC), LIFETIME)

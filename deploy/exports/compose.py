@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal
 
 import yaml
 
+from deploy.errors import UsageError
 from deploy.exports.bundle import SECRETS, Bundle, Service
+from deploy.launcher import SERVERS
+from deploy.plan import Plan
+from deploy.wording import unknown
+from nodes.runtime.orders import CONTROL
 
 Form = Literal["compose", "swarm"]
 _SWARM_VERSION: Final = "3.8"
 _RESTARTED: Final = {"condition": "any", "delay": "1s"}
 _MEMORY: Final = {"state": "4G"}
+
+
+def check_places(plan: Plan, places: Collection[str]) -> None:
+    """Raise ``UsageError`` when the lab has no container of a name that is given a place."""
+    names = [*SERVERS, CONTROL, *plan.nodes]
+    if strange := [name for name in places if name not in names]:
+        raise UsageError(f"--place {strange[0]}: {unknown('container', strange[0], names)}")
 
 
 def render(bundle: Bundle, form: Form, places: Mapping[str, str] = {}) -> str:

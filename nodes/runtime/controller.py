@@ -23,6 +23,7 @@ from nodes.network.prediction import LinkFigures, NodeFigures, Protocol, purifie
 from nodes.network.request import Way
 from nodes.network.routing import Cost, NoRoute, Route, Topology, routes
 from nodes.network.tuning import Better, Tune, finest, tuned
+from nodes.runtime.run_mail import run_of
 
 _Tuning: TypeAlias = tuple[Way, Sequence[LinkFigures], Sequence[NodeFigures], Mapping[str, Tune], Better]
 
@@ -70,9 +71,9 @@ class RoutingController:
 
     def forget(self, run: str) -> None:
         """Forget what was asked in a run that is over: what still comes of it is late."""
-        for session in [each for each in self._sequencer.sessions() if each.partition(":")[0] == run]:
+        for session in [each for each in self._sequencer.sessions() if run_of(each) == run]:
             self._sequencer.forget(session)
-        for to in [to for to in self._sent if to[1].partition(":")[0] == run]:
+        for to in [to for to in self._sent if run_of(to[1]) == run]:
             del self._sent[to]
 
     def answer(self, request: RouteRequest) -> Routes | NoRoutes:

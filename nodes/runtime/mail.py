@@ -483,7 +483,7 @@ class PostOffice:
 
     def _forget(self, run: str) -> None:
         if (mail := self._runs.pop(run, None)) is not None:
-            self._throw_away(*mail.waiting())
+            self._throw_away(*mail.unread())
 
     def _throw_away(self, *envelopes: Envelope | None) -> None:
         """Let messages go that nobody has received; None stands for one that had come and been dropped."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from broker.envelope import Envelope
 from nodes.errors import Partitioned
+from nodes.runtime.run_mail import run_of
 
 MOST_KEPT: Final = 64 << 20
 """Bytes that may wait for one party."""
@@ -52,7 +53,7 @@ class Partition:
 
     def forget(self, run: str) -> Counter[str]:
         """Drop what belongs to a run that is over, for nobody wants it any more; count the messages by recipient."""
-        return _by_recipient(self._take_out(lambda envelope: envelope.session.partition(":")[0] == run))
+        return _by_recipient(self._take_out(lambda envelope: run_of(envelope.session) == run))
 
     def forsake(self) -> Counter[str]:
         """Drop all that waits, for its sender does not wait any longer; count the messages by recipient."""

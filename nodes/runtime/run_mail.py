@@ -37,6 +37,10 @@ class RoundMail:
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)
     delivered: dict[tuple[str, str], int] = field(default_factory=dict)
 
+    def unread(self) -> list[Envelope]:
+        """Return all that nobody has received."""
+        return [envelope for box in self.boxes.values() for envelope in box.waiting]
+
 
 class RunMail:
     """The mail of one run. ``members`` are its parties, None while this one has not heard of it, and then ``opener``
@@ -59,12 +63,12 @@ class RunMail:
 
     def gap(self, sender: str, session: str) -> int | None:
         """Return the number of a message that is missing while later ones wait, None when none is."""
-        kept = self._rounds.get(_round_of(session))
+        kept = self._known(session)
         return None if kept is None else kept.sequencer.gap(sender, session)
 
     def last_delivered(self, sender: str, session: str) -> int:
         """Return the number of the last message that was due, -1 when none was."""
-        kept = self._rounds.get(_round_of(session))
+        kept = self._known(session)
         return -1 if kept is None else kept.delivered.get((sender, session), -1)
 
     def box(self, session: str, sender: str) -> Mailbox:
@@ -73,7 +77,7 @@ class RunMail:
 
     def has_unread(self, session: str, sender: str) -> bool:
         """Tell whether there is something from a sender in a session that nobody has received."""
-        kept = self._rounds.get(_round_of(session))
+        kept = self._known(session)
         box = kept.boxes.get((session, sender)) if kept else None
         return box is not None and bool(box.waiting)
 
@@ -82,9 +86,9 @@ class RunMail:
         for each in self._rounds.values():
             yield from each.boxes.items()
 
-    def waiting(self) -> list[Envelope]:
+    def unread(self) -> list[Envelope]:
         """Return all that nobody has received."""
-        return [envelope for _, box in self.boxes() for envelope in box.waiting]
+        return [envelope for each in self._rounds.values() for envelope in each.unread()]
 
     def take_out(self, prefix: str) -> list[Envelope]:
         """Remove the mailboxes of the sessions that begin with ``prefix``; return what was in them."""
@@ -99,7 +103,7 @@ class RunMail:
         number = _round_of(session)
         self._played = max(self._played, number)
         over = self._rounds.pop(number, None)
-        return [] if over is None else [envelope for box in over.boxes.values() for envelope in box.waiting]
+        return [] if over is None else over.unread()
 
     def has_played(self, session: str) -> bool:
         """Tell whether the round that a session belongs to is over."""
@@ -133,6 +137,10 @@ class RunMail:
         for (_, whose), box in self.boxes():
             if whose == sender:
                 box.changed.set()
+
+    def _known(self, session: str) -> RoundMail | None:
+        """Return what ``of`` does, and None where nothing is kept yet."""
+        return self._rounds.get(_round_of(session))
 
 
 def run_of(session: str) -> str:

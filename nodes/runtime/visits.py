@@ -84,7 +84,7 @@ class Visits:
     def look(self) -> None:
         """Notice that a visit has begun or is over, or that another node has come or gone."""
         for visitor, visit in self._open.items():
-            self._is_of_former(visitor, visit)  # which process is there now is not told again
+            visit.met = visit.met or self._process(visitor) == visit.stage.order.visitor_process
         self._changed.set()
         self._changed = asyncio.Event()
         self.on_change()
@@ -97,9 +97,9 @@ class Visits:
         return there if self._process_of(visitor) == there.order.visitor_process else None
 
     def _is_of_former(self, visitor: str, visit: _Open) -> bool:
-        """Tell whether another process has come in place of the one whose visit it is."""
-        now = None if self._process_of is None or visitor == self._name else self._process_of(visitor)
-        if now is None:
-            return False  # who has gone may come back
-        visit.met = visit.met or now == visit.stage.order.visitor_process
-        return visit.met and now != visit.stage.order.visitor_process
+        """Tell whether another process has come in place of the one whose visit it is; who has gone may come back."""
+        return visit.met and self._process(visitor) not in (None, visit.stage.order.visitor_process)
+
+    def _process(self, visitor: str) -> str | None:
+        """Return which process another node is now; None while it has gone, or where nobody tells."""
+        return None if self._process_of is None or visitor == self._name else self._process_of(visitor)

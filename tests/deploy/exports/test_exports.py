@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from deploy.cli.app import app
 from deploy.control_address import OperatorDocument
@@ -164,11 +164,16 @@ def test_nodes_of_somebody_elses_are_not_exported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("placed", [["koganei", "zoe"], ["Broker"]])
 def test_what_is_refused_writes_nothing(tmp_path: Path, placed: list[str]) -> None:
-    file, directory = find("tokyo"), tmp_path / "lab"
-    with pytest.raises(UsageError, match=f"--place {placed[-1]}: unknown container"):
-        bundle(plan(load(file)), file.read_text(), "bellwire:1", directory, ["here"], placed)
+    directory = tmp_path / "lab"
+
+    def export(*names: str) -> Result:
+        places = [word for name in names for word in ("--place", f"{name}=host-b")]
+        return CliRunner().invoke(app, ["export", "swarm", "tokyo", "-o", str(directory), *places])
+
+    told = export(*placed)
+    assert (told.exit_code, f"--place {placed[-1]}: unknown container" in told.stderr) == (2, True)
     assert not directory.exists()
-    bundle(plan(load(file)), file.read_text(), "bellwire:1", directory, ["here"], ["koganei", "control"])
+    assert export("koganei", "control").exit_code == 0
     assert directory.stat().st_mode & 0o777 == 0o700
 
 
