@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from broker.programs.program import BrokerConfig, BrokerTls
@@ -25,6 +26,8 @@ from shared_state.tls import TlsIdentity
 
 MONITOR = "monitor"
 LOOPBACK = "127.0.0.1"
+_PORTS: Final = range(20_000, 32_768)
+"""Below those that the system gives to whoever connects: one of these may be taken before the process listens on it."""
 _HERE = Place()
 
 
@@ -147,7 +150,8 @@ class Credentials:
         if not served:
             return
         self._certificates = self._authority.issue(directory / "certificates", served, self._plan.saes, hosts)
-        self._ports = {name: service.port or free_port() for name, service in served.items()}
+        free = _free_ports()
+        self._ports = {name: service.port or next(free) for name, service in served.items()}
         write_addresses(directory, self.kme_addresses())
 
     def kme_addresses(self) -> dict[str, KmeAddress]:
@@ -197,12 +201,15 @@ class Credentials:
         return served - {node} if node in served else set()
 
 
-def free_port() -> int:
-    """Return a port of the loopback address on which nobody listens: a process that is started again keeps it."""
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, 0))
-        port: int = listener.getsockname()[1]
-        return port
+def _free_ports() -> Iterator[int]:
+    """Yield ports of the loopback address on which nobody listens: a process that is started again keeps its own."""
+    for port in secrets.SystemRandom().sample(_PORTS, len(_PORTS)):
+        try:
+            with socket.socket() as listener:
+                listener.bind((LOOPBACK, port))
+        except OSError:
+            continue
+        yield port
 
 
 def is_external(broker: str) -> bool:

@@ -106,8 +106,8 @@ class ExportedLab:
         return census
 
     def send(self, name: str, what: signal.Signals) -> None:
-        """Send a signal to a party."""
-        self._running[name].send_signal(what)
+        """Send a signal to a party; a deadly one to all its processes at once, as to a container's."""
+        _send(self._running[name], what)
 
     def start_control(self) -> None:
         """Start the control party, and wait until it serves the operator."""
@@ -117,7 +117,7 @@ class ExportedLab:
     def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:
         """End a party; return its exit code."""
         process = self._running.pop(name)
-        process.send_signal(how)
+        _send(process, how)
         try:
             return process.wait(20)
         finally:
@@ -139,6 +139,7 @@ class ExportedLab:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                start_new_session=True,
                 env=os.environ | {"BELLWIRE_HOME": str(self._bellwire.home), "OPENBLAS_NUM_THREADS": "1"},
             )
 
@@ -182,3 +183,10 @@ class ExportedLab:
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as taken:
         return [taken.enter_context(socket.create_server((_HERE, 0))).getsockname()[1] for _ in range(count)]
+
+
+def _send(process: subprocess.Popen[str], what: signal.Signals) -> None:
+    if what == signal.SIGKILL:
+        os.killpg(process.pid, what)
+    else:
+        process.send_signal(what)
