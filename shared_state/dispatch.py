@@ -94,9 +94,12 @@ class Dispatch:
             self._asked[request] = (values["run"], values["link"])
             try:
                 self._waits[word](request, session.name, **values)
-            except SharedStateError:
-                self._asked.pop(request, None)
-                raise
+            except SharedStateError as refusal:
+                run, _ = self._asked.pop(request)
+                if session.name not in self.turns:
+                    raise
+                # who waits may do something else meanwhile: it hears of this, too, in its turn
+                self._plan_refusal(session.name, number, refusal, word, run)
         elif word == "qubit":
             qubit = self.nature.qubit(session.name, **values)
             session.answer(number, [qubit], qubit)

@@ -142,6 +142,23 @@ async def test_a_herald_behind_the_cut_is_taken_back_at_both_ends_at_the_time_of
 
 
 @pytest.mark.parametrize("word", REQUESTS)
+async def test_who_asks_when_the_link_is_down_is_told_in_its_next_turn(sit_down: Open, word: str) -> None:
+    """It waits for what time brings, and may do something else in the turn that it has: which is first is decided."""
+    table = await sit_down()
+    await table.oracle.set_link(LINK, False)
+    table.alice.ask(REQUESTS[word], 0.0)
+    await table.alice.client.sync()
+    assert table.alice.asked is not None
+    assert not table.alice.asked.done()
+    await table.alice.end()
+    assert await table.alice.turn() == 0.0
+    assert (
+        await refused(table.alice)
+        == f"{word}: link '{LINK}' is down: no pair comes over it before it is up again."
+    )
+
+
+@pytest.mark.parametrize("word", REQUESTS)
 async def test_who_waits_for_the_other_end_is_told_in_a_turn_at_the_time_of_the_cut(
     sit_down: Open, word: str
 ) -> None:

@@ -97,13 +97,14 @@ class Hosts:
 def _said(process: subprocess.Popen[str], what: str) -> str:
     """Return what a process says on standard error up to ``what``; fail when it ends before, or takes too long."""
     assert process.stderr is not None
-    lines, deadline = "", time.monotonic() + _PATIENCE
-    while what not in lines:
+    said, deadline = b"", time.monotonic() + _PATIENCE
+    while what.encode() not in said:
         ready, _, _ = select.select([process.stderr], [], [], max(0.0, deadline - time.monotonic()))
-        line = process.stderr.readline() if ready else ""
-        assert line, f"{what!r} was not said: {lines}"
-        lines += line
-    return lines
+        # not by readline: what that has read beyond its line is nothing that select would tell of
+        more = os.read(process.stderr.fileno(), 1 << 16) if ready else b""
+        assert more, f"{what!r} was not said: {said.decode(errors='replace')}"
+        said += more
+    return said.decode(errors="replace")
 
 
 @pytest.fixture
