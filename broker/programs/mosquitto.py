@@ -28,7 +28,7 @@ _SET_PARENT_DEATH_SIGNAL = 1
 class MosquittoBroker:
     """A lab's mosquitto. Use as an async context manager: entered, it accepts connections; left, it is gone.
 
-    It runs as the current user and, on Linux, dies with this process. ``log`` receives its log lines.
+    It runs as the current user and, on Linux, is killed with this process. ``log`` receives its log lines.
     Sessions and retained messages of an earlier run in the same directory come back, so a new lab takes a
     new directory. Entering raises ``PortTaken``, ``ProgramMissing`` or ``ProgramFailed``.
     """
@@ -156,7 +156,8 @@ def _die_with_parent() -> Callable[[], None]:
     libc, parent = ctypes.CDLL(None), os.getpid()
 
     def arrange() -> None:
-        libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        # not SIGTERM: mosquitto 2.0 forgets one that comes between its line that it runs and its loop
+        libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the arrangement
             os._exit(1)
 

@@ -171,17 +171,10 @@ async def test_mosquitto_dies_with_its_parent(config: BrokerConfig) -> None:
     process, ready = await serve(config, "mosquitto")
     port = ready["port"]
     assert isinstance(port, int)
-    # mosquitto 2.0 forgets a signal that comes between the line that it runs and its loop: who is answered is in that
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"\xff\xff no MQTT")
-    async with asyncio.timeout(30):
-        with suppress(ConnectionError):
-            assert await reader.read() == b""
-    writer.close()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     process.kill()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30):  # it may have to write what it keeps, to a disk that others use
             assert await reader.read() == b""
             await process.wait()
     finally:
