@@ -13,9 +13,11 @@ from itertools import count
 from typing import Any, Final
 
 from nodes.errors import DeadlinePassed, PeerGone
+from nodes.runtime.closing import close_at
 from nodes.runtime.handing_out import hand_out
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import CONTROL, CONTROLLER, VISIT, RunOrder
+from nodes.runtime.still import StandStill
 from nodes.runtime.succession import Succession
 from shared_state.errors import ServerLost
 from shared_state.oracle import OracleClient
@@ -24,9 +26,6 @@ _PATIENCE: Final = 20.0
 """Wall seconds: for a node to begin its part, and within a visit for what no program bounds."""
 _GRACE: Final = 2.0
 """A node whose connection has broken has gone when it is not back after so many wall seconds."""
-
-CloseAt = Callable[[str, str, str], Coroutine[Any, Any, None]]
-"""Ends a run at a node, for a reason: run, node, reason."""
 
 
 @dataclass(slots=True)
@@ -38,7 +37,7 @@ class _Visit:
 
 
 class Hosting:
-    """Orders the visits of ``visitors`` among the ``nodes`` of a lab; ``begins``: one run begins at a time.
+    """Orders the visits of ``visitors`` among the ``nodes`` of a lab; time is ``still`` when they begin.
 
     ``on_visit`` hears of each visit that begins. ``succession`` names them; ``meet`` lets a node that has come end what
     is left of those that another control party has ordered.
@@ -50,8 +49,7 @@ class Hosting:
         oracle: OracleClient,
         visitors: Collection[str],
         nodes: Sequence[str],
-        begins: asyncio.Lock,
-        close_at: CloseAt,
+        still: StandStill,
         on_visit: Callable[[str], None],
         succession: Succession,
         meet: Callable[[str], Coroutine[Any, Any, None]],
@@ -62,8 +60,7 @@ class Hosting:
         self._oracle = oracle
         self._visitors = frozenset(visitors)
         self._nodes = tuple(nodes)
-        self._begins = begins
-        self._close_at = close_at
+        self._still = still
         self._on_visit = on_visit
         self._news: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._there: dict[str, str] = {}
@@ -138,7 +135,8 @@ class Hosting:
     async def _end(self, visit: _Visit) -> None:
         async with asyncio.TaskGroup() as group:
             for node in visit.taking_part:
-                group.create_task(self._close_at(visit.run, node, f"node '{visit.visitor}' has left"))
+                reason = f"node '{visit.visitor}' has left"
+                group.create_task(close_at(self._office, visit.run, node, reason))
         self._office.end_run(visit.run)
 
     async def _order(self, parts: Sequence[tuple[_Visit, Collection[str]]]) -> None:
@@ -149,21 +147,14 @@ class Hosting:
         """
         for visit, nodes in parts:
             visit.taking_part |= set(nodes)
-        if self._oracle.mode != "virtual":
+        async with self._still.held():
             now = await self._oracle.now()
             for visit, nodes in parts:
                 await self._send(visit, nodes, now)
-            return
-        async with self._begins:
-            try:
-                now = await self._oracle.hold()
-                for visit, nodes in parts:
-                    await self._send(visit, nodes, now)
+            if self._still.is_virtual:
                 for visit, nodes in parts:
                     for node in nodes:
                         await self._begun(visit, node)
-            finally:
-                await self._oracle.release()
 
     async def _send(self, visit: _Visit, nodes: Collection[str], now: float) -> None:
         order = RunOrder(

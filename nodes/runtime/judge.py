@@ -6,18 +6,21 @@ import asyncio
 import inspect
 import typing
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nodes.errors import ProgramInvalid
+from nodes.errors import NodeError, ProgramInvalid
 from nodes.estimation.estimates import mean_and_error
 from nodes.ports import Qubit
 from nodes.ports import Referee as RefereePort
+from nodes.runtime.causes import story
 from nodes.runtime.programs import Program, numbered
 from nodes.runtime.returns import JudgedQubit, as_annotated, qubits_in, unpack
+from shared_state.errors import SharedStateError
 from shared_state.oracle import OracleClient
 
 
@@ -37,10 +40,11 @@ class OracleReferee:
 
 
 class Judge:
-    """Judges the rounds of one run as they come in, in order."""
+    """Judges the rounds of one run as they come in, in order; ``file`` is where the program comes from."""
 
-    def __init__(self, program: Program, oracle: OracleClient) -> None:
+    def __init__(self, program: Program, file: str, oracle: OracleClient) -> None:
         self._program = program
+        self._file = file
         self._oracle = oracle
         self._waiting: defaultdict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
         self._judged: list[dict[str, float]] = []
@@ -51,30 +55,51 @@ class Judge:
         self._waiting[role].put_nowait(returned)
 
     async def judge(self, rounds: int, progress: Callable[[int], None]) -> None:
-        """Judge ``rounds`` rounds; the qubits of each are discarded afterwards."""
+        """Judge ``rounds`` rounds; the qubits of each are discarded afterwards.
+
+        Raise ``ProgramInvalid`` for a referee that fails.
+        """
         for number in range(rounds):
-            values: dict[str, Any] = {}
-            states: dict[str, NDArray[np.complex128]] = {}
-            for role in self._program.roles:
-                values[role], unknown = unpack(await self._waiting[role].get())
-                states |= unknown
-            try:
-                if self._program.referee is not None:
-                    self._judged.append(await self._verdict(values | states))
-            finally:
-                await self._discard(values)
-            self.returned.append({role: _printable(value) for role, value in values.items()})
+            with self._blaming():
+                await self._judge_next()
             progress(number + 1)
 
+    async def _judge_next(self) -> None:
+        values: dict[str, Any] = {}
+        states: dict[str, NDArray[np.complex128]] = {}
+        for role in self._program.roles:
+            values[role], unknown = unpack(await self._waiting[role].get())
+            states |= unknown
+        try:
+            if self._program.referee is not None:
+                self._judged.append(await self._verdict(values | states))
+        finally:
+            await self._discard(values)
+        self.returned.append({role: _printable(value) for role, value in values.items()})
+
     def figures(self) -> dict[str, float | None]:
-        """Return the program's own summary, or the mean and the standard error of every figure."""
-        if self._program.summarise is not None and self._judged:
-            return dict(self._program.summarise(self._judged))
-        summary: dict[str, float | None] = {}
-        for name in self._judged[0] if self._judged else ():
-            samples = [figures[name] for figures in self._judged]
-            summary[f"{name}_mean"], summary[f"{name}_stderr"] = mean_and_error(samples)
-        return summary
+        """Return the program's own summary, or the mean and the standard error of every figure.
+
+        Raise ``ProgramInvalid`` for a summary that fails.
+        """
+        with self._blaming():
+            if self._program.summarise is not None and self._judged:
+                return dict(self._program.summarise(self._judged))
+            summary: dict[str, float | None] = {}
+            for name in self._judged[0] if self._judged else ():
+                samples = [figures[name] for figures in self._judged]
+                summary[f"{name}_mean"], summary[f"{name}_stderr"] = mean_and_error(samples)
+            return summary
+
+    @contextmanager
+    def _blaming(self) -> Iterator[None]:
+        """Tell of an error in a program's referee or summary as what it is."""
+        try:
+            yield
+        except (NodeError, SharedStateError):
+            raise
+        except Exception as error:
+            raise ProgramInvalid(f"the program's referee failed: {story(error, self._file)}") from error
 
     async def _verdict(self, known: dict[str, Any]) -> dict[str, float]:
         referee = self._program.referee

@@ -354,10 +354,10 @@ class PostOffice:
         if (mail := self._runs.get(run_of(session))) is not None:
             mail.hang_up(sender, session)
 
-    def listen_again(self, run: str) -> None:
-        """Wait again, in the sessions of a run, for those with whom it was hung up."""
-        if (mail := self._runs.get(run)) is not None:
-            mail.listen_again()
+    def listen_again(self, sender: str, session: str) -> None:
+        """Wait again for a sender with whom it was hung up in a session."""
+        if (mail := self._runs.get(run_of(session))) is not None:
+            mail.listen_again(sender, session)
 
     def begin_run(self, run: str, members: Collection[str]) -> None:
         """Take part in a run with ``members``: its mail is kept until ``end_run``, nobody else's is accepted."""

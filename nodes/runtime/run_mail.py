@@ -128,9 +128,9 @@ class RunMail:
         """Tell whether nothing more comes from a sender in a session."""
         return any(sender == whose and _belongs(session, over) for whose, over in self._over)
 
-    def listen_again(self) -> None:
-        """Wait again for those with whom it was hung up."""
-        self._over.clear()
+    def listen_again(self, sender: str, session: str) -> None:
+        """Wait again for a sender with whom it was hung up in a session."""
+        self._over.discard((sender, session))
 
     def wake(self, sender: str) -> None:
         """Let who waits for a sender look again."""

@@ -12,18 +12,12 @@ the broker keeps messages: there the names have a mark, ``run-5f0c9a3e-1``.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
-from typing import Final
 
-from nodes import codec
-from nodes.errors import DeadlinePassed, PeerGone
+from nodes.runtime.instructing import instruct
 from nodes.runtime.mail import PostOffice
-from nodes.runtime.orders import PROTOCOL, EndOthers
+from nodes.runtime.orders import EndOthers
 from shared_state.oracle import OracleClient
-
-ANSWER_WITHIN: Final = 10.0
-"""Wall seconds for a node to end what is left of other runs."""
 
 
 class Succession:
@@ -56,22 +50,5 @@ class Succession:
         """Let ``nodes`` end all runs but ``runs``; return those that have gone, or have not done so within 10 s."""
         self._sessions += 1
         session = await self.name("succession", self._sessions)
-        silent: set[str] = set()
-        self._office.begin_run(session, nodes)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for node in nodes:
-                    group.create_task(
-                        self._end_at(session, node, EndOthers(tuple(sorted(runs)), reason), silent)
-                    )
-        finally:
-            self._office.end_run(session)
-        return silent
-
-    async def _end_at(self, session: str, node: str, order: EndOthers, silent: set[str]) -> None:
-        kind, body = codec.kind_of(order), codec.fields_of(order)
-        try:
-            await self._office.send(node, session, PROTOCOL, kind, body, 0.0, 0.0)
-            await self._office.receive(node, session, "that it has ended other runs", ANSWER_WITHIN)
-        except (PeerGone, DeadlinePassed):
-            silent.add(node)
+        order = EndOthers(tuple(sorted(runs)), reason)
+        return await instruct(self._office, session, dict.fromkeys(nodes, order), 0.0)

@@ -126,9 +126,7 @@ async def test_where_the_server_may_be_another_one_too_runs_bear_a_mark(mode: Cl
 async def test_an_order_that_nobody_answers_ends_the_run_when_its_deadline_has_passed(
     mode: ClockMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "nodes.runtime.conductor._CLEANUP_DEADLINE", 0.2
-    )  # nor does it say that it has ended it
+    monkeypatch.setattr("nodes.runtime.closing.CLOSE_WITHIN", 0.2)  # nor does it say that it has ended it
     lost: list[Envelope] = []
 
     def lose(envelope: Envelope) -> list[Envelope]:
@@ -167,7 +165,8 @@ async def test_a_run_that_was_ordered_from_a_former_process_ends_at_once(
     """Who has come in its place does nothing with the order, and has nothing to end."""
     async with in_memory_lab(world(mode)) as lab, asyncio.timeout(8):
         now = lab._office.processes["bob"]
-        lab._office.processes["bob"] = lab._processes["bob"] = "former"
+        lab._office.processes["bob"] = "former"
+        lab._attendance.note("bob", "ready", "former")
         sent = asyncio.Event()
         send = lab._office.send
 
