@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from shared_state.conversation import Answered, Conversation, Refused, Welcome
 from shared_state.dialling import Dialler, Wire
 from shared_state.errors import ServerLost, SharedStateError, WireError
+from shared_state.heard_time import HeardTime
 from shared_state.wire import Message
 
 CONNECT_WITHIN: Final = 10.0
@@ -23,11 +24,6 @@ MAX_UNAPPLIED: Final = 256
 CHECK_EVERY: Final = 10.0
 PATIENCE: Final = 20.0
 """A server that owes answers is asked for a sign of life so often, and gets so long to give one: wall seconds."""
-QUICK: Final = 2e-3
-"""Wall seconds: an answer that took no longer tells the time well enough."""
-READINGS: Final = 8
-READ_WITHIN: Final = 1.0
-"""So often the server is asked for the time at most, and for so many wall seconds."""
 DELIVERS_QUBIT: Final = ("qubit", "pair", "pairs", "receive")
 """The answers to these are lists whose first element is a qubit."""
 
@@ -85,7 +81,7 @@ class Line:
         self._receiver: _Receiver | None = None
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
         self._down = asyncio.Event()
-        self._heard_at = self._read_at = 0.0
+        self._heard_at = 0.0
         self._kept = False
         self._unsent: list[bytes] = []
         self._answers: dict[int, _Question] = {}
@@ -105,39 +101,16 @@ class Line:
             raise ServerLost(
                 f"no shared-state server answers '{self._name}' at {self._dialler}: {_reason(error)}."
             ) from error
-        self._began, self._read_at = self.welcome.now, (said + self._heard_at) / 2
-        if self.welcome.mode == "real-time":
-            try:
-                await self._set_clock(self._heard_at - said)
-            except BaseException:  # its caller has no session that it could close
-                self._give_up(ServerLost(_CLOSED))
-                raise
-
-    async def _set_clock(self, took: float) -> None:
-        """Ask for the time again when the first answer took long, for a second at most, and believe the quickest one.
-
-        The server has read its clock some time between question and answer; half-way is wrong by half of what both
-        took, at most (Cristian, Distributed Computing 3, 1989, 146).
-        """
-        until = self._monotonic() + READ_WITHIN
-        for _ in range(READINGS):
-            said = self._monotonic()
-            if took <= QUICK or said >= until:
-                return
-            answer = self.request("now")
-            answer.add_done_callback(lambda late: late.cancelled() or late.exception())
-            await asyncio.wait([answer], timeout=until - said)
-            if not answer.done():
-                return
-            now, heard = answer.result(), self._monotonic()
-            if heard - said < took and isinstance(now, int | float):
-                took, self._began, self._read_at = heard - said, float(now), (said + heard) / 2
+        self._time = HeardTime(self.welcome, said, self._heard_at, self._monotonic)
+        try:
+            await self._time.ask_again(lambda: self.request("now"))
+        except BaseException:  # its caller has no session that it could close
+            self._give_up(ServerLost(_CLOSED))
+            raise
 
     def emulated_now(self) -> float:
         """Return the lab's emulated time, as far as this side can tell."""
-        if self.welcome.mode == "virtual":
-            return self._began
-        return self._began + (self._monotonic() - self._read_at) * self.welcome.scale
+        return self._time.now()
 
     async def ask(self, operation: str, *arguments: Message) -> Message:
         """Send a request and wait for its answer. Raises what the server answers, and ServerLost.

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from nodes.errors import ProtocolViolation
-from nodes.link.service import Ask, Create, Failure, LinkService, Ok
+from nodes.link.service import Ask, Create, Failure, Ok
 from nodes.network.circuit import Side
 from nodes.network.signalling import (
     Install,
@@ -41,92 +40,15 @@ from nodes.network.tidings import (
     WatchOver,
 )
 from nodes.network.tracker import Tracker
-from nodes.runtime.halves import HeldHalves
+from nodes.runtime.circuit_ports import End, Host
+from nodes.runtime.link_units import Wire, next_unit, refusal_of
 from nodes.runtime.qubits import Register
-from nodes.runtime.units import Batch, Single, Unit, UnitGone
-from shared_state.errors import (
-    LinkDown,
-    NoFreeMemory,
-    NoSuchQubit,
-    PeerDeparted,
-    PeerError,
-    PeerLeftRun,
-    QubitExpired,
-    RunClosed,
-    SharedStateError,
-)
-
-
-class End(Protocol):
-    """What is at an end of a circuit: the request, or who accepts it."""
-
-    def up(self) -> None:
-        """Hear that the circuit is complete."""
-
-    def deliver(self, circuit: LiveCircuit, unit: Unit | None, delivery: Deliver) -> None:
-        """Take a unit that both ends share now; None where it has been measured."""
-
-    def hold(self) -> None:
-        """Keep what is delivered from now on until the other end has said what it has."""
-
-    def over(self, circuit: LiveCircuit, release: Release) -> None:
-        """Hear that the circuit is over and delivers no more."""
-
-    async def measure(self, unit: Unit, pair: str) -> None:
-        """Measure a unit as soon as it is there, where outcomes are asked for."""
-
-
-class Host(Protocol):
-    """What a circuit needs of its node, as ``nodes.runtime.network`` has it."""
-
-    def send(self, circuit: LiveCircuit, position: int, message: Signal | Tidings) -> None:
-        """Tell another node of the circuit something, in the order in which this is called."""
-
-    def tell(self, circuit: LiveCircuit, position: int, send: Send) -> None:
-        """Tell another node of the circuit a tiding, together with others."""
-
-    def task(
-        self, work: Callable[..., Coroutine[Any, Any, None]], *arguments: object
-    ) -> Callable[[], object]:
-        """Do something that takes time; return what calls it off."""
-
-    def event(self, event: Callable[[], None]) -> None:
-        """Let something happen when what has happened before is done."""
-
-    def at(self, time: float, event: Callable[[], None]) -> Callable[[], object]:
-        """Let something happen at an emulated time; return what calls it off."""
-
-    def delay(self, node: str) -> float:
-        """Return the seconds that a message to a node takes at least."""
-
-    def record(self, event: str, **details: str | int) -> None:
-        """Tell the lab's record, if there is one, what only this node knows."""
-
-    def lend(self, memories: int) -> bool:
-        """Promise memories to a role that keeps what was delivered, if there are any."""
-
-    def give_back(self, memories: int) -> None:
-        """Take that promise back."""
-
-    def release(self, memories: int) -> None:
-        """Take back what was promised to a circuit and is free."""
-
-    def forget(self, circuit: LiveCircuit) -> None:
-        """Hear that nothing of the circuit is left here."""
-
+from nodes.runtime.units import Single, Unit, UnitGone
+from shared_state.errors import SharedStateError
 
 _ROUNDING = 1e-9
 _LAST_NEWS = 1.0
 """For so many wall seconds, in real time, an end waits for the last that the other one has to say of their pairs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """The link on one side of a circuit's node: its name, and who is at its other end."""
-
-    service: LinkService
-    peer: str
-    alpha: float | None
 
 
 class LiveCircuit:
@@ -140,13 +62,13 @@ class LiveCircuit:
 
     def __init__(
         self,
-        host: Host,
+        host: Host[LiveCircuit],
         register: Register,
         install: Install,
         here: int,
         places: int,
         wires: dict[Side, Wire],
-        end: End | None,
+        end: End[LiveCircuit] | None,
         keeps: float,
     ) -> None:
         self._keeps = keeps
@@ -350,19 +272,10 @@ class LiveCircuit:
             known.set()
 
     async def _ask_link(self, side: Side, wire: Wire, before: asyncio.Event | None) -> None:
-        register, client, clock = self.register, self.register.client, self.register.clock
-        link, batch = wire.service.link, self.circuit.batch
+        clock = self.register.clock
         try:
-            with clock.waiting(f"a pair of link {link}", standing=True):
-                if batch == 1:
-                    delivery = await client.pair(clock.now(), register.run, link, alpha=wire.alpha)
-                    unit: Unit = Single(register, delivery.qubit, delivery.time)
-                    pair = delivery.pair
-                else:
-                    several = await client.pairs(clock.now(), register.run, link, batch, alpha=wire.alpha)
-                    halves = HeldHalves(register, link)
-                    halves.add(several)
-                    unit, pair = Batch(halves), f"{link}/{several.first}"
+            with clock.waiting(f"a pair of link {wire.service.link}", standing=True):
+                pair, unit = await next_unit(self.register, wire, self.circuit.batch)
             self._units[pair] = unit
             await clock.until(unit.heralded_at)
             if before is not None:
@@ -385,7 +298,7 @@ class LiveCircuit:
         else:
             self._ask(side, wire.service.heralded(self.circuit.name, pair, unit.heralded_at))
 
-    async def _measure(self, end: End, unit: Unit, pair: str, side: Side) -> None:
+    async def _measure(self, end: End[LiveCircuit], unit: Unit, pair: str, side: Side) -> None:
         await end.measure(unit, pair)
         self._host.event(partial(self._measured_directly, pair, side))
 
@@ -397,23 +310,11 @@ class LiveCircuit:
 
     def _refused(self, wire: Wire, error: SharedStateError) -> None:
         """The link makes no pair for the circuit, for a reason that this end is told."""
-        match error:
-            case PeerLeftRun() | RunClosed():
-                return  # the circuit is over at one end, which says so itself
-            case PeerDeparted():
-                gone = f"node '{wire.peer}' has left"
-                self.fail(Failure.NODE_GONE, gone, avoid_node=wire.peer)
-            case LinkDown():
-                down = f"link '{wire.service.link}' is down"
-                self.fail(Failure.LINK_DOWN, down, avoid_link=wire.service.link)
-            case NoFreeMemory():
-                here = self.circuit.path[self.here]
-                self.fail(Failure.OUT_OF_MEMORY, f"at '{here}': {error.message}", avoid_node=here)
-            case PeerError() | NoSuchQubit() | QubitExpired():
-                # of a gate before, on a half that was gone: the first answer after that tells
-                self.fail(Failure.LOST, error.message)
-            case _:
-                self.fail(Failure.UNSUPPORTED, error.message, avoid_node=self.circuit.path[self.here])
+        refusal = refusal_of(error, self.circuit.path[self.here], wire)
+        if refusal is not None:
+            self.fail(
+                refusal.failure, refusal.reason, avoid_node=refusal.avoid_node, avoid_link=refusal.avoid_link
+            )
 
     def _freed(self, side: Side) -> None:
         self._ask(side, self._wires[side].service.freed(self.circuit.name))

@@ -31,9 +31,11 @@ from nodes.network.tidings import Send, Tiding, Tidings
 from nodes.ports import Coin
 from nodes.runtime.accepting import Acceptance, Acceptances, Closed
 from nodes.runtime.channel import Channel
-from nodes.runtime.circuits import End, LiveCircuit, Wire
+from nodes.runtime.circuit_ports import End
+from nodes.runtime.circuits import LiveCircuit
 from nodes.runtime.clock import RunClock
 from nodes.runtime.inquiries import Inquiries
+from nodes.runtime.link_units import Wire
 from nodes.runtime.mail import PostOffice
 from nodes.runtime.orders import CONTROLLER
 from nodes.runtime.qubits import Register
@@ -192,7 +194,7 @@ class NetworkStack:
 
     # circuits
 
-    def begin(self, install: Install, end: End | None) -> LiveCircuit | Release:
+    def begin(self, install: Install, end: End[LiveCircuit] | None) -> LiveCircuit | Release:
         """Take part in a circuit whose next node, if it has one, is a neighbour here; or say why not."""
         circuit = install.circuit
         here = circuit.path.index(self.name)
@@ -350,7 +352,7 @@ class NetworkStack:
             raise ProtocolViolation(
                 f"circuit {name} comes from '{sender}', not from '{circuit.path[here - 1]}'"
             )
-        end: End | None = None
+        end: End[LiveCircuit] | None = None
         if here == circuit.last:
             accepted = self.acceptances.expect(circuit.path[0], install)
             if isinstance(accepted, Release):

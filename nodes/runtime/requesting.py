@@ -18,7 +18,7 @@ from nodes.network.tidings import Deliver
 from nodes.ports import Coin
 from nodes.requests import RequestFailed
 from nodes.runtime.accepting import Acceptances, Closed
-from nodes.runtime.circuits import End as CircuitEnd
+from nodes.runtime.circuit_ports import End as CircuitEnd
 from nodes.runtime.circuits import LiveCircuit
 from nodes.runtime.inquiries import NoAnswer
 from nodes.runtime.shares import Nearby, Shares
@@ -35,7 +35,7 @@ class Surroundings(Nearby, Protocol):
     def at(self, time: float, event: Callable[[], None]) -> Callable[[], object]:
         """Let something happen at an emulated time; return what calls it off."""
 
-    def begin(self, install: Install, end: CircuitEnd | None) -> LiveCircuit | Release:
+    def begin(self, install: Install, end: CircuitEnd[LiveCircuit] | None) -> LiveCircuit | Release:
         """Begin a circuit, or say why not."""
 
     def record(self, event: str, **details: str | int) -> None:

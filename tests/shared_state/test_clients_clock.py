@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from shared_state import line
+from shared_state import heard_time
 from shared_state.client import NodeClient
 from shared_state.config import ClockConfig, NodeDevices, ServerConfig, WorldConfig
 from shared_state.dialling import LocalDialler, Wire
@@ -62,18 +62,18 @@ async def test_the_time_is_asked_for_again_when_the_first_answer_took_long(scale
 
 
 async def test_it_is_asked_for_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "QUICK", 0.0)
+    monkeypatch.setattr(heard_time, "QUICK", 0.0)
     world = WorldConfig({"alice": NodeDevices()}, {}, clock=ClockConfig("real-time"))
     service = Service(ServerConfig("lab", world, {"alice": "a"}, "o"), time.monotonic)
     client = await NodeClient.local(service, name="alice")
-    assert service._standing.sessions["node", "alice"].applied == line.READINGS
+    assert service._standing.sessions["node", "alice"].applied == heard_time.READINGS
     await client.close()
 
 
 async def test_a_server_that_is_always_slow_is_asked_for_a_second_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(line, "READ_WITHIN", LATE / 4)
+    monkeypatch.setattr(heard_time, "READ_WITHIN", LATE / 4)
     world = WorldConfig({"alice": NodeDevices()}, {}, clock=ClockConfig("real-time"))
     service = Service(ServerConfig("lab", world, {"alice": "a"}, "o"), time.monotonic)
     began = time.monotonic()
