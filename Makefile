@@ -13,7 +13,7 @@ demo: $(VENV)/.installed ## entangle, teleport, make a key, send a file, catch a
 
 test: dev ## run every test, real processes included
 	@$(BIN)/python -m pytest -n 2 -m "not processes and not alone"
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "processes and not alone"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "processes and not alone"
 	@$(BIN)/python -m pytest -m alone
 
 check: lint ## format, lint, types, import contracts, fast tests (under two minutes)

@@ -70,6 +70,7 @@ async def test_the_order_of_each_sender_is_kept(
             assert own == [new_envelope(sequence, sender=sender) for sequence in range(200)]
 
 
+@pytest.mark.thorough
 async def test_a_slow_consumer_loses_nothing(
     new_broker: NewBroker, new_bus: NewBus, new_envelope: Make
 ) -> None:

@@ -39,6 +39,7 @@ def test_transmission_is_told_apart_from_detection(
     assert figures.delay == pytest.approx(length * 5e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", WITH_PAIRS)
 async def test_pairs_are_delivered_with_the_fidelity_foretold(name: str) -> None:
     lab = load(find(name))

@@ -66,6 +66,7 @@ async def kept(block: int = 12_000) -> AsyncIterator[Kept]:
             await asyncio.wait([serving])
 
 
+@pytest.mark.thorough
 async def test_a_link_that_was_cut_makes_keys_again_when_it_is_mended() -> None:
     async with kept() as link:
         before = await link.until(lambda status: status.blocks >= 1)
@@ -84,6 +85,7 @@ async def test_a_link_that_was_cut_makes_keys_again_when_it_is_mended() -> None:
     assert link.lines[-1] == f"link '{LINK}' makes keys"
 
 
+@pytest.mark.thorough
 async def test_eve_is_told_of_once_and_counted_block_by_block() -> None:
     # 1 in 50 bits is revealed: of 1,500 that err with 25.5 % fewer than 20 % are wrong with less than 1e-6 (4.9 sigma)
     async with kept(block=75_000) as link:

@@ -105,10 +105,15 @@ async def test_certificates_of_others_and_of_the_past_are_refused(
     valid, authority.valid = authority.valid, (NOW - timedelta(days=9), NOW - timedelta(days=1))
     expired = authority.identify("alice")
     authority.valid = valid
-    for identity in (foreign, expired, None):
+
+    async def refused(identity: TlsIdentity | None) -> None:
         with pytest.raises((BrokerRefused, BrokerUnreachable)):
             async with asyncio.timeout(20), bus(broker, "alice", identity, "the-password-of-alice"):
                 pass
+
+    async with asyncio.TaskGroup() as group:
+        for identity in (foreign, expired, None):
+            group.create_task(refused(identity))
     async with asyncio.timeout(20), bus(broker, "alice", own):
         pass
 

@@ -65,6 +65,7 @@ def test_a_rate_that_is_not_as_stated_fails_with_the_chance_and_the_interval(
     assert declared == [1e-6]
 
 
+@pytest.mark.thorough
 def test_a_true_rate_fails_as_seldom_as_declared() -> None:
     """At a false-alarm probability of 1 % each, of 20,000 true statements 200 fail at most; that more than 271 do has a
     probability of 1e-6."""

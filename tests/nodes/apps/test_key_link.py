@@ -209,6 +209,7 @@ PARTED = {name: ChangeChannels((), (other,)) for name, other in (("alice", "bob"
 WHOLE = {name: ChangeChannels((), ()) for name in ("alice", "bob")}
 
 
+@pytest.mark.thorough
 async def test_after_a_partition_keys_are_made_again_in_the_same_epoch_or_another_and_none_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -56,6 +56,7 @@ async def test_both_ends_of_a_chain_store_the_same_key() -> None:
     ends.take_all()
 
 
+@pytest.mark.thorough
 async def test_eve_between_the_repeaters_raises_the_alarm_and_no_key_is_stored() -> None:
     ends = Ends()
     eve = TapConfig("repeater-bob", enabled=True)

@@ -139,6 +139,7 @@ def test_fidelities_of_samples_scatter_as_their_errors_say(
         assert_honest(pulls(found, truth), allowed=1 / sqrt(1000))
 
 
+@pytest.mark.thorough
 def test_coefficients_of_samples_scatter_as_their_errors_say(
     random_state: State,
     sampled: Callable[..., list[Tomogram]],
@@ -155,6 +156,7 @@ def test_coefficients_of_samples_scatter_as_their_errors_say(
         assert_honest(column, allowed=1 / sqrt(1000))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("rank", "seed"), [(1, 21), (2, 22), (3, 23)])
 def test_purities_of_samples_scatter_as_their_errors_say(
     rank: int,

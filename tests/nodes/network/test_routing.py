@@ -115,6 +115,7 @@ def same(found: list[Route], expected: list[Route]) -> bool:
     return [replace(each, delay=0.0) for each in found] == [replace(each, delay=0.0) for each in expected]
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(
     topologies(),

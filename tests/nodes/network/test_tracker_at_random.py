@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import inf
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ class Fate:
         return self._rates[kind]
 
 
+@pytest.mark.thorough
 @given(
     circuit=circuits(cutoff=1.0),
     pairs=st.integers(1, 12),
@@ -81,6 +83,7 @@ def test_whatever_is_late_lost_or_expired_no_half_is_left_alone(
     assert max(len(world.names(0)), len(world.names(circuit.last))) <= world.rules.limit
 
 
+@pytest.mark.thorough
 @given(
     circuit=circuits(cutoff=None),
     more=st.integers(0, 2),

@@ -61,6 +61,7 @@ def dialogue(connect: Connect, both: Both, make_coin: MakeCoin) -> Dialogue:
     return Dialogue(connect, both, make_coin)
 
 
+@pytest.mark.thorough
 @settings(
     deadline=None,
     max_examples=12,
@@ -84,6 +85,7 @@ async def test_keys_end_up_equal_whatever_is_expected(
     assert mine.leaked == his.leaked <= size
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("qber", "most"), [(0.0025, 1.6), (0.005, 1.35), (0.01, 1.25), (0.02, 1.2), (0.05, 1.15), (0.11, 1.15)]
 )

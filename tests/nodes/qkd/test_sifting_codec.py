@@ -84,6 +84,7 @@ def entropy(share: float) -> float:
     return -share * log2(share) - (1 - share) * log2(1 - share)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("share", [1e-5, 1e-3, 0.0413, 0.1, 0.3])
 def test_no_code_could_be_much_shorter(share: float) -> None:
     """Within 4 % of the entropy of clicks that come at random."""

@@ -194,6 +194,7 @@ def over_repeaters(chain: Chain, eve: TapConfig | None = None) -> WorldConfig:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fraction", [0.0, 1.0])
 async def test_bbm92_runs_over_repeaters_and_sees_eve_between_them(
     chain: Chain, tmp_path: Path, fraction: float

@@ -75,6 +75,7 @@ async def test_the_centre_may_be_any_node_and_its_pairs_come_over_repeaters() ->
     assert await mean(world, roles) == pytest.approx(fused(*pairs), abs=1e-9)
 
 
+@pytest.mark.thorough
 async def test_ten_leaves_are_in_the_order_of_their_numbers() -> None:
     leaves = {f"n{number}": 1.0 for number in range(1, 11)}
     roles = {"centre": "switch"} | {f"leaf{number}": f"n{number}" for number in range(1, 11)}

@@ -50,6 +50,7 @@ async def test_the_verdict_is_entangled_for_entangled_pairs(
     assert found["entangled"] == entangled
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fidelity", [0.5, 0.9])
 async def test_tomography_finds_a_werner_state(chain: Chain, fidelity: float) -> None:
     found = await figures(chain("alice", "bob", fidelity=fidelity), "tomography", 1000)

@@ -26,6 +26,8 @@ from shared_state.config import (
 from shared_state.validation.capacity import coherent_information
 from tests.nodes.runtime.network_physics import delivered, heralds, row
 
+pytestmark = pytest.mark.thorough
+
 ATTEMPT_RATE = 100.0
 """So slow that the time of messages counts for nothing."""
 PAIRS = 120

@@ -8,6 +8,8 @@ import pytest
 from shared_state.config import GateConfig, WernerSource
 from tests.nodes.runtime.network_physics import Delivered, delivered, likely_mean, likely_share, row, werner
 
+pytestmark = pytest.mark.thorough
+
 PAIRS = 150
 
 

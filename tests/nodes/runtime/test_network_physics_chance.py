@@ -15,6 +15,8 @@ from nodes.runtime.in_memory import in_memory_lab
 from nodes.runtime.run_request import RunRequest
 from shared_state.config import GateConfig, WernerSource, WorldConfig
 
+pytestmark = pytest.mark.thorough
+
 Chain = Callable[..., WorldConfig]
 
 RATE = 1e4

@@ -23,6 +23,8 @@ from tests.nodes.runtime.network_physics import (
     row,
 )
 
+pytestmark = pytest.mark.thorough
+
 PAIRS = 120
 
 

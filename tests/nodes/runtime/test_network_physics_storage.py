@@ -26,6 +26,8 @@ from tests.nodes.runtime.network_physics import (
     werner,
 )
 
+pytestmark = pytest.mark.thorough
+
 FIDELITY = 0.96
 LENGTHS = (20e3, 45e3, 10e3, 30e3)
 """In metres; light takes 100 to 225 us."""

@@ -99,7 +99,7 @@ def mean_maximum(rates: tuple[float, ...], power: int = 1) -> float:
         ((100.0, 300.0, 200.0), 0, 200),
         ((100.0, 300.0, 200.0, 150.0), 1, 60),
         pytest.param(
-            (100.0, 300.0, 200.0, 150.0, 80.0), 1, 1000, marks=pytest.mark.processes
+            (100.0, 300.0, 200.0, 150.0, 80.0), 1, 500, marks=pytest.mark.processes
         ),  # it takes long
     ],
 )
@@ -124,7 +124,7 @@ async def test_one_pair_at_a_time_takes_the_longest_of_exponential_times(
         (3, 0.3, 60),
         (4, 0.01, 60),
         # these start no process, and take too long for `make check`
-        *[pytest.param(n, 0.05, 1500, marks=pytest.mark.processes) for n in (2, 3, 4)],
+        *[pytest.param(n, 0.05, 600, marks=pytest.mark.processes) for n in (2, 3, 4)],
     ],
 )
 async def test_attempts_until_all_links_have_a_pair_are_those_of_bernardes(

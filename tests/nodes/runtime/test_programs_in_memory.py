@@ -77,6 +77,7 @@ async def test_bobs_half_ages_while_alices_message_is_on_its_way(
     assert abs(mean - (2 * pair + 1) / 3) < 4.9 * error + 1e-9
 
 
+@pytest.mark.thorough
 async def test_readout_errors_of_the_repeater_spoil_the_swap_as_briegel_says(chain: Chain) -> None:
     # The mean over outcomes and flips; 1,500 rounds, each 0 or 1 within noise: 4.9 sigma is a false alarm of 1e-6.
     gates = GateConfig(readout_error_0=0.1, readout_error_1=0.1)
@@ -88,6 +89,7 @@ async def test_readout_errors_of_the_repeater_spoil_the_swap_as_briegel_says(cha
     assert abs(mean - expected) < 4.9 * sqrt(expected * (1 - expected) / 1500)
 
 
+@pytest.mark.thorough
 async def test_the_bell_test_gives_tsirelsons_bound_without_noise(chain: Chain) -> None:
     async with in_memory_lab(chain("alice", "bob")) as lab:
         result = await lab.run(RunRequest("chsh", TWO, rounds=1500))

@@ -16,6 +16,8 @@ from shared_state.validation.heralding import FIBRE
 from shared_state.validation.sections import SECTIONS
 from shared_state.validation.summary import summaries
 
+pytestmark = pytest.mark.thorough
+
 REPORT = Path(__file__).parents[3] / "docs/physics"
 
 
