@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from shared_state.arguments import pack_bits
 from shared_state.engine.later import Later
-from shared_state.errors import NoSuchQubit, NotYours, SharedStateError
+from shared_state.errors import BadRequest, LimitExceeded, NoSuchQubit, NotYours, SharedStateError
 from shared_state.intervening import Intervening
 from shared_state.narrator import Narrator
 from shared_state.session import ANY_RUN, Session
@@ -94,12 +94,9 @@ class Dispatch:
             self._asked[request] = (values["run"], values["link"])
             try:
                 self._waits[word](request, session.name, **values)
-            except SharedStateError as refusal:
-                run, _ = self._asked.pop(request)
-                if session.name not in self.turns:
-                    raise
-                # who waits may do something else meanwhile: it hears of this, too, in its turn
-                self._plan_refusal(session.name, number, refusal, word, run)
+            except SharedStateError:
+                self._asked.pop(request, None)
+                raise
         elif word == "qubit":
             qubit = self.nature.qubit(session.name, **values)
             session.answer(number, [qubit], qubit)
@@ -158,6 +155,22 @@ class Dispatch:
         else:
             session.answer(number, None)
 
+    def refuse_in_turn(self, request: Request, error: SharedStateError, run: str) -> bool:
+        """Refuse what an answer would wait for in the asker's next turn, if it takes turns; tell whether it does.
+
+        It may do something else meanwhile, and hears of this, too, at a moment that does not depend on the machine.
+        """
+        session, number, word = request
+        if word not in self._waits or session.name not in self.turns:
+            return False
+        if number not in session.waiting:
+            try:
+                session.wait(number, word)
+            except LimitExceeded:
+                return False
+        self._plan_refusal(session.name, number, error, word, run)
+        return True
+
     def run_of(self, session: Session, values: Mapping[str, Any]) -> str:
         """Return the run that an operation belongs to, as far as its arguments tell; the oracle works for all."""
         if session.role == "oracle":
@@ -190,7 +203,7 @@ class Dispatch:
 
     def _plan_refusal(self, node: str, number: int, error: SharedStateError, word: str, run: str) -> None:
         """Let a request of a party that takes turns be refused now."""
-        error.operation = word
+        error.operation = error.operation or word
         event = self.narrator.refusal(word, error, run) if self.narrator.record.on else None
         self.turns.plan(self.turns.now, node, Answer(number, None, error=error, event=event))
 
@@ -219,7 +232,12 @@ class Dispatch:
         if session.name in self.turns:
             herald = Herald(link, word, run) if isinstance(outcome, Pairs) else None
             answer = Answer(number, value, qubit, event=event, herald=herald)
-            self.turns.plan(max(time, self.turns.now), session.name, answer)
+            try:
+                self.turns.plan(max(time, self.turns.now), session.name, answer)
+            except BadRequest as beyond:  # virtual time ends before that
+                if qubit is not None:
+                    self.links.take_back(session.name, qubit)
+                self._plan_refusal(session.name, number, beyond, word, run)
             return
         session.answer(number, value, qubit)
         if event is not None:

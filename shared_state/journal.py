@@ -23,7 +23,7 @@ import numpy as np
 from shared_state.config import ServerConfig
 from shared_state.errors import JournalFailed
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 PICTURE_AFTER: Final = 8 * 2**20
 """Bytes of entries after which a picture is worth its while, or eight times the picture where that is more."""
 REPLAYED: Final = 2.0

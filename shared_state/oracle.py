@@ -165,8 +165,9 @@ class OracleClient(Party):
     async def set_link(self, name: str, up: bool) -> None:
         """Cut a link now, or mend it.
 
-        While it is down, requests for its pairs are refused with LinkDown, those that wait at once; what enters its
-        fibre is lost. A herald that is on its way does not come. Raises BadRequest for an unknown link.
+        While it is down, requests for its pairs are refused with LinkDown, those that wait at once, or, where turns are
+        taken, in the next turn of who asked; what enters its fibre is lost. A herald that is on its way does not come.
+        Raises BadRequest for an unknown link.
         """
         await self._line.ask("set_link", await self.now(), name, up)
 

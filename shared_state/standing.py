@@ -134,6 +134,8 @@ class Standing:
             failure = InternalError(f"the server met a fault ({error!r}); its log tells the story.")
         else:
             return
+        if self._dispatch.refuse_in_turn(request, failure, run):
+            return
         if self._narrator.wants(word):
             self._narrator.refused(self._dispatch.now(), session.name, word, failure, run)
         failure.operation = failure.operation or _title(word, arguments)

@@ -9,36 +9,36 @@ from nodes.network.signalling import Release, Signal
 from nodes.network.tidings import Deliver, Send, Tidings
 from nodes.runtime.units import Unit
 
-Circuit = TypeVar("Circuit", contravariant=True)
+CircuitT = TypeVar("CircuitT", contravariant=True)
 """What there is of a circuit at this node, ``nodes.runtime.circuits.LiveCircuit``."""
 
 
-class End(Protocol[Circuit]):
+class End(Protocol[CircuitT]):
     """What is at an end of a circuit: the request, or who accepts it."""
 
     def up(self) -> None:
         """Hear that the circuit is complete."""
 
-    def deliver(self, circuit: Circuit, unit: Unit | None, delivery: Deliver) -> None:
+    def deliver(self, circuit: CircuitT, unit: Unit | None, delivery: Deliver) -> None:
         """Take a unit that both ends share now; None where it has been measured."""
 
     def hold(self) -> None:
         """Keep what is delivered from now on until the other end has said what it has."""
 
-    def over(self, circuit: Circuit, release: Release) -> None:
+    def over(self, circuit: CircuitT, release: Release) -> None:
         """Hear that the circuit is over and delivers no more."""
 
     async def measure(self, unit: Unit, pair: str) -> None:
         """Measure a unit as soon as it is there, where outcomes are asked for."""
 
 
-class Host(Protocol[Circuit]):
+class Host(Protocol[CircuitT]):
     """What a circuit needs of its node, as ``nodes.runtime.network`` has it."""
 
-    def send(self, circuit: Circuit, position: int, message: Signal | Tidings) -> None:
+    def send(self, circuit: CircuitT, position: int, message: Signal | Tidings) -> None:
         """Tell another node of the circuit something, in the order in which this is called."""
 
-    def tell(self, circuit: Circuit, position: int, send: Send) -> None:
+    def tell(self, circuit: CircuitT, position: int, send: Send) -> None:
         """Tell another node of the circuit a tiding, together with others."""
 
     def task(
@@ -67,5 +67,5 @@ class Host(Protocol[Circuit]):
     def release(self, memories: int) -> None:
         """Take back what was promised to a circuit and is free."""
 
-    def forget(self, circuit: Circuit) -> None:
+    def forget(self, circuit: CircuitT) -> None:
         """Hear that nothing of the circuit is left here."""

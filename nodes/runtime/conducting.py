@@ -42,18 +42,13 @@ class ConductedRun:
         self._attendance = attendance
         self._network = network
         self._relays = frozenset(node for node in network if not parts[node])
-        self._is_called_off = False
+        self.is_called_off = False
         self._replaced: set[str] = set()
         office.begin_run(name, parts)
 
-    @property
-    def is_called_off(self) -> bool:
-        """Tell whether the broker has lost what nodes reported of it."""
-        return self._is_called_off
-
     def call_off(self) -> None:
         """Let it fail: the broker has come back without what nodes had reported, or had been told, of it."""
-        self._is_called_off = True
+        self.is_called_off = True
         for node in self.parts:
             self._office.hang_up(node, self.name)
 
@@ -116,7 +111,7 @@ class ConductedRun:
 
     async def end(self, reason: str) -> None:
         """Tell all nodes that are there that it is over; wait until they hold nothing of it."""
-        if self._is_called_off:  # those who are there say when they have ended it
+        if self.is_called_off:  # those who are there say when they have ended it
             for node in self.parts.keys() - self._replaced:
                 self._office.listen_again(node, self.name)
         async with asyncio.TaskGroup() as group:
@@ -138,7 +133,7 @@ class ConductedRun:
             raise RunFailed(node, "DeadlinePassed", told) from late
 
     def _gone(self, node: str) -> RunFailed:
-        if self._is_called_off:
+        if self.is_called_off:
             told = "the broker was started again meanwhile, and reports of this run may be lost; run it again"
             return RunFailed(node, "MailLost", told)
         told = self._attendance.story(node, "the process ended while it played its part")

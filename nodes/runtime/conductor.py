@@ -228,7 +228,7 @@ class Conductor:
         async with self._conducting(parts) as run:
             await run.order(request, source, (), await self._oracle.now())
             await run.attend(request.deadline, lambda role, returned: hear(role, unpack(returned)[0]))
-        raise RunFailed(next(iter(parts)), "ProgramInvalid", f"{program.name} ended, and was to go on")
+            raise RunFailed(next(iter(parts)), "ProgramInvalid", f"{program.name} ended, and was to go on")
 
     async def _begin(
         self,
@@ -242,8 +242,7 @@ class Conductor:
 
         In virtual mode time stands still until every node has its part.
         """
-        async with self._still.held():
-            started_at = await self._oracle.now()
+        async with self._still.held() as started_at:
             await run.order(request, source, paths, started_at)
             if self._still.is_virtual:
                 await run.all_begun(request.deadline)
@@ -280,7 +279,7 @@ class Conductor:
         """
         if self._is_abandoned:
             return
-        async with self._still.held() if reason else nullcontext():
+        async with self._still.held() if reason and self._still.is_virtual else nullcontext():
             await run.end(reason)
         await self._oracle.discard_run(run.name)
         self._office.end_run(run.name)

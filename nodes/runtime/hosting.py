@@ -147,8 +147,7 @@ class Hosting:
         """
         for visit, nodes in parts:
             visit.taking_part |= set(nodes)
-        async with self._still.held():
-            now = await self._oracle.now()
+        async with self._still.held() as now:
             for visit, nodes in parts:
                 await self._send(visit, nodes, now)
             if self._still.is_virtual:

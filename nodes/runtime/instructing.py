@@ -1,4 +1,4 @@
-"""What the control party tells nodes outside of runs: each order has a session of its own, and is confirmed."""
+"""What the control party tells nodes outside of runs, in a session of its own, and they confirm."""
 
 from __future__ import annotations
 

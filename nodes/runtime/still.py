@@ -10,7 +10,7 @@ from shared_state.oracle import OracleClient
 
 
 class StandStill:
-    """Holds the lab's virtual time, for one block at a time; in real time it does nothing."""
+    """Holds the lab's virtual time, for one block at a time; real time goes on."""
 
     def __init__(self, oracle: OracleClient) -> None:
         self._oracle = oracle
@@ -22,14 +22,16 @@ class StandStill:
         return self._oracle.mode == "virtual"
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Let virtual time stand still inside the block."""
+    async def held(self) -> AsyncIterator[float]:
+        """Let virtual time stand still inside the block, and give the emulated time.
+
+        That is when the last turn was given; what the server draws in advance may be stated for later.
+        """
         if not self.is_virtual:
-            yield
+            yield await self._oracle.now()
             return
         async with self._one:
             try:
-                await self._oracle.hold()
-                yield
+                yield await self._oracle.hold()
             finally:
                 await self._oracle.release()

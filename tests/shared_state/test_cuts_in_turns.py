@@ -15,12 +15,14 @@ from shared_state.client import NodeClient, Turn
 from shared_state.config import (
     FibreConfig,
     LinkDevices,
+    MemoryConfig,
+    NodeDevices,
     PhotonPairSource,
     ServerConfig,
     SourceConfig,
     WernerSource,
 )
-from shared_state.errors import LinkDown, NoSuchQubit
+from shared_state.errors import BadRequest, LinkDown, NoSuchQubit, NotYours
 from shared_state.oracle import OracleClient
 from shared_state.record_file import RecordFile
 from shared_state.service import Service
@@ -63,11 +65,16 @@ class Table:
     """Alice and Charlie at time 0, both in turns, and the oracle. Charlie looks up again at the time of the cut."""
 
     async def open(
-        self, config: ServerConfig, source: SourceConfig, record: RecordFile | None = None
+        self,
+        config: ServerConfig,
+        source: SourceConfig,
+        record: RecordFile | None = None,
+        memories: int = 4,
     ) -> Table:
         ends = ("alice", "charlie")
         links = {LINK: LinkDevices(ends, FibreConfig(1e5, 0.0), source)}
-        world = replace(config.world, links=links, taps={})
+        nodes = dict.fromkeys(config.world.nodes, NodeDevices(MemoryConfig(count=memories)))
+        world = replace(config.world, nodes=nodes, links=links, taps={})
         self.service = Service(replace(config, world=world), lambda: 0.0, None, record)
         self.oracle = await OracleClient.local(self.service)
         self.alice, self.charlie = [Player(await NodeClient.local(self.service, name=name)) for name in ends]
@@ -106,8 +113,10 @@ async def sit_down(config: ServerConfig) -> AsyncIterator[Open]:
     """Open a table; it is closed in the end."""
     tables: list[Table] = []
 
-    async def open_table(source: SourceConfig = LATE, record: RecordFile | None = None) -> Table:
-        tables.append(await Table().open(config, source, record))
+    async def open_table(
+        source: SourceConfig = LATE, record: RecordFile | None = None, memories: int = 4
+    ) -> Table:
+        tables.append(await Table().open(config, source, record, memories))
         return tables[-1]
 
     yield open_table
@@ -156,6 +165,44 @@ async def test_who_asks_when_the_link_is_down_is_told_in_its_next_turn(sit_down:
         await refused(table.alice)
         == f"{word}: link '{LINK}' is down: no pair comes over it before it is up again."
     )
+
+
+@pytest.mark.parametrize("word", REQUESTS)
+async def test_what_failed_before_is_told_of_in_the_next_turn_of_who_asks_for_more(
+    sit_down: Open, word: str
+) -> None:
+    table = await sit_down()
+    table.alice.client.gate(0.0, "x", [12])
+    table.alice.ask(REQUESTS[word], 0.0)
+    await asyncio.sleep(0)  # it is said before what follows
+    await table.alice.client.sync()
+    assert table.alice.asked is not None
+    assert not table.alice.asked.done()
+    await table.alice.end()
+    assert await table.alice.turn() == 0.0
+    with pytest.raises(NotYours, match="gate x: "):
+        await table.alice.asked
+
+
+@pytest.mark.parametrize("word", ["pairs", "measure_directly"])
+async def test_what_would_come_after_the_end_of_time_is_refused_at_both_ends(
+    sit_down: Open, word: str
+) -> None:
+    def many(node: NodeClient, at: float) -> Coroutine[Any, Any, object]:
+        return getattr(node, word)(at, "run", LINK, 2000)  # type: ignore[no-any-return]
+
+    table = await sit_down(WernerSource(rate=1.5e-6), memories=2000)
+    table.alice.ask(many, 0.0)
+    await table.alice.end()
+    assert await table.charlie.turn() == 0.0
+    table.charlie.ask(many, 0.0)
+    await table.charlie.end()
+    for player in (table.alice, table.charlie):
+        assert await player.turn() == 0.0
+        assert player.asked is not None
+        with pytest.raises(BadRequest, match=f"{word}: .* virtual time ends at 1e\\+09 s"):
+            await player.asked
+        await player.end(1.0)
 
 
 @pytest.mark.parametrize("word", REQUESTS)

@@ -174,7 +174,7 @@ async def test_mosquitto_dies_with_its_parent(config: BrokerConfig) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     process.kill()
     try:
-        async with asyncio.timeout(30):  # it may have to write what it keeps, to a disk that others use
+        async with asyncio.timeout(30):
             assert await reader.read() == b""
             await process.wait()
     finally:
