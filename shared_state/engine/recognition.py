@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 LARGEST: Final = 4
 """The number of qubits up to which a unitary is looked at. Larger ones are too long to be remembered."""
 
+_REMEMBERED: Final = 64
+"""For so many matrices. Rotations by angles that do not come again are forgotten soon: what is kept of each lies
+scattered over the heap, where it keeps a page from being given back."""
+
 _FLAT: Final = 5
 """Clusters of no more qubits are permuted as one array (the tables for that are kept)."""
 
@@ -33,7 +37,7 @@ class Permutation:
     """The cluster is small: ``index`` and ``phase`` are those of the matrix's elements, shape (2^n, 2^n)."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_REMEMBERED)
 def permutation(n: int, at: tuple[int, ...], content: bytes) -> Permutation | None:
     """Return what the unitary with that ``content`` (complex128, row by row) on the qubits ``at`` permutes.
 
@@ -50,7 +54,7 @@ def permutation(n: int, at: tuple[int, ...], content: bytes) -> Permutation | No
     return Permutation(index, phase[:, np.newaxis] * phase.conj() if small else phase, small)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_REMEMBERED)
 def superoperator(content: bytes) -> NDArray[np.complex128]:
     """Return U (x) conj(U), the channel of the unitary with that ``content``."""
     unitary = _matrix(content)
@@ -60,7 +64,7 @@ def superoperator(content: bytes) -> NDArray[np.complex128]:
     return channel
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_REMEMBERED)
 def _monomial(content: bytes) -> tuple[tuple[int, ...], tuple[complex, ...]] | None:
     """Return for each row the column of its only element, and that element."""
     sources, phases = [], []
