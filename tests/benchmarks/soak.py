@@ -221,7 +221,8 @@ def _command_line(pid: int) -> str:
 def report(soaked: Soaked) -> str:
     """Write everything that was found."""
     grows = [
-        f"  {name:24} {found.per_hour / 1e6:8.2f} ± {found.error / 1e6:.2f} MB/h  over {found.span_s:.0f} s"
+        f"  {name:24} {found.per_hour / 1e6:8.2f} ± {found.error / 1e6:.2f} MB/h  over {found.span_s:.0f} s; thirds: "
+        + " ".join(f"{third / 1e6:.1f}" for third in found.thirds)
         for (name, _), found in sorted(soaked.slopes.items())
     ]
     return "\n".join(

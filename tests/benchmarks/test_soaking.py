@@ -17,7 +17,7 @@ from tests.benchmarks.soak import LAB, Soaked, document, main, report
 from tests.benchmarks.soaking.sampling import Process, Sample
 from tests.benchmarks.soaking.slopes import Slope, slope
 from tests.benchmarks.soaking.traffic import JOBS, MASTER, SLAVE, Tally, Traffic, closed_set
-from tests.benchmarks.soaking.verdict import JUDGED_AFTER, grown, growth, left
+from tests.benchmarks.soaking.verdict import JUDGED_AFTER, SIGMAS, grown, growth, left
 
 EMPTY = Census(0, 0, {"alice": 0}, 0, 0, 0, 3, 0)
 
@@ -40,6 +40,16 @@ def test_the_slope_of_a_line_is_found_without_error_and_that_of_a_zigzag_with_on
     assert zigzag.error == pytest.approx(3600 * sqrt(0.08))
 
 
+def test_a_step_rises_in_one_third_and_a_line_in_each() -> None:
+    step = slope(range(30), [0.0] * 15 + [1.0] * 15)
+    line = slope(range(30), range(30))
+    assert step is not None
+    assert line is not None
+    assert step.per_hour > SIGMAS * step.error, "it looks certain"
+    assert step.thirds[0] == step.thirds[2] == 0 < step.thirds[1]
+    assert line.thirds == pytest.approx((3600, 3600, 3600))
+
+
 def test_two_moments_determine_no_slope() -> None:
     assert slope([], []) is None
     assert slope([1, 2], [1, 2]) is None
@@ -60,15 +70,16 @@ def test_growth_is_of_each_process_after_its_warm_up() -> None:
 @pytest.mark.parametrize(
     ("found", "judged"),
     [
-        (Slope(50e6, 5e6, 40, JUDGED_AFTER), True),
-        (Slope(50e6, 5e6, 40, JUDGED_AFTER - 1), False),
-        (Slope(50e6, 20e6, 40, JUDGED_AFTER), False),
-        (Slope(9e6, 1e3, 40, JUDGED_AFTER), False),
-        (Slope(-50e6, 5e6, 40, JUDGED_AFTER), False),
+        (Slope(50e6, 5e6, 40, JUDGED_AFTER, (40e6, 60e6, 50e6)), True),
+        (Slope(50e6, 5e6, 40, JUDGED_AFTER - 1, (40e6, 60e6, 50e6)), False),
+        (Slope(50e6, 20e6, 40, JUDGED_AFTER, (40e6, 60e6, 50e6)), False),
+        (Slope(9e6, 1e3, 40, JUDGED_AFTER, (9e6, 9e6, 9e6)), False),
+        (Slope(-50e6, 5e6, 40, JUDGED_AFTER, (-40e6, -60e6, -50e6)), False),
+        (Slope(50e6, 5e6, 40, JUDGED_AFTER, (2e6, 140e6, 3e6)), False),
     ],
-    ids=["a leak", "too short", "uncertain", "little", "shrinks"],
+    ids=["a leak", "too short", "uncertain", "little", "shrinks", "a step"],
 )
-def test_growth_is_a_leak_when_it_is_long_certain_and_large(found: Slope, judged: bool) -> None:
+def test_growth_is_a_leak_when_it_is_long_certain_large_and_goes_on(found: Slope, judged: bool) -> None:
     assert bool(grown({("state", 1): found})) is judged
 
 
@@ -163,11 +174,21 @@ def test_an_intensity_that_makes_no_schedule_is_said_before_any_lab_is_up(
 
 
 def test_a_report_says_what_was_wrong_and_a_document_has_it_all() -> None:
-    soaked = Soaked(1, [], {"qkd": 3}, {}, [moment(0)], {("state", 1): Slope(1e6, 1e5, 9, 90)}, [])
+    soaked = Soaked(
+        1, [], {"qkd": 3}, {}, [moment(0)], {("state", 1): Slope(1e6, 1e5, 9, 90, (1e6, 2e6, 0.0))}, []
+    )
     assert report(soaked).endswith("nothing leaked, all promises were kept")
     assert "WRONG: it leaks" in report(replace(soaked, wrong=["it leaks"]))
     written = document(soaked)
     assert written["schema"] == "bellwire.soak/1"
     assert written["slopes"] == [
-        {"process": "state", "pid": 1, "per_hour": 1e6, "error": 1e5, "samples": 9, "span_s": 90}
+        {
+            "process": "state",
+            "pid": 1,
+            "per_hour": 1e6,
+            "error": 1e5,
+            "samples": 9,
+            "span_s": 90,
+            "thirds": (1e6, 2e6, 0.0),
+        }
     ]

@@ -41,11 +41,13 @@ def growth(samples: Sequence[Sample], warm_up: float) -> dict[tuple[str, int], S
 
 
 def grown(slopes: dict[tuple[str, int], Slope]) -> list[str]:
-    """Say which processes grow for certain, and by too much."""
+    """Say which processes grow for certain, by too much, and all the time: a heap takes steps, a leak goes on."""
     return [
         f"process '{name}' grows by {found.per_hour / 1e6:.1f} ± {found.error / 1e6:.1f} MB an hour"
         for (name, _), found in sorted(slopes.items())
-        if found.span_s >= JUDGED_AFTER and found.per_hour - SIGMAS * found.error > GROWTH
+        if found.span_s >= JUDGED_AFTER
+        and found.per_hour - SIGMAS * found.error > GROWTH
+        and all(third > GROWTH for third in found.thirds)
     ]
 
 
