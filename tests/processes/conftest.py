@@ -184,18 +184,13 @@ def wait_for_ends(pids: Sequence[int]) -> None:
             os.close(descriptor)
 
 
-@pytest.fixture(
-    params=[
-        "embedded",
-        pytest.param(
-            "mosquitto",
-            marks=[
-                pytest.mark.mosquitto,
-                pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
-            ],
-        ),
-    ]
-)
+MOSQUITTO = [
+    pytest.mark.mosquitto,
+    pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
+]
+
+
+@pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=MOSQUITTO)])
 def broker(request: pytest.FixtureRequest) -> str:
     """Each broker program in turn."""
     return str(request.param)
