@@ -10,7 +10,7 @@ the name of the party, ``alice`` or ``control``. Their certificates and keys are
 
 The profile is that of RFC 5280: key identifiers of authority and subject, key usage and extended key usage, so that
 clients that check strictly (OpenSSL's ``X509_V_FLAG_X509_STRICT``, rustls) accept them. The authority's private key is
-never written: when all are issued it is forgotten, and nobody can issue another one.
+never written: it is forgotten with the process that made it, of an exported lab when all are issued.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
     client                                  supervisor
     {"do": "run", "job": {...}}    --->
+                                   <---     {"alive": true}             every few seconds, to any request
                                    <---     {"progress": 12}            as often as rounds are judged
                                    <---     {"result": {...}}           or {"error": {"exit_code", "message"}}
 
@@ -37,6 +38,8 @@ from shared_state.errors import SharedStateError
 from shared_state.tls import TlsIdentity, party_of
 from shared_state.tls_door import TlsDoor
 
+SIGN_OF_LIFE_EVERY: Final = 5.0
+"""Seconds: a client gives a control plane up that says nothing for several times as long."""
 _LAST_WORDS_WITHIN: Final = 2.0
 """Seconds in which a client has to read that the lab goes down: one that reads nothing is not waited for."""
 
@@ -119,7 +122,7 @@ class ControlPlane:
         with suppress(ConnectionError):
             try:
                 request = json.loads(await reader.readline())
-                answer = {"result": await self._unless_left(reader, self._do(request, writer))}
+                answer = {"result": await self._unless_left(reader, writer, self._do(request, writer))}
             except asyncio.CancelledError:
                 answer, within = _last_words(request), _LAST_WORDS_WITHIN
             except (
@@ -179,15 +182,23 @@ class ControlPlane:
                 return None  # the answer goes first, see _serve
         raise DeployError(f"the control plane does not know this request: {request}")
 
-    async def _unless_left(self, reader: StreamReader, work: Any) -> Any:
-        """Do the work; cancel it when the client hangs up."""
+    async def _unless_left(self, reader: StreamReader, writer: StreamWriter, work: Any) -> Any:
+        """Do the work; cancel it when the client hangs up, who hears meanwhile that it is being done."""
         async with asyncio.TaskGroup() as group:
             task = group.create_task(work)
             hang_up = group.create_task(reader.read(1))
+            living = group.create_task(_tell_of_life(writer))
             await asyncio.wait([task, hang_up], return_when=asyncio.FIRST_COMPLETED)
-            task.cancel()
-            hang_up.cancel()
+            for each in (task, hang_up, living):
+                each.cancel()
         return task.result()
+
+
+async def _tell_of_life(writer: StreamWriter) -> None:
+    while True:
+        await asyncio.sleep(SIGN_OF_LIFE_EVERY)
+        if not writer.transport.get_write_buffer_size():  # who reads nothing hears no more of it
+            _send(writer, {"alive": True})
 
 
 def _last_words(request: Any) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class SocketAddress:
 
     async def dial(self) -> tuple[StreamReader, StreamWriter]:
         """Connect. Raise ``OSError``."""
-        return await asyncio.open_unix_connection(self.path, limit=LONGEST_LINE)
+        async with asyncio.timeout(_CONNECT_WITHIN):
+            return await asyncio.open_unix_connection(self.path, limit=LONGEST_LINE)
 
     def __str__(self) -> str:
         return str(self.path)

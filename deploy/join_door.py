@@ -46,12 +46,7 @@ class JoinOffer:
 
     @property
     def command(self) -> str:
-        """Return what to type there."""
-        return f"bellwire node run {self.node} --join {self.address} --token {self.token}"
-
-    @property
-    def discreet(self) -> str:
-        """Return what to type where others may list processes."""
+        """Return what to type there; a token among the arguments would be in the list of processes."""
         return f"{VARIABLE}={self.token} bellwire node run {self.node} --join {self.address}"
 
 

@@ -1,4 +1,4 @@
-"""Where a lab of processes listens: on the loopback address, or where other hosts reach it."""
+"""Where a lab listens: on the loopback address, or where other hosts reach it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from deploy.errors import UsageError, ValueInvalid
 from deploy.fields import HOST
 from deploy.launcher import Place
 from deploy.plan import Plan
+from deploy.runtime_checks import ASKS_FOR_CERTIFICATES
 
 _INSTALL: Final = "install it (on Debian or Ubuntu: sudo apt install mosquitto)"
 
@@ -20,16 +21,21 @@ def places(plan: Plan) -> tuple[Place, Place]:
     """Return the places of the broker and of the shared-state server of ``plan``.
 
     Raise ``UsageError`` where they cannot be: this host has no such address, somebody listens there already, or no
-    broker is at hand that asks for certificates.
+    broker is at hand that asks for certificates, as that of containers does.
     """
     host, ports = plan.host, plan.ports
     if not host:
+        if plan.launcher == "docker" and plan.broker not in ASKS_FOR_CERTIFICATES:
+            raise UsageError(
+                f"containers have a mosquitto of their own, and no way to the broker '{plan.broker}'; write broker: "
+                "mosquitto, or leave it out"
+            )
         return Place(), Place()
     if plan.launcher == "docker":
         raise UsageError(
             f"the host {host} is for labs of processes: containers have networks of their own; see 'bellwire export'"
         )
-    if plan.broker not in ("auto", "mosquitto"):
+    if plan.broker not in ASKS_FOR_CERTIFICATES:
         raise UsageError(
             f"on the host {host} the broker asks for certificates, which mosquitto does and '{plan.broker}' does not; "
             "write broker: mosquitto"

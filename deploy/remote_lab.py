@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from asyncio import StreamReader
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from deploy.control_address import ControlAddress, SocketAddress
 from deploy.errors import ControlUnreachable, Reported
@@ -18,6 +20,9 @@ from deploy.key_pools import KeyPool
 from nodes.runtime.programs import source_of
 from nodes.runtime.run_request import RunResult
 from shared_state.oracle import Passage, Told
+
+SILENT_FOR_AT_MOST: Final = 30.0
+"""Wall seconds for which a control plane may say nothing, which gives a sign of life every five."""
 
 
 class RemoteLab(Faults):
@@ -83,7 +88,10 @@ class RemoteLab(Faults):
         return reply["result"]
 
     async def _replies(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield what is said to a request; the last one has its result. Raise ``Reported`` for an error."""
+        """Yield what is said to a request; the last one has its result.
+
+        Raise ``Reported`` for an error, ``ControlUnreachable`` when nobody answers, or not even a sign of life comes.
+        """
         try:
             reader, writer = await self._address.dial()
         except (OSError, TimeoutError) as error:
@@ -92,7 +100,7 @@ class RemoteLab(Faults):
             ) from error
         try:
             writer.write(json.dumps(request).encode() + b"\n")
-            while (line := await reader.readline()).endswith(b"\n"):  # half a line is what a death has left
+            while (line := await self._line(reader)).endswith(b"\n"):  # half a line is what a death has left
                 reply: dict[str, Any] = json.loads(line)
                 if "error" in reply:
                     raise Reported(reply["error"]["message"], reply["error"]["exit_code"])
@@ -106,6 +114,16 @@ class RemoteLab(Faults):
             with suppress(OSError):
                 await writer.wait_closed()
         raise ControlUnreachable("the lab went down meanwhile")
+
+    async def _line(self, reader: StreamReader) -> bytes:
+        try:
+            async with asyncio.timeout(SILENT_FOR_AT_MOST):
+                return await reader.readline()
+        except TimeoutError:
+            raise ControlUnreachable(
+                f"the lab's control plane at {self._address} has said nothing for {SILENT_FOR_AT_MOST:g} s: "
+                "its process is stopped, or its machine overloaded"
+            ) from None
 
 
 def _carrying(job: Job) -> Job:

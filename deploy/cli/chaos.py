@@ -13,7 +13,7 @@ import typer
 
 from deploy.chaos import Step, Taken, schedule, unleash
 from deploy.cli.finishing import finish
-from deploy.cli.options import JsonOption, RunningOption
+from deploy.cli.options import HereOption, JsonOption
 from deploy.cli.screen import caution, say
 from deploy.errors import UsageError, ValueInvalid
 from deploy.plan import plan
@@ -36,7 +36,7 @@ def command(
         float, typer.Option("--intensity", metavar="RATE", help="Faults that begin per second, on average.")
     ] = 0.5,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the schedule, and do nothing.")] = False,
-    running: RunningOption = None,
+    running: HereOption = None,
     json: JsonOption = False,
 ) -> None:
     """Cut, worsen, tap, pause, kill and part what is in a lab that is up, at random; each fault lasts 0.5 to 5 s.

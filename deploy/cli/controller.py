@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from deploy.cli.options import JsonOption, RunningOption
+from deploy.cli.options import HereOption, JsonOption
 from deploy.cli.screen import emit_json, out
 from deploy.controller_access import read_access
 from deploy.registry import Registry
 
 
-def command(running: RunningOption = None, json: JsonOption = False) -> None:
+def command(running: HereOption = None, json: JsonOption = False) -> None:
     """Show how a routing controller of your own connects to a lab that is up.
 
     The lab's file says 'network: {controller: external}'. What your program is asked, and what it answers, is in

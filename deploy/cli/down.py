@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.options import LabNameArgument, RunningOption, named
+from deploy.cli.options import HereOption, LabNameArgument, named
 from deploy.cli.screen import say
 from deploy.errors import ControlUnreachable, DeployError, LabFailed, NotFound
 from deploy.registry import LabDirectory, Registry
@@ -22,7 +22,7 @@ _DEADLINE, _PER_NODE = 30.0, 1.0
 
 def command(
     name: LabNameArgument = None,
-    running: RunningOption = None,
+    running: HereOption = None,
     everything: Annotated[bool, typer.Option("--all", help="End all labs.")] = False,
 ) -> None:
     """End a lab that is up: every process of it, and all it has left.

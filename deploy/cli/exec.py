@@ -8,7 +8,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from deploy.cli.options import RunningOption
+from deploy.cli.options import HereOption
 from deploy.launching import executor
 from deploy.registry import Registry
 
@@ -16,7 +16,7 @@ from deploy.registry import Registry
 def command(
     node: Annotated[str, typer.Argument(help="A node, or broker, or state.")],
     words: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="What to run, after '--'.")],
-    running: RunningOption = None,
+    running: HereOption = None,
 ) -> None:
     """Run a command in the container of a node, beside its process; its exit code is this command's.
 

@@ -62,7 +62,9 @@ def to_swarm(
     place: Annotated[
         list[str] | None,
         typer.Option(
-            "--place", metavar="NODE=HOST", help="On which host of the swarm a node is to be. Repeat."
+            "--place",
+            metavar="NODE=HOST",
+            help="On which host of the swarm a node, control, broker or state is to be. Repeat.",
         ),
     ] = None,
     host: HostOption = None,
@@ -72,8 +74,8 @@ def to_swarm(
 ) -> None:
     """Write a stack for a swarm of several hosts, all of which have the image.
 
-    Example: bellwire export swarm metro.yaml -o lab --place north=labA --place dc=labB --host labA,
-    then: docker stack deploy --resolve-image never -c lab/stack.yaml metro
+    Example: bellwire export swarm metro.yaml -o lab --place control=labA --place dc=labB --host labA, then:
+    docker stack deploy --resolve-image never -c lab/stack.yaml metro
     """
     places = pairs(place, "--place")
     made = _bundle(

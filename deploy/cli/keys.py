@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from deploy.cli.finishing import finish
 from deploy.cli.key_tables import Changes, print_tables, remarks, tables
-from deploy.cli.options import JsonOption, RunningOption
+from deploy.cli.options import HereOption, JsonOption, RunningOption
 from deploy.cli.screen import emit_json, out, say
 from deploy.errors import ControlUnreachable, UsageError
 from deploy.key_access import KeyAccess
@@ -56,7 +56,7 @@ def ls(running: RunningOption = None, json: JsonOption = False) -> None:
 
 
 def watch(
-    running: RunningOption = None,
+    running: HereOption = None,
     every: Annotated[
         float, typer.Option("--every", metavar="SECONDS", min=0.05, help="Wall time between two looks.")
     ] = 1.0,
@@ -95,7 +95,7 @@ def get(
     form: Annotated[
         Form, typer.Option("--format", help="Of a key: one per line, or raw bytes (--out only).")
     ] = "base64",
-    running: RunningOption = None,
+    running: HereOption = None,
     json: JsonOption = False,
 ) -> None:
     """Fetch keys as an application does, over HTTPS with its certificate; print their IDs.
@@ -134,7 +134,7 @@ def curl(
     peer: Annotated[
         str | None, typer.Argument(metavar="PEER", help="The other application. Default: every other one.")
     ] = None,
-    running: RunningOption = None,
+    running: HereOption = None,
     json: JsonOption = False,
 ) -> None:
     """Print the calls of curl with which an application asks for status and keys.

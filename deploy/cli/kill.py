@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.options import JsonOption, RunningOption
+from deploy.cli.options import HereOption, JsonOption
 from deploy.cli.screen import emit_json, say
 from deploy.registry import Registry
 from deploy.remote_lab import RemoteLab
@@ -15,7 +15,7 @@ from deploy.remote_lab import RemoteLab
 
 def command(
     node: Annotated[str, typer.Argument(metavar="NODE", help="The node, as the lab file names it.")],
-    running: RunningOption = None,
+    running: HereOption = None,
     json: JsonOption = False,
 ) -> None:
     """Kill a node's process (SIGKILL): runs with it are called off, and it stays dead until 'bellwire resume'.

@@ -9,7 +9,7 @@ import typer
 
 from deploy.cli.finishing import finish
 from deploy.cli.following import follow
-from deploy.cli.options import RunningOption
+from deploy.cli.options import HereOption
 from deploy.cli.screen import out, say
 from deploy.errors import NotFound
 from deploy.logbook import readable
@@ -21,7 +21,7 @@ def command(
     process: Annotated[
         str | None, typer.Argument(help="A node, 'broker' or 'state'; all when left out.")
     ] = None,
-    running: RunningOption = None,
+    running: HereOption = None,
     go_on: Annotated[bool, typer.Option("-f", "--follow", help="Go on printing what is written.")] = False,
 ) -> None:
     """Print the logs of a lab that is up.

@@ -16,7 +16,7 @@ import typer
 from broker.errors import BrokerError
 from broker.telemetry import JsonLinesSink
 from deploy.cli.finishing import finish
-from deploy.cli.options import JsonOption, RunningOption
+from deploy.cli.options import HereOption, JsonOption
 from deploy.cli.screen import emit_json, out, say
 from deploy.errors import ControlUnreachable, NotFound, UsageError
 from deploy.registry import Registry
@@ -36,7 +36,7 @@ HELP = "Be a node of a lab whose file says 'nodes: {NAME: {external: true}}'."
 
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The node.")],
-    running: RunningOption = None,
+    running: HereOption = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -74,7 +74,7 @@ def run(
 
 def token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The external node.")],
-    running: RunningOption = None,
+    running: HereOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show a new token, with which somebody on another host becomes a node of a lab that is up, once.

@@ -26,6 +26,12 @@ RunningOption = Annotated[
         help="Use a lab that is up (see 'bellwire ls'); one on other hosts by its operator.json.",
     ),
 ]
+HereOption = Annotated[
+    str | None,
+    typer.Option(
+        "-l", "--running", metavar="NAME", help="Use a lab of this host that is up (see 'bellwire ls')."
+    ),
+]
 LabNameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="The same as -l NAME.")]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, help="Seed all dice, in place of the lab file's seed.")

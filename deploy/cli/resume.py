@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.options import JsonOption, RunningOption
+from deploy.cli.options import HereOption, JsonOption
 from deploy.cli.screen import emit_json, say
 from deploy.registry import Registry
 from deploy.remote_lab import RemoteLab
@@ -15,7 +15,7 @@ from deploy.remote_lab import RemoteLab
 
 def command(
     node: Annotated[str, typer.Argument(metavar="NODE", help="The node, as the lab file names it.")],
-    running: RunningOption = None,
+    running: HereOption = None,
     json: JsonOption = False,
 ) -> None:
     """Let a paused node go on, or start a dead one again, with the keys that it had in store; return when it is there.

@@ -100,6 +100,23 @@ async def test_a_job_arrives_as_it_was_sent_and_its_result_comes_back(socket: Pa
     assert (lab.jobs, judged) == ([job], [1, 2])
 
 
+async def test_who_is_at_work_gives_signs_of_life_and_who_gives_none_is_given_up(
+    socket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.control.SIGN_OF_LIFE_EVERY", 0.02)
+    monkeypatch.setattr("deploy.remote_lab.SILENT_FOR_AT_MOST", 0.2)
+    lab = FakeLab()
+    lab.waits = True
+    async with serving(lab, socket) as remote:
+        running = asyncio.ensure_future(remote.run(Job("teleport")))
+        done, _ = await asyncio.wait([running], timeout=0.5)
+        assert not done
+        monkeypatch.setattr("deploy.control.SIGN_OF_LIFE_EVERY", 60.0)
+        with pytest.raises(ControlUnreachable, match=r"has said nothing for 0\.2 s: its process is stopped"):
+            await running
+        await lab.ended.wait()
+
+
 async def test_an_error_comes_back_with_its_message_and_exit_code(socket: Path) -> None:
     lab = FakeLab()
     lab.error = ProcessDied("bob", "was ended by signal 9", ["last line"])

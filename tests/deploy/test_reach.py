@@ -54,6 +54,8 @@ def test_a_lab_listens_on_the_loopback_address_without_certificates_unless_its_f
         ("{host: a, broker: embedded}", "'embedded' does not; write broker: mosquitto"),
         ("{host: a, broker: 'mqtt://b'}", "does not; write broker: mosquitto"),
         ("{host: a, launcher: docker}", "containers have networks of their own"),
+        ("{broker: embedded, launcher: docker}", "no way to 'embedded'; write broker: mosquitto"),
+        ("{broker: 'mqtt://b', launcher: docker}", "a mosquitto of their own"),
         ("{ports: {broker: 8883}}", "write host: and an address"),
         ("{host: a, ports: {broker: 65536}}", "less than or equal to 65535"),
         ("{host: a, ports: {state: -1}}", "greater than or equal to 0"),
@@ -81,6 +83,8 @@ def test_what_does_not_go_with_a_host_is_refused_before_anything_is_started(plan
     assert reach.places(planned) == (Place("127.0.0.1"), Place("127.0.0.1"))
     for changed, complaint in (
         (replace(planned, launcher="docker"), "for labs of processes"),
+        (replace(planned, launcher="docker", host="", broker="embedded"), "a mosquitto of their own"),
+        (replace(planned, launcher="docker", host="", broker="mqtt://b"), "no way to the broker 'mqtt://b'"),
         (replace(planned, broker="embedded"), "'embedded' does not; write broker: mosquitto"),
         (replace(planned, broker="mqtt://b"), "write broker: mosquitto"),
         (replace(planned, host="198.51.100.7"), "is no address of this host"),

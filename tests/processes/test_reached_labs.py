@@ -124,7 +124,7 @@ async def test_who_has_no_certificate_of_this_lab_now_is_refused_by_both_servers
             who
         ]
         await logged(up, "state", f"refused a connection from 127.0.0.1: .*({reason})", eventually)
-        await logged(up, "broker", "certificate verify failed|expired|127.0.0.1", eventually)
+        await logged(up, "broker", "certificate verify failed", eventually)
         assert (await up.census()).qubits == 0
 
 
