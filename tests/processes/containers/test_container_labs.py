@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from deploy.errors import EngineUnusable
 from deploy.laboratory import Laboratory
 from deploy.plan import plan
 from deploy.topology import find, load
-from tests.processes.conftest import Bellwire
+from tests.processes.conftest import Bellwire, Finished
 
 if TYPE_CHECKING:
     from tests.processes.conftest import Program
@@ -128,8 +129,14 @@ def test_containers_may_do_and_tell_no_more_than_they_must(
         both = {"classical", "quantum"}
         assert planes == {"broker": {"classical"}, "state": {"quantum"}, "north": both, "dc": both}
 
-        bellwire.wait_for(lambda: fetched(bellwire, "vpn-north", "vpn-dc"))
-        [key] = bellwire("keys", "get", "vpn-north", "vpn-dc", "--show", "--json").document["keys"]
+        answers = list[Finished]()
+
+        def answered() -> bool:
+            answers.append(bellwire("keys", "get", "vpn-north", "vpn-dc", "--show", "--json"))
+            return answers[-1].code == 0
+
+        bellwire.wait_for(answered)
+        [key] = answers[-1].document["keys"]
         same = bellwire("keys", "get", "vpn-dc", "vpn-north", "--id", key["key_id"], "--show", "--json")
         assert same.document["keys"] == [key]
 
@@ -150,6 +157,9 @@ def test_containers_may_do_and_tell_no_more_than_they_must(
         assert "no container" in bellwire("exec", "nroth", "--", "true").err
         assert "keys.block-confirmed" in bellwire("logs", "north").out
         assert {row["name"] for row in bellwire("ps", "--json").document["processes"]} == set(containers)
+        bellwire.wait_for(
+            lambda: {health(told) for told in engine.of_labs().values()} == {"healthy"}, within=60
+        )
     finally:
         assert bellwire("down", "keyed").code == 0
 
@@ -240,6 +250,11 @@ def test_the_image_is_small(engine: Engine, image: str) -> None:
     assert "PRIVATE" not in history
 
 
+def health(told: Mapping[str, Any]) -> str:
+    """Return what a container's health check has found."""
+    return str(told["State"]["Health"]["Status"])
+
+
 @pytest.mark.parametrize("plane", ["classical", "quantum"])
 def test_who_is_taken_off_one_network_is_missed_and_the_others_go_on(
     engine: Engine, bellwire: Bellwire, plane: str
@@ -249,6 +264,13 @@ def test_who_is_taken_off_one_network_is_missed_and_the_others_go_on(
         alice = engine.of_labs()["alice"]
         [network] = [name for name in alice["NetworkSettings"]["Networks"] if name.endswith(plane)]
         engine.client.disconnect_container_from_network(alice["Id"], network)
+        found = [
+            bellwire(
+                "exec", "alice", "--", "python3", "-c", f"import socket; socket.gethostbyname('{server}')"
+            )
+            for server in ("broker", "state")
+        ]
+        assert [each.code == 0 for each in found] == [plane == "quantum", plane == "classical"]
         with_alice = bellwire("run", "teleport", "--role", "bob=charlie", "--deadline", "5")
         assert with_alice.code in (1, 5, 6)
         assert "alice" in with_alice.err
@@ -265,13 +287,20 @@ def test_a_killed_container_comes_back_at_its_port_with_its_keys(
     file.write_text(KEYS)
     assert bellwire("up", file, "-d", "--launcher", "docker").code == 0
     try:
-        bellwire.wait_for(lambda: fetched(bellwire, "vpn-north", "vpn-dc"))
+        bellwire.wait_for(lambda: [pool["stored_units"] > 1 for pool in pools(bellwire)] == [True, True])
+        assert fetched(bellwire, "vpn-north", "vpn-dc")
         assert bellwire("kill", "north").code == 0
         assert not fetched(bellwire, "vpn-north", "vpn-dc")
         assert bellwire("resume", "north").code == 0
         assert fetched(bellwire, "vpn-north", "vpn-dc")
     finally:
         assert bellwire("down", "keyed").code == 0
+
+
+def pools(bellwire: Bellwire) -> list[dict[str, Any]]:
+    """Return what the nodes have in store."""
+    found: list[dict[str, Any]] = bellwire("keys", "ls", "--json").document["pools"]
+    return found
 
 
 def fetched(bellwire: Bellwire, sae: str, peer: str) -> bool:
