@@ -33,6 +33,9 @@ class LabClock(Protocol):
     def check(self, at: float) -> None:
         """Raise BadRequest when nothing can happen at ``at``."""
 
+    def ends_before(self, at: float) -> bool:
+        """Tell whether nothing can happen at ``at`` any more, however long somebody waits for it."""
+
     def story(self, run: str) -> str:
         """Return the name of what ``run`` shares its course of time with: one device serves it in turn."""
 
@@ -68,6 +71,9 @@ class RealTimeClock:
 
     def check(self, at: float) -> None:
         """Do nothing: what is believed can be."""
+
+    def ends_before(self, at: float) -> bool:
+        return False
 
     def story(self, run: str) -> str:
         """Return the lab's: all runs share its clock."""
@@ -107,6 +113,9 @@ class VirtualClock:
                 f"the operation is stated for {at!r} s, and the lab is at {self._latest!r} s: one operation "
                 f"leaps at most {MAX_LEAP:g} s ahead, and virtual time ends at {MAX_TIME:g} s."
             )
+
+    def ends_before(self, at: float) -> bool:
+        return at > MAX_TIME
 
     def story(self, run: str) -> str:
         """Return the lab's when turns are taken; otherwise the run without what follows a slash.

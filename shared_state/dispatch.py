@@ -48,7 +48,7 @@ class Dispatch:
         self.turns = turns
         self.narrator = narrator
         self._asked: dict[Request, tuple[str, str]] = {}  # run and link of the requests that wait
-        self.links = links = Links(nature, self._settle, self._present)
+        self.links = links = Links(nature, self._settle, self.present)
         self._acts: Mapping[str, Callable[..., Any]] = {
             "gate": nature.gate, "unitary": nature.unitary,
             "discard": nature.discard, "hand_over": nature.hand_over,
@@ -94,7 +94,7 @@ class Dispatch:
             self._asked[request] = (values["run"], values["link"])
             try:
                 self._waits[word](request, session.name, **values)
-            except SharedStateError:
+            except Exception:
                 self._asked.pop(request, None)
                 raise
         elif word == "qubit":
@@ -158,17 +158,19 @@ class Dispatch:
     def refuse_in_turn(self, request: Request, error: SharedStateError, run: str) -> bool:
         """Refuse what an answer would wait for in the asker's next turn, if it takes turns; tell whether it does.
 
-        It may do something else meanwhile, and hears of this, too, at a moment that does not depend on the machine.
+        It may do something else meanwhile, and hears of this, too, at a moment that does not depend on the machine. Who
+        has too much waiting already hears of it at once.
         """
         session, number, word = request
-        if word not in self._waits or session.name not in self.turns:
+        if word not in self._waits or session.role != "node" or session.name not in self.turns:
             return False
         if number not in session.waiting:
             try:
                 session.wait(number, word)
             except LimitExceeded:
                 return False
-        self._plan_refusal(session.name, number, error, word, run)
+        kept = bool(error.operation)  # it has one already that failed before, and was kept for this answer
+        self._plan_refusal(session.name, number, error, word, run, failed_in=run if kept else None)
         return True
 
     def run_of(self, session: Session, values: Mapping[str, Any]) -> str:
@@ -192,6 +194,8 @@ class Dispatch:
             self._asked.pop(Request(session, request, word), None)
         planned = self.turns.withdraw(session.name, request)
         if planned is not None:
+            if planned.error is not None and planned.failed_in is not None:
+                session.keep(planned.error, planned.failed_in)
             delivered = planned.qubit
         elif word is not None:
             self.links.withdraw(Request(session, request, word))
@@ -201,13 +205,24 @@ class Dispatch:
         if delivered is not None:
             self.links.take_back(session.name, delivered)
 
-    def _plan_refusal(self, node: str, number: int, error: SharedStateError, word: str, run: str) -> None:
+    def _plan_refusal(
+        self,
+        node: str,
+        number: int,
+        error: SharedStateError,
+        word: str,
+        run: str,
+        failed_in: str | None = None,
+    ) -> None:
         """Let a request of a party that takes turns be refused now."""
         error.operation = error.operation or word
         event = self.narrator.refusal(word, error, run) if self.narrator.record.on else None
-        self.turns.plan(self.turns.now, node, Answer(number, None, error=error, event=event))
+        self.turns.plan(
+            self.turns.now, node, Answer(number, None, error=error, event=event, failed_in=failed_in)
+        )
 
-    def _present(self, node: str) -> float:
+    def present(self, node: str) -> float:
+        """Return the emulated time at which a party is, as far as the server can tell."""
         return self.turns.now if node in self.turns else self.nature.clock.now()
 
     def now(self) -> float:

@@ -137,7 +137,7 @@ class Standing:
         if self._dispatch.refuse_in_turn(request, failure, run):
             return
         if self._narrator.wants(word):
-            self._narrator.refused(self._dispatch.now(), session.name, word, failure, run)
+            self._narrator.refused(self._dispatch.present(session.name), session.name, word, failure, run)
         failure.operation = failure.operation or _title(word, arguments)
         if word in OPERATIONS and not OPERATIONS[word].answered:
             session.keep(failure, run)

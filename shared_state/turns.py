@@ -48,7 +48,10 @@ class Herald(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a request has waited for is due: a herald, a qubit, clicks, or a refusal; ``event`` is for the record."""
+    """What a request has waited for is due: a herald, a qubit, clicks, or a refusal; ``event`` is for the record.
+
+    ``failed_in``: the run in which something else had failed before, of which the refusal tells.
+    """
 
     request: int
     value: Message
@@ -56,6 +59,7 @@ class Answer(NamedTuple):
     error: SharedStateError | None = None
     event: Event | None = None
     herald: Herald | None = None
+    failed_in: str | None = None
 
 
 class Wake(NamedTuple):

@@ -1,7 +1,7 @@
 """What a unitary's matrix reveals: gates with one non-zero element per row and column only move and turn elements.
 
 CNOT, CZ, SWAP, X, Y, Z, S, T, rz and their products are such: U = D P with a permutation P and phases D.
-What has been found out is remembered under the matrix's content, so that a gate is looked at once.
+What has been found out is remembered under the matrix's content, so that a gate in use is not looked at again.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LARGEST: Final = 4
 """The number of qubits up to which a unitary is looked at. Larger ones are too long to be remembered."""
 
 _REMEMBERED: Final = 64
-"""For so many matrices. Rotations by angles that do not come again are forgotten soon: what is kept of each lies
-scattered over the heap, where it keeps a page from being given back."""
+"""So many findings of each kind. Rotations by angles that do not come again are forgotten soon: what is kept of each
+lies scattered over the heap, where it keeps a page from being given back."""
 
 _FLAT: Final = 5
 """Clusters of no more qubits are permuted as one array (the tables for that are kept)."""

@@ -68,8 +68,10 @@ class DirectPairs:
         (1 - e0 - e1) of each end, where an end reports 0 as 1 with e0 and 1 as 0 with e1, both alike.
         """
         asks, place, nature = (first, second), first.place, self._ends.nature
-        at = max(first.at, second.at)
-        scheme, draw, _ = self._sources.generate(first, at)
+        made = self._sources.generate(first, second)
+        if made is None:
+            return
+        scheme, draw, _ = made
         (tensor,) = pairs.from_density(scheme.state[np.newaxis])
         bases = [self._bases(ask) for ask in asks]
         uniforms = nature.rng(f"link/{place.link}/source", place.run).random((first.count, 2))

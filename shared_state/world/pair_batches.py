@@ -171,7 +171,10 @@ class PairBatches:
     def _herald(self, first: Ask, second: Ask) -> None:
         """Deliver the pairs to both ends: the link's first endpoint holds the first halves."""
         place, count = first.place, first.count
-        scheme, draw, number = self._sources.generate(first, max(first.at, second.at))
+        made = self._sources.generate(first, second)
+        if made is None:
+            return
+        scheme, draw, number = made
         batch = Batch(np.repeat(pairs.from_density(scheme.state[np.newaxis]), count, axis=0), [None, None])
         title = f"{place.link}/{number}..{number + count - 1}"
         delivered = []

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared_state.arguments import MAX_PAIRS
-from shared_state.clock import MAX_LEAP
+from shared_state.clock import MAX_LEAP, MAX_TIME
 from shared_state.config import SingleClickSource, SourceConfig, TapConfig
 from shared_state.errors import BadRequest, LimitExceeded
 from shared_state.ledger import Holding
@@ -17,6 +17,10 @@ from shared_state.world.occupancy import Occupancy
 from shared_state.world.queues import Ask, Place, Ticket
 from shared_state.world.schemes.scheme import Draw, Scheme
 
+_AFTER_THE_END: Final = (
+    "the source of link {!r} has made {} pairs at {:g} s, and virtual time ends at {:g} s: raise its rate, or ask "
+    "for fewer."
+)
 MAX_SCHEMES: Final = 1024
 """So many schemes are kept, of links at some alpha; others are computed again."""
 
@@ -95,26 +99,34 @@ class PairLinks:
                 f"the photons of the source of link {link!r} are measured on arrival: measure the pairs directly."
             )
 
-    def generate(self, ask: Ask, at: float) -> tuple[Scheme, Draw, int]:
-        """Let the source make what both ends ask for, from ``at`` on; return also the number of the first pair."""
-        link, run, count = ask.place.link, ask.place.run, ask.count
-        scheme = self.scheme(link, ask.alpha)
+    def generate(self, first: Ask, second: Ask) -> tuple[Scheme, Draw, int] | None:
+        """Let the source make what both ends ask for, when both have; return also the number of the first pair.
+
+        None when virtual time ends before the last of them is heralded: both are refused, and nothing has been made.
+        """
+        link, run, count, at = first.place.link, first.place.run, first.count, max(first.at, second.at)
+        scheme = self.scheme(link, first.alpha)
         dice = self._ends.nature.rng(f"link/{link}/source", run)
         start = max(at, self._busy.free_from(link, run))
         draw = scheme.draw(count, start, dice)
         last = float(draw.times[-1])
+        if self._ends.nature.clock.ends_before(last + max(scheme.heralded_after)):
+            for ask in (first, second):
+                self._ends.release(ask)
+                self._ends.settle(ask.ticket, BadRequest(_AFTER_THE_END.format(link, count, last, MAX_TIME)))
+            return None
         self._busy.occupy(link, run, last + scheme.process.cycle)
         self._ends.nature.clock.observe(last + max(scheme.heralded_after))
-        first = self._pairs[link] + 1
+        number = self._pairs[link] + 1
         self._pairs[link] += count
         self._tell_taps(link, run, scheme, draw)
         if scheme.process.cycle > 0 and scheme.memories:  # a detector disturbs no memory
-            attempts, pair = int(draw.attempts.sum()), f"{link}/{first}"
+            attempts, pair = int(draw.attempts.sum()), f"{link}/{number}"
             for node, stored in zip(self._ends.links[link].endpoints, scheme.stored_after, strict=True):
                 self._ends.nature.attempts.record(
                     node, run, start + stored, scheme.process.cycle, attempts, pair
                 )
-        return scheme, draw, first
+        return scheme, draw, number
 
     def _tell_taps(self, link: str, run: str, scheme: Scheme, draw: Draw) -> None:
         """Let the eavesdroppers note what they have had of the photons of these attempts."""
@@ -143,7 +155,10 @@ class PairLinks:
         """Deliver a pair to both ends: the link's first endpoint holds the first half."""
         nature, link = self._ends.nature, first.place.link
         run = first.place.run
-        scheme, draw, number = self.generate(first, max(first.at, second.at))
+        made = self.generate(first, second)
+        if made is None:
+            return
+        scheme, draw, number = made
         begun, pair = float(draw.times[0]), f"{link}/{number}"
         halves = [Holding(label, pair=pair) for label in nature.new_qubits(scheme.state)]
         halves[0].partner, halves[1].partner = halves[1], halves[0]

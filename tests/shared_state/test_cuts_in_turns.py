@@ -184,6 +184,20 @@ async def test_what_failed_before_is_told_of_in_the_next_turn_of_who_asks_for_mo
         await table.alice.asked
 
 
+async def test_what_failed_before_is_told_of_by_the_next_answer_when_who_asked_for_more_gives_up(
+    sit_down: Open,
+) -> None:
+    table = await sit_down()
+    table.alice.client.gate(0.0, "x", [12])
+    table.alice.ask(REQUESTS["pair"], 0.0)
+    await asyncio.sleep(0)
+    assert table.alice.asked is not None
+    table.alice.asked.cancel()
+    await asyncio.wait([table.alice.asked])
+    with pytest.raises(NotYours, match="gate x: "):
+        await table.alice.client.sync()
+
+
 @pytest.mark.parametrize("word", ["pairs", "measure_directly"])
 async def test_what_would_come_after_the_end_of_time_is_refused_at_both_ends(
     sit_down: Open, word: str
@@ -203,6 +217,22 @@ async def test_what_would_come_after_the_end_of_time_is_refused_at_both_ends(
         with pytest.raises(BadRequest, match=f"{word}: .* virtual time ends at 1e\\+09 s"):
             await player.asked
         await player.end(1.0)
+    census = await table.oracle.census()
+    assert (census.qubits, census.reserved, census.waiting) == (0, 0, 0)
+    assert await table.oracle.now() <= 1.0
+    await table.oracle.set_link(LINK, False)  # time goes on, and so does the control party
+    await table.oracle.set_link(LINK, True)
+    assert await table.alice.turn() == 1.0
+    table.alice.ask(REQUESTS["measure_directly"], 1.0)
+    await table.alice.end()
+    assert await table.charlie.turn() == 1.0
+    table.charlie.ask(REQUESTS["measure_directly"], 1.0)
+    await table.charlie.end()
+    for player in (table.alice, table.charlie):
+        await player.turn()
+        assert player.asked is not None
+        await player.asked
+        await player.end(1e9)
 
 
 @pytest.mark.parametrize("word", REQUESTS)

@@ -42,8 +42,9 @@ def slope(times: Sequence[float], values: Sequence[float]) -> Slope | None:
     deviations, rise = t - t.mean(), _rise(t, y)
     residuals = y - y.mean() - rise * deviations
     error = sqrt(float(residuals @ residuals) / (len(t) - 2) / float(deviations @ deviations))
-    pieces = zip(np.array_split(t, 3), np.array_split(y, 3), strict=True) if len(t) >= 9 else ()
-    thirds = tuple(_rise(*piece) * 3600 for piece in pieces)
+    pieces = list(zip(np.array_split(t, 3), np.array_split(y, 3), strict=True))
+    spread = all(len(set(times)) > 1 for times, _ in pieces)
+    thirds = tuple(_rise(*piece) * 3600 for piece in pieces) if spread else ()
     return Slope(rise * 3600, error * 3600, len(t), float(t.max() - t.min()), thirds)
 
 
