@@ -86,12 +86,12 @@ class Bellwire:
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
         """Start a command as the foreground job of a terminal: the leader of a process group."""
         process = subprocess.Popen(
             [*self.command, *map(str, arguments)],
             cwd=self.work,
-            env=self._environment,
+            env=self._environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -384,6 +384,7 @@ def test_what_a_lab_is_launched_as_can_be_said_for_all_tests(
 ) -> None:
     text = "@PAIR\nasync def test_it(lab): assert (await lab.run('teleport')).rounds == 1\n"
     run(project, text, "--lab-launcher=process").assert_outcomes(passed=1)
+    (project.path / "pair.yaml").write_text(PAIR.replace("embedded", "auto"))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{project.path / 'no-engine.sock'}")
     result = run(project, text, "--lab-launcher=docker")
     result.assert_outcomes(errors=1)

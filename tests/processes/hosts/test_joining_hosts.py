@@ -72,10 +72,12 @@ def test_a_node_of_another_host_joins_by_what_was_shown_teleports_and_makes_keys
 ) -> None:
     with lab_up(hosts.here, tmp_path) as shown:
         (command,) = [line.split() for line in shown.splitlines() if "--join" in line]
-        assert command[:4] == ["bellwire", "node", "run", "alice"]
-        assert command[5].startswith(f"{hosts.here.address}:")
+        variable, _, token = command[0].partition("=")
+        assert variable == "BELLWIRE_TOKEN"
+        assert command[1:6] == ["bellwire", "node", "run", "alice", "--join"]
+        assert command[6].startswith(f"{hosts.here.address}:")
         assert states(hosts.here)["alice"] == "external, not connected"
-        alice = hosts.there.bellwire.start(*command[1:])
+        alice = hosts.there.bellwire.start(*command[2:], BELLWIRE_TOKEN=token)
         said(alice, "is in lab far")
         assert states(hosts.here)["alice"] == "external, connected"
         run = hosts.here.bellwire("run", "teleport", "-l", "far", "-n", "10", "--json")
