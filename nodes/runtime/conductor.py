@@ -78,7 +78,6 @@ class Conductor:
         if visitors:
             self._hosting = Hosting(
                 self._office,
-                oracle,
                 visitors,
                 self._nodes,
                 self._still,

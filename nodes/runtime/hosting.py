@@ -20,7 +20,6 @@ from nodes.runtime.orders import CONTROL, CONTROLLER, VISIT, RunOrder
 from nodes.runtime.still import StandStill
 from nodes.runtime.succession import Succession
 from shared_state.errors import ServerLost
-from shared_state.oracle import OracleClient
 
 _PATIENCE: Final = 20.0
 """Wall seconds: for a node to begin its part, and within a visit for what no program bounds."""
@@ -46,7 +45,6 @@ class Hosting:
     def __init__(
         self,
         office: PostOffice,
-        oracle: OracleClient,
         visitors: Collection[str],
         nodes: Sequence[str],
         still: StandStill,
@@ -57,7 +55,6 @@ class Hosting:
         self._succession = succession
         self._meet = meet
         self._office = office
-        self._oracle = oracle
         self._visitors = frozenset(visitors)
         self._nodes = tuple(nodes)
         self._still = still

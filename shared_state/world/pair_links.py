@@ -110,13 +110,14 @@ class PairLinks:
         start = max(at, self._busy.free_from(link, run))
         draw = scheme.draw(count, start, dice)
         last = float(draw.times[-1])
-        if self._ends.nature.clock.ends_before(last + max(scheme.heralded_after)):
+        heralded = last + max(scheme.heralded_after)
+        if self._ends.nature.clock.ends_before(heralded):
             for ask in (first, second):
                 self._ends.release(ask)
                 self._ends.settle(ask.ticket, BadRequest(_AFTER_THE_END.format(link, count, last, MAX_TIME)))
             return None
         self._busy.occupy(link, run, last + scheme.process.cycle)
-        self._ends.nature.clock.observe(last + max(scheme.heralded_after))
+        self._ends.nature.clock.observe(heralded)
         number = self._pairs[link] + 1
         self._pairs[link] += count
         self._tell_taps(link, run, scheme, draw)

@@ -15,7 +15,6 @@ import pytest
 import nodes
 from broker.errors import BrokerError
 from broker.mqtt import MqttBus
-from broker.programs.choose import find_mosquitto
 from deploy.certificates import Authority
 from deploy.errors import UsageError
 from deploy.jobs import Job
@@ -27,12 +26,9 @@ from nodes.errors import JoinRefused
 from nodes.runtime.config import NodeConfig
 from shared_state.document import read, write
 from shared_state.tls import TlsIdentity
+from tests.processes.conftest import MOSQUITTO
 
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.mosquitto,
-    pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
-]
+pytestmark = [pytest.mark.processes, *MOSQUITTO]
 
 Lab = Callable[..., AbstractAsyncContextManager[Laboratory]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
